@@ -21,7 +21,7 @@ SOURCES = ("policy", "expert", "teacher")  # names of the codes above
 
 Couples = Literal["response", "group", "batch"]
 # Optional tensors are typed as tensors: a loss reads only what its `needs` made the harness provide.
-_ABSENT: Any = None
+ABSENT: Any = None
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ class Batch:
     groups: int  # P
     reward: Tensor  # (N,) float, after the verifier or reward model
     totals: Totals
-    correct: Tensor = _ABSENT  # (N,) bool, the verifier's verdict before shaping; None without a verifier
-    source: Tensor = _ABSENT  # (N,) int64, POLICY | EXPERT | TEACHER; None: all sampled from the policy
-    truncated: Tensor = _ABSENT  # (N,) bool, cut off by the length limit; None: none was
-    advantage: Tensor = _ABSENT  # (N,); set by `with_advantages`, which also takes (T,)
-    advantage_of_token: Tensor = _ABSENT  # (T,); where the algorithm gives one a token
-    logp_old: Tensor = _ABSENT  # (T,)
-    logp_ref: Tensor = _ABSENT  # (T,)
-    logp_sampler: Tensor = _ABSENT  # (T,) as the engine reported it; NaN for demonstrations
-    value_old: Tensor = _ABSENT  # (T,)
+    correct: Tensor = ABSENT  # (N,) bool, the verifier's verdict before shaping; None without a verifier
+    source: Tensor = ABSENT  # (N,) int64, POLICY | EXPERT | TEACHER; None: all sampled from the policy
+    truncated: Tensor = ABSENT  # (N,) bool, cut off by the length limit; None: none was
+    advantage: Tensor = ABSENT  # (N,); set by `with_advantages`, which also takes (T,)
+    advantage_of_token: Tensor = ABSENT  # (T,); where the algorithm gives one a token
+    logp_old: Tensor = ABSENT  # (T,)
+    logp_ref: Tensor = ABSENT  # (T,)
+    logp_sampler: Tensor = ABSENT  # (T,) as the engine reported it; NaN for demonstrations
+    value_old: Tensor = ABSENT  # (T,)
     tokens: int = field(default=-1)  # T; taken from `lengths` where not given
 
     _PER_TOKEN: ClassVar = ("logp_old", "logp_ref", "logp_sampler", "value_old", "advantage_of_token")
@@ -125,12 +125,7 @@ class Batch:
 
     def token_rows(self, rows: Tensor) -> Tensor:
         """(T',) positions, in the token axis, of the tokens of responses `rows`, in the order of `rows`."""
-        starts = self.lengths.cumsum(0) - self.lengths
-        lengths = self.lengths[rows]
-        total = int(lengths.sum())
-        new_starts = lengths.cumsum(0) - lengths
-        shift = (starts[rows] - new_starts).repeat_interleave(lengths, output_size=total)
-        return torch.arange(total, device=shift.device) + shift
+        return ops.token_positions(self.lengths, rows)
 
     def take(self, rows: Tensor, totals: Totals | None = None) -> Batch:
         """The batch of responses `rows` (M,), in that order, groups renumbered; same totals unless others are given."""
@@ -150,9 +145,9 @@ class Signals:
     """What the model gives for the current policy, token by token, each (T,) float32 or float64 with a graph."""
 
     logp: Tensor  # log-probability of the token, logits divided by the sampling temperature
-    logp_raw: Tensor = _ABSENT  # the same with undivided logits; only if needed
-    entropy: Tensor = _ABSENT  # nats, of the tempered distribution; only if needed
-    value: Tensor = _ABSENT  # only if needed
+    logp_raw: Tensor = ABSENT  # the same with undivided logits; only if needed
+    entropy: Tensor = ABSENT  # nats, of the tempered distribution; only if needed
+    value: Tensor = ABSENT  # only if needed
 
     def named(self) -> dict[str, Tensor]:
         """The signals that are there, by name."""

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 STD_EPSILON = 1e-6  # verl's and the GIFT and GFT authors' choice; TRL's is 1e-4
 
 
+def token_positions(lengths: Tensor, rows: Tensor) -> Tensor:
+    """(T',) where, in responses of `lengths` (N,) laid end to end, the tokens of `rows` (M,) stand, in that order."""
+    starts, chosen = lengths.cumsum(0) - lengths, lengths[rows]
+    total = int(chosen.sum())
+    shift = (starts[rows] - (chosen.cumsum(0) - chosen)).repeat_interleave(chosen, output_size=total)
+    return torch.arange(total, device=lengths.device) + shift
+
+
 def sequence_sum(x: Tensor, batch: Batch) -> Tensor:
     """(T,) -> (N,): sum over the tokens of each response; 0 for an empty one."""
     return _segment_sum(x, batch.lengths)

@@ -1,4 +1,4 @@
-"""The gradient does not depend on how the step was cut, nor on the order of its rows; for every registered algorithm."""
+"""The gradient does not depend on how the step was cut, nor on the order of its rows, for any algorithm."""
 
 from __future__ import annotations
 

@@ -1,0 +1,35 @@
+# Two commands do everything: `make quickstart` runs the benchmark's smallest real comparison, `make test` its tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Real data for offline runs and tests, where it lies beside the clone. The product itself loads from the Hub or a folder.
+ifneq ($(wildcard ../shared/data),)
+export GROUPBENCH_DATA ?= $(abspath ../shared/data)
+endif
+
+.PHONY: quickstart test test-slow lint clean
+
+# The environment is remade when it is missing or when pyproject.toml is newer than the last complete install.
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "groupbench needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+quickstart: $(VENV)/.installed
+	$(BIN)/groupbench run recipes/quickstart.yaml
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.installed
+	$(BIN)/groupbench fetch smollm2-135m
+	$(BIN)/python -m pytest -m 'slow and not gpu'
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The upper floor: recipes, training loop, rollouts, command line. The only package that knows the others."""

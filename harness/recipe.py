@@ -1,0 +1,98 @@
+"""The YAML a user writes, checked against `settings.Recipe`."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from .errors import UserError
+from .plugins import explain, suggestion
+from .settings import Recipe
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply `key.sub=value` overrides (values are YAML). Raises UserError naming file and key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"recipe {path}: {error.strerror or error}") from None
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"recipe {path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"recipe {path}: found {type(content).__name__}, expected keys such as name, task, model")
+    content.setdefault("name", path.stem)
+    for override in overrides:
+        _override(content, override)
+    return parse(content, f"recipe {path}")
+
+
+def parse(content: Mapping[str, Any], where: str) -> Recipe:
+    """A recipe from parsed YAML; `where` stands in front of every complaint."""
+    content = dict(content)
+    for key in ("task", "model"):
+        if isinstance(content.get(key), str):
+            content[key] = {"name": content[key]}
+    if isinstance(content.get("algorithms"), list):
+        content["algorithms"] = [{"name": a} if isinstance(a, str) else a for a in content["algorithms"]]
+    try:
+        recipe = TypeAdapter(Recipe).validate_python(content)
+    except ValidationError as error:
+        raise UserError(_unknown_key(error, where) or explain(error, where)) from None
+    for key in ("algorithms", "seeds"):
+        if not getattr(recipe, key):
+            raise UserError(f"{where}: {key} is empty; expected at least one")
+    if len(set(recipe.seeds)) < len(recipe.seeds):
+        raise UserError(f"{where}: seeds {list(recipe.seeds)} repeat themselves; each one is a run of its own")
+    return recipe
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise UserError(f"override {override!r}: expected key.sub=value, e.g. training.learning_rate=3e-5")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"override {override!r}: {text!r} is not a YAML value") from None
+    *path, last = key.split(".")
+    target = content
+    for part in path:
+        if isinstance(target.get(part), str):  # `model: tiny` is short for `model: {name: tiny}`
+            target[part] = {"name": target[part]}
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise UserError(f"override {override!r}: {part!r} holds no keys; set the whole of it: {part}=[...]")
+    target[last] = value
+
+
+def _unknown_key(error: ValidationError, where: str) -> str | None:
+    """A did-you-mean for the first unknown key, if there is one."""
+    for problem in error.errors():
+        if problem["type"] == "unexpected_keyword_argument":
+            *path, key = problem["loc"]
+            names = [f.name for f in dataclasses.fields(_dataclass_at(path))]
+            place = ".".join(map(str, path))
+            return f"{where}: unknown key {key!r}{f' in {place}' if place else ''}{suggestion(key, names)}"
+    return None
+
+
+def _dataclass_at(path: Sequence[int | str]) -> Any:
+    """The settings dataclass that a location within a recipe belongs to."""
+    current: Any = Recipe
+    for part in path:
+        if isinstance(part, int):
+            current = typing.get_args(current)[0]
+            continue
+        current = typing.get_type_hints(current)[part]
+        if isinstance(current, types.UnionType):
+            current = next(a for a in typing.get_args(current) if a is not type(None))
+    return current

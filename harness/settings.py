@@ -1,0 +1,187 @@
+"""What a recipe says, as frozen dataclasses: the one place where a setting has its name, default and meaning.
+
+Plain dataclasses, so that the training core needs no validation library; `recipe.py` checks YAML against them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+
+def _check(good: bool, name: str, found: object, allowed: str) -> None:
+    if not good:
+        raise ValueError(f"{name} = {found}: must be {allowed}")
+
+
+STRICT: Any = {"extra": "forbid"}  # read by pydantic: an unknown key is an error, not ignored
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How responses are drawn."""
+
+    __pydantic_config__: ClassVar = STRICT
+    max_tokens: int = 256  # response limit, end-of-text token included
+    temperature: float = 1.0  # 0: greedy
+    top_p: float = 1.0
+    top_k: int = 0  # 0: off
+
+    def __post_init__(self) -> None:
+        _check(self.max_tokens >= 1, "max_tokens", self.max_tokens, "at least 1")
+        _check(self.temperature >= 0, "temperature", self.temperature, "0 (greedy) or more")
+        _check(0 < self.top_p <= 1, "top_p", self.top_p, "above 0, at most 1")
+        _check(self.top_k >= 0, "top_k", self.top_k, "0 (off) or more")
+
+    @property
+    def truncates(self) -> bool:
+        """Whether some tokens can never be drawn, so that samples do not come from the policy's own distribution."""
+        return self.top_p < 1 or self.top_k > 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """The protocol that all algorithms of a benchmark share; an algorithm's entry may override single values."""
+
+    __pydantic_config__: ClassVar = STRICT
+    prompts_per_step: int = 16
+    responses_per_prompt: int = 8  # group size, demonstrations included
+    updates_per_rollout: int = 4  # optimizer steps taken on one rollout, each on its own mini-batch of whole groups
+    learning_rate: float = 1e-6
+    warmup_updates: int = 0  # optimizer steps over which the learning rate rises linearly; constant afterwards
+    weight_decay: float = 0.01
+    adam_betas: tuple[float, float] = (0.9, 0.999)
+    max_grad_norm: float | None = 1.0  # null: no clipping
+    max_refills: int = 10  # further sampling rounds a step for algorithms that throw groups away
+
+    def __post_init__(self) -> None:
+        for name in ("prompts_per_step", "responses_per_prompt", "updates_per_rollout"):
+            _check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        _check(self.warmup_updates >= 0, "warmup_updates", self.warmup_updates, "0 or more")
+        _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        _check(all(0 <= b < 1 for b in self.adam_betas), "adam_betas", self.adam_betas, "two numbers in [0, 1)")
+        _check(
+            self.max_grad_norm is None or self.max_grad_norm > 0,
+            "max_grad_norm",
+            self.max_grad_norm,
+            "above 0, or null",
+        )
+        _check(self.max_refills >= 0, "max_refills", self.max_refills, "0 or more")
+        _check(
+            self.prompts_per_step % self.updates_per_rollout == 0, "prompts_per_step", self.prompts_per_step,
+            f"a multiple of updates_per_rollout = {self.updates_per_rollout}, since mini-batches hold whole groups",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A run ends at the first of these; what a run has spent on each axis is logged at every step."""
+
+    __pydantic_config__: ClassVar = STRICT
+    steps: int | None = None  # rollout steps
+    optimizer_steps: int | None = None
+    prompts: int | None = None
+    generated_tokens: int | None = None
+    trained_tokens: int | None = None
+    flops: float | None = None
+    seconds: float | None = None  # a run ended by this one is not bit-reproducible
+
+    def __post_init__(self) -> None:
+        set_limits = {name: limit for name, limit in vars(self).items() if limit is not None}
+        if not set_limits:
+            raise ValueError(f"no limit is set; allowed: one or more of {', '.join(vars(self))}")
+        for name, limit in set_limits.items():
+            _check(limit > 0, name, limit, "above 0")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """When and how a run is evaluated on held-out examples: greedy once and sampled, side by side."""
+
+    __pydantic_config__: ClassVar = STRICT
+    every: int = 10  # steps; the start and the end are always evaluated
+    examples: int | None = None  # a fixed subset, the same for all cells; null: all held-out examples
+    samples: int = 4  # a sampled evaluation's responses per example
+    temperature: float = 1.0  # of the sampled evaluation
+    max_tokens: int | None = None  # null: as in training
+
+    def __post_init__(self) -> None:
+        _check(self.every >= 1, "every", self.every, "at least 1")
+        _check(self.examples is None or self.examples >= 1, "examples", self.examples, "at least 1, or null")
+        _check(self.samples >= 1, "samples", self.samples, "at least 1")
+        _check(self.temperature > 0, "temperature", self.temperature, "above 0 (greedy is evaluated anyway)")
+        _check(self.max_tokens is None or self.max_tokens >= 1, "max_tokens", self.max_tokens, "at least 1, or null")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A task or an algorithm by name, with parameters of its own."""
+
+    __pydantic_config__: ClassVar = STRICT
+    name: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AlgorithmChoice(Choice):
+    """An algorithm of the benchmark. `training` overrides single values of the recipe's training section for it."""
+
+    training: dict[str, Any] = field(default_factory=dict)
+    label: str | None = None  # the table's row; null: name@preset and what differs from it
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """A supervised stage that all cells start from; run once, kept in the user's cache."""
+
+    __pydantic_config__: ClassVar = STRICT
+    training: Training
+    budget: Budget
+    parameters: dict[str, Any] = field(default_factory=dict)  # of the algorithm sft
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """Where the start weights come from."""
+
+    __pydantic_config__: ClassVar = STRICT
+    name: str  # tiny | smollm2-135m | a folder | a Hub id
+    revision: str | None = None  # of a Hub id
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of products, not weights; auto: bfloat16 on CUDA
+    warm_start: WarmStart | None = None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How the work is cut for this machine: changes rounding only, and is no part of a cell's identity."""
+
+    __pydantic_config__: ClassVar = STRICT
+    micro_batch_tokens: int = 8192  # prompt and response tokens of one forward-backward pass, padding included
+    decode_tokens: int = 65536  # tokens of the key-value cache that are decoded together
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = None  # CPU threads; null: torch's choice
+    save_weights: bool = True  # keep each cell's final weights in its folder
+
+    def __post_init__(self) -> None:
+        _check(self.micro_batch_tokens >= 1, "micro_batch_tokens", self.micro_batch_tokens, "at least 1")
+        _check(self.decode_tokens >= 1, "decode_tokens", self.decode_tokens, "at least 1")
+        _check(self.threads is None or self.threads >= 1, "threads", self.threads, "at least 1, or null")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A benchmark: algorithms x seeds on one task, from one start, under one protocol."""
+
+    __pydantic_config__: ClassVar = STRICT
+    name: str
+    task: Choice
+    model: Model
+    algorithms: tuple[AlgorithmChoice, ...]
+    budget: Budget
+    seeds: tuple[int, ...] = (0,)
+    training: Training = Training()
+    sampling: Sampling = Sampling()
+    evaluation: Evaluation = Evaluation()
+    execution: Execution = Execution()

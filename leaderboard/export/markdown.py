@@ -1,0 +1,104 @@
+"""The leaderboard as Markdown. The same records give the same bytes: no date, no machine's path, no random order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..runs import Table
+from ..tables import AXES, PHASES, Conduct, Summary, notes, seeds, summarise
+from . import formats
+from .formats import AXIS_NAMES, NOTHING, percent, quantity
+
+READING = """\
+Accuracies are percentages on the held-out split, from step 0 to the last evaluation (declared beforehand; no
+checkpoint is picked by its score). ± is half of the 95 % t-interval over seeds. Δ is final − start, paired by seed, and
+**bold** where its interval lies above zero (not where all seeds agree exactly: their spread is then unknown). † one
+seed: no interval, and no claim. {nothing} nothing to show. Only finished seeds count; a seed shown as running may also
+have been killed. What was spent is the mean over the finished seeds; it includes sampled responses that were thrown
+away, and never the evaluation."""
+
+CONDUCT = """\
+Shares are means over all steps of the finished seeds. Updates without signal had a gradient of exactly zero. Discarded
+groups were sampled and paid for, but not trained on. Those two are totals over the finished seeds; tokens and seconds
+are means over them."""
+
+
+def leaderboard(tables: Sequence[Table], figures: Mapping[str, str]) -> list[str]:
+    """One Markdown section a table; `figures` has the convergence figure's file name by the table's slug."""
+    return [
+        section(table, title, figures.get(table.slug))
+        for title, table in zip(formats.titles(tables), tables, strict=True)
+    ]
+
+
+def section(table: Table, title: str, figure: str | None = None) -> str:
+    """Title, budget, convergence table, figure, how the runs went, and notes on single cells."""
+    lines = summarise(table)
+    parts = [f"## {_escape(title)}", f"Budget of each run: {formats.budget(table.budget)}.", convergence(lines)]
+    parts.append(READING.format(nothing=NOTHING))
+    if figure:
+        parts.append(f"![Held-out accuracy over the run, mean and 95 % t-interval over seeds]({figure})")
+    parts += ["### How the runs went", conduct(lines), CONDUCT]
+    if remarks := notes(table):
+        parts += ["### Notes", "\n".join(f"- {_escape(remark)}" for remark in remarks)]
+    return "\n\n".join(parts) + "\n"
+
+
+def convergence(lines: Sequence[Summary]) -> str:
+    """The table of accuracies and of what they cost."""
+    header = ["algorithm", "seeds", "sampled: start → final", "Δ sampled", "greedy: start → final", "Δ greedy"]
+    body = []
+    for line in lines:
+        cells = [_escape(line.row.label), seeds(line.row)]
+        for change in (line.accuracy["sampled"], line.accuracy["greedy"]):
+            delta = formats.delta(change)
+            cells += [formats.start_to_final(change), f"**{delta}**" if formats.improved(change) else delta]
+        body.append(cells + [NOTHING if line.spent is None else quantity(line.spent[axis]) for axis in AXES])
+    return _table(header + [AXIS_NAMES[axis] for axis in AXES], body, left=1)
+
+
+def conduct(lines: Sequence[Summary]) -> str:
+    """The table of how the runs went."""
+    header = [
+        "algorithm",
+        "truncated %",
+        "no answer %",
+        "clipped %",
+        "gradient norm",
+        "largest",
+        "zero-variance groups %",
+        "updates without signal",
+        "groups discarded",
+        "demonstration tokens",
+        *(f"{phase} s" for phase in PHASES),
+    ]
+    body = [[_escape(line.row.label), *_conduct(line.conduct, len(header) - 1)] for line in lines]
+    return _table(header, body, left=1)
+
+
+def _conduct(went: Conduct | None, columns: int) -> list[str]:
+    if went is None:
+        return [NOTHING] * columns
+    return [
+        percent(went.truncated),
+        percent(went.no_answer),
+        percent(went.clip_fraction, digits=2),
+        f"{went.grad_norm:.3g}",
+        f"{went.grad_norm_max:.3g}",
+        percent(went.zero_variance_groups),
+        f"{went.updates_without_signal}/{went.updates}",
+        f"{went.groups_discarded}/{went.groups}",
+        quantity(went.demonstration_tokens),
+        *(f"{went.seconds[phase]:.1f}" for phase in PHASES),
+    ]
+
+
+def _table(header: list[str], body: list[list[str]], left: int) -> str:
+    rule = [":--"] * left + ["--:"] * (len(header) - left)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, rule, *body])
+
+
+def _escape(text: str) -> str:
+    for character in "\\|*_`<[":
+        text = text.replace(character, "\\" + character)
+    return text

@@ -1,0 +1,175 @@
+"""The convergence figure: held-out accuracy against what was spent, mean and 95 % t-interval over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from .export.formats import AXIS_NAMES
+from .records import Axis
+from .runs import Mode, Row, Table
+from .stats import Interval, t_interval
+from .tables import MODES, summarise
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, which stays distinguishable under every common colour blindness, darkest contrasts first;
+# markers and dashes repeat the distinction for print without colour.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)))
+GREY = "#6f6f6f"
+START: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 3)), "linewidth": 1, "zorder": 1.5}
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
+    "font.size": 9,
+    "axes.edgecolor": "#4d4d4d",
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 10,
+    "axes.axisbelow": True,
+    "figure.dpi": 100,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "savefig.dpi": 200,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "groupbench",  # ids in the SVG would be random otherwise
+    "text.parse_math": False,  # a label may hold a dollar sign
+    "xtick.color": "#4d4d4d",
+    "ytick.color": "#4d4d4d",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluation of a row: the mean counter of its seeds, and the accuracy in [0, 1] with its interval."""
+
+    x: float
+    accuracy: Interval
+
+
+def curve(row: Row, mode: Mode, axis: Axis = "steps") -> list[Point]:
+    """The row's mean over finished seeds at each step at which all of them were evaluated, by step."""
+    by_step = [{record["step"]: record for record in cell.curve(mode)} for cell in row.done if cell.curve(mode)]
+    common = set.intersection(*map(set, by_step)) if by_step else set()
+    points = []
+    for step in sorted(common):
+        evaluations = [records[step] for records in by_step]
+        x = step if axis == "steps" else fmean(record["counters"][axis] for record in evaluations)
+        points.append(Point(x, t_interval(record["accuracy"] for record in evaluations)))
+    return points
+
+
+def draw(table: Table, path: Path, axis: Axis = "steps", title: str | None = None) -> list[Path]:
+    """Write and return `path` with .svg and .png added. The same records give the same SVG, byte for byte."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # not the user's matplotlibrc
+        matplotlib.rcParams.update(STYLE)
+        shown = figure(table, axis, title)
+        written = [path.with_name(f"{path.name}.{kind}") for kind in ("svg", "png")]
+        shown.savefig(written[0], metadata={"Date": None})
+        shown.savefig(written[1], metadata={"Software": None})
+    return written
+
+
+def figure(table: Table, axis: Axis = "steps", title: str | None = None) -> Figure:
+    """Two panels, sampled and greedy accuracy; one line and band a row; the start dashed; rows without a seed named."""
+    from matplotlib.figure import Figure
+
+    rows = [line.row for line in summarise(table)]
+    looks = _looks(rows)
+    shown = Figure(figsize=(9.2, 4.4))
+    shown.set_layout_engine("constrained", wspace=0.04)
+    panels = shown.subplots(1, 2, sharey=True)
+    for panel, mode in zip(panels, MODES, strict=True):
+        _panel(panel, rows, looks, mode, axis)
+    panels[0].set_ylabel("held-out accuracy (%)")
+    _legend(shown, rows, looks)
+    if title:
+        shown.suptitle(title, x=0.012, ha="left", fontsize=11, fontweight="bold")
+    return shown
+
+
+def _looks(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """A look for each row by its label, not by its rank: an algorithm keeps its colour when the order changes."""
+    return {
+        label: {
+            "color": COLOURS[number % len(COLOURS)],
+            "marker": MARKERS[number % len(MARKERS)],
+            "linestyle": DASHES[number // len(COLOURS) % len(DASHES)],
+            "markeredgecolor": "white",
+            "markeredgewidth": 0.6,
+        }
+        for number, label in enumerate(sorted(row.label for row in rows))
+    }
+
+
+def _panel(panel: Axes, rows: Sequence[Row], looks: dict[str, dict[str, Any]], mode: Mode, axis: Axis) -> None:
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    for depth, row in enumerate(rows):
+        _draw_row(panel, curve(row, mode, axis), looks[row.label], on_top=1 - depth / len(rows))
+    firsts = [cell.curve(mode)[0] for row in rows for cell in row.done if cell.curve(mode)]
+    if starts := [record["accuracy"] for record in firsts if record["step"] == 0]:
+        panel.axhline(100 * fmean(starts), **START)
+    if not firsts:
+        panel.text(0.5, 0.5, "no finished seed", transform=panel.transAxes, ha="center", color=GREY)
+    panel.set_title(f"{mode} decoding", loc="left")
+    panel.set_xlabel(AXIS_NAMES[axis] if axis == "steps" else f"{AXIS_NAMES[axis]} (mean over seeds)")
+    panel.margins(x=0.02)
+    if axis in ("steps", "optimizer_steps"):
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    else:
+        panel.xaxis.set_major_formatter(EngFormatter(sep=" "))
+
+
+def _draw_row(panel: Axes, points: Sequence[Point], look: dict[str, Any], on_top: float) -> None:
+    """One line and, where there is more than one seed, its band, cut at 0 and 100 %; `on_top` is in (0, 1]."""
+    x = [point.x for point in points]
+    panel.plot(x, [100 * point.accuracy.mean for point in points], zorder=3 + on_top, **look)
+    bands = [(point.accuracy.mean, point.accuracy.half_width) for point in points]
+    low = [100 * max(0.0, mean - width) for mean, width in bands if width is not None]
+    high = [100 * min(1.0, mean + width) for mean, width in bands if width is not None]
+    if low:  # all points of a row have equally many seeds
+        panel.fill_between(x, low, high, color=look["color"], alpha=0.14, linewidth=0, zorder=1 + on_top)
+        for edge in (low, high):  # so that overlapping bands can be told apart
+            panel.plot(x, edge, color=look["color"], alpha=0.45, linewidth=0.6, zorder=2 + on_top)
+
+
+def _legend(shown: Figure, rows: Sequence[Row], looks: dict[str, dict[str, Any]]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], **(looks[row.label] if row.done else {"linestyle": "none"})) for row in rows]
+    handles.append(Line2D([], [], **START))
+    names = [*map(_name, rows), "start"]
+    columns = 130 // (8 + max(map(len, names)))  # 130 characters fit across the figure, 8 are the line's
+    columns = max(1, min(4, len(handles), columns))
+    shown.set_figheight(4.0 + 0.19 * math.ceil(len(handles) / columns))  # the panels keep their size
+    shown.legend(
+        handles,
+        names,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=8.5,
+        title="line: mean over seeds; band: its 95 % t-interval; †: one seed, no interval",
+        title_fontsize=8,
+    )
+
+
+def _name(row: Row) -> str:
+    """The label, with what a reader of the band must know: how many seeds it stands on."""
+    done, planned = len(row.done), len(row.cells)
+    of = f"{done}" if done == planned else f"{done} of {planned}"
+    return f"{row.label}, {of} seed{'' if planned == 1 else 's'}{' †' if done == 1 else ''}"

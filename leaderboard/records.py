@@ -1,0 +1,198 @@
+"""What a run leaves on disk: the files of a results folder, their schema, and how they are appended and read.
+
+    RESULTS/benchmark.json           the cells that were planned, so that a missing one can be shown as missing
+    RESULTS/cells/<id>/cell.json     resolved specification and provenance; written once, before training
+                       steps.jsonl   one `StepRecord` a rollout step
+                       evals.jsonl   one `EvalRecord` an evaluation, split and decoding mode
+                       items.jsonl   one `ItemRecord` an evaluation, split, mode and example
+                       samples.jsonl a few sampled texts a step, with their rewards
+                       status.json   `Status`, replaced atomically
+
+Everything is plain JSON: no pandas here, so that a machine that only trains needs none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+SCHEMA = 1
+Axis = Literal["steps", "optimizer_steps", "prompts", "generated_tokens", "trained_tokens", "flops", "seconds"]
+
+
+class RecordError(Exception):
+    """A results folder that cannot be read; the message names the file, the line and what was expected."""
+
+
+class Counters(TypedDict):
+    """What a run has spent so far, on every axis a table can be cut on. Evaluation is never charged."""
+
+    steps: int  # rollout steps
+    optimizer_steps: int
+    prompts: int  # prompts sampled, those thrown away by dynamic sampling included
+    generated_tokens: int  # sampled response tokens, thrown-away ones included
+    trained_tokens: int  # response tokens that a loss saw, demonstrations included
+    flops: float  # 2N a token forward, 6N a token trained (N parameters), prompts included
+    seconds: float  # sampling, grading, scoring and updates
+
+
+class PlannedCell(TypedDict):
+    """One cell of a benchmark as planned: enough to show it as missing."""
+
+    id: str
+    row: str  # hash of the specification without its seed: cells of one row differ in nothing but the seed
+    algorithm: str
+    task: str
+    seed: int
+
+
+class BenchmarkRecord(TypedDict):
+    """benchmark.json."""
+
+    schema: int
+    name: str
+    cells: list[PlannedCell]
+
+
+class CellRecord(TypedDict):
+    """cell.json. `spec` is the identity (its hash is `id`), `provenance` is everything else worth knowing."""
+
+    schema: int
+    id: str
+    row: str
+    algorithm: str  # the label of the table's row, e.g. gift@released
+    task: str
+    seed: int
+    spec: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+class StepRecord(TypedDict):
+    """One rollout step. Shares are in [0, 1]; seconds are of this step alone; counters are cumulative."""
+
+    step: int
+    counters: Counters
+    reward: float  # mean over the sampled responses of the step, before shaping, thrown-away groups included
+    accuracy: float | None  # the same for the verifier's verdict
+    shaped_reward: float  # mean over the trained responses, after shaping
+    response_tokens: float  # mean length of the sampled responses
+    truncated: float  # share of sampled responses that hit the length limit
+    no_answer: float  # share of sampled responses in which the grader found no answer
+    groups: int  # groups trained on
+    groups_discarded: int  # sampled groups that select threw away, or that were surplus after refilling
+    refill_rounds: int
+    zero_variance_groups: float  # share of the trained groups whose rewards are all equal
+    responses: dict[str, int]  # trained responses by source: policy, expert, teacher
+    demonstration_tokens: int
+    updates: int
+    updates_without_signal: int  # updates whose gradient was exactly zero
+    loss: float  # mean over the step's updates
+    grad_norm: float  # before clipping, mean over the step's updates
+    grad_norm_max: float
+    learning_rate: float
+    metrics: dict[str, float]  # the algorithm's own: clip_fraction, sigma_s, ...
+    seconds: dict[str, float]  # sampling, grading, scoring, update
+
+
+class EvalRecord(TypedDict):
+    """One evaluation of one split in one decoding mode."""
+
+    step: int
+    split: str  # heldout
+    mode: str  # greedy | sampled
+    counters: Counters
+    accuracy: float  # mean over examples of the mean over samples
+    examples: int
+    samples: int  # per example
+    truncated: float
+    no_answer: float
+    response_tokens: float
+    seconds: float
+
+
+class ItemRecord(TypedDict):
+    """One example within one evaluation: `correct` holds one verdict a sample."""
+
+    step: int
+    split: str
+    mode: str
+    id: str
+    correct: list[int]
+    tokens: list[int]
+
+
+class Status(TypedDict):
+    """status.json."""
+
+    state: Literal["running", "done", "failed"]
+    step: int
+    error: str | None
+    weights_start: str  # sha256 of the trained tensors
+    weights_end: str | None
+    seconds: float  # wall clock, evaluation included
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Replace `path` atomically: a reader sees the old file or the new one, never half of one."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(record, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def append(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Append records as JSON lines in one write, so that a kill leaves at most one torn line, at the end.
+
+    A line torn by an earlier kill is cut off first, or the new record would be glued to it. Text is escaped to ASCII:
+    a model may emit what no encoding can carry.
+    """
+    lines = "".join(json.dumps(record) + "\n" for record in records).encode("ascii")
+    with path.open("ab+") as file:
+        if file.tell() > 0:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(lines)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises RecordError that names the file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: not readable as JSON ({error})") from None
+
+
+def read_lines(path: Path) -> Iterator[Any]:
+    """The records of a JSON-lines file; nothing where the file is missing. A torn last line is left out."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            if number == len(lines):  # no newline after it: the writer was killed here
+                return
+            raise RecordError(f"{path}, line {number}: not a JSON record ({error})") from None
+
+
+def find_cells(results: Path) -> list[Path]:
+    """The cell folders below `results` (or `results` itself), sorted. Raises RecordError where there are none."""
+    if not results.is_dir():
+        raise RecordError(f"{results}: no such folder; `groupbench run RECIPE` makes one")
+    cells = sorted(path.parent for path in results.rglob("cell.json"))
+    if not cells and not list(results.rglob("benchmark.json")):
+        raise RecordError(f"{results}: holds no run (no cell.json below it); `groupbench run RECIPE` makes one")
+    return cells

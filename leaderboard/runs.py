@@ -1,0 +1,239 @@
+"""A results folder as tables of rows of cells: which runs may be compared, and which are seeds of one another.
+
+A row holds cells that differ in nothing but the seed. A table holds rows that may be compared: one benchmark, one task,
+one model, one budget, one way to evaluate. Whatever was planned and did not finish is there too, with its state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from . import records
+from .records import EvalRecord, RecordError, Status, StepRecord
+
+State = Literal["done", "failed", "running", "missing"]
+Mode = Literal["sampled", "greedy"]
+SPLIT = "heldout"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One seed of a row. Only a finished cell has steps and evaluations: the others count for nothing."""
+
+    seed: int
+    state: State
+    status: Status | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[StepRecord, ...] = ()  # by step
+    evals: Mapping[tuple[str, str], tuple[EvalRecord, ...]] = field(default_factory=dict)  # (split, mode) -> by step
+
+    def curve(self, mode: Mode) -> tuple[EvalRecord, ...]:
+        """The evaluations of the held-out split in one decoding mode, by step."""
+        return self.evals.get((SPLIT, mode), ())
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells that differ in nothing but the seed, by seed."""
+
+    hash: str
+    label: str  # the algorithm; with the start of the hash where another row of the table has the same algorithm
+    cells: tuple[Cell, ...]
+
+    @property
+    def done(self) -> tuple[Cell, ...]:
+        """The finished cells."""
+        return tuple(cell for cell in self.cells if cell.state == "done")
+
+    def count(self, state: State) -> int:
+        """How many cells are in this state."""
+        return sum(cell.state == state for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that may be compared. `model` and `budget` are None where no cell of the table was ever started."""
+
+    benchmark: str
+    task: str
+    model: str | None
+    budget: Mapping[str, Any] | None
+    slug: str  # names the table's files; unique within a results folder
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A cell with what places it in a row and a table; `spec` is None where it was planned and never started."""
+
+    folder: Path
+    row: str
+    algorithm: str
+    task: str
+    spec: Mapping[str, Any] | None
+    cell: Cell
+
+
+def load(results: Path) -> list[Table]:
+    """Read every benchmark below `results`, sorted by benchmark, task, model and budget.
+
+    Raises RecordError that names the file, where one cannot be read or does not hold what it should.
+    """
+    results = Path(results)
+    folders = records.find_cells(results)
+    roots = {path.parent for path in results.rglob("benchmark.json")}
+    cells: dict[Path, list[Path]] = {root: [] for root in sorted(roots)}
+    for folder in folders:
+        root = next((parent for parent in folder.parents if parent in roots), None)
+        if root is None:
+            root = folder.parent.parent if folder.parent.name == "cells" else folder.parent
+        cells.setdefault(root, []).append(folder)
+    tables = [table for root in sorted(cells) for table in _benchmark(root, cells[root], planned=root in roots)]
+    if not tables:
+        raise RecordError(f"{results}: no cell is planned in it and none has run; `groupbench run RECIPE` runs some")
+    return _with_slugs(sorted(tables, key=lambda table: (table.benchmark, table.task, table.model or "", table.slug)))
+
+
+def _benchmark(root: Path, folders: list[Path], planned: bool) -> list[Table]:
+    found = [_read_cell(folder) for folder in folders]
+    name = root.resolve().name
+    if planned:
+        path = root / "benchmark.json"
+        benchmark = _checked(records.read_json(path), records.BenchmarkRecord, str(path))
+        name = benchmark["name"]
+        for plan in benchmark["cells"]:
+            _checked(plan, records.PlannedCell, f"{path}, cells")
+            if not any((one.row, one.cell.seed) == (plan["row"], plan["seed"]) for one in found):
+                missing = Cell(plan["seed"], "missing")
+                found.append(_Found(path, plan["row"], plan["algorithm"], plan["task"], None, missing))
+    _refuse_twins(found)
+    groups: dict[tuple[str, str], list[_Found]] = defaultdict(list)
+    for one in found:
+        groups[one.task, _comparable(one, found)].append(one)
+    return [_table(name, task, key, members) for (task, key), members in groups.items()]
+
+
+def _comparable(one: _Found, found: list[_Found]) -> str:
+    """What must be equal for two cells to stand in one table, as JSON; empty where nothing tells.
+
+    A cell that was never started has no specification: it goes where its row is, else where its task's only table is.
+    """
+    if one.spec is not None:
+        return json.dumps([one.spec.get(key) for key in ("task", "model", "budget", "evaluation")], sort_keys=True)
+    started = [other for other in found if other.spec is not None and other.task == one.task]
+    siblings = [other for other in started if other.row == one.row] or started
+    keys = {_comparable(other, found) for other in siblings}
+    return keys.pop() if len(keys) == 1 else ""
+
+
+def _table(benchmark: str, task: str, key: str, members: list[_Found]) -> Table:
+    started = next((one for one in members if one.spec is not None), None)
+    spec = None if started is None else started.spec
+    by_row: dict[str, list[_Found]] = defaultdict(list)
+    for one in members:
+        by_row[one.row].append(one)
+    names = Counter(group[0].algorithm for group in by_row.values())
+    rows = []
+    for row, group in sorted(by_row.items()):
+        algorithm = group[0].algorithm
+        label = algorithm if names[algorithm] == 1 else f"{algorithm} #{row[:6]}"
+        rows.append(Row(row, label, tuple(sorted((one.cell for one in group), key=lambda cell: cell.seed))))
+    model = None if started is None else _model_name(started)
+    budget = None if spec is None else spec.get("budget")
+    return Table(benchmark, task, model, budget, hashlib.sha256(key.encode()).hexdigest()[:6], tuple(rows))
+
+
+def _with_slugs(tables: list[Table]) -> list[Table]:
+    """Name each table's files by its task, with more only where that is not enough."""
+
+    def plain(table: Table) -> str:
+        return "".join(c if c.isalnum() or c in "-_." else "-" for c in table.task) or "task"
+
+    names = Counter(plain(table) for table in tables)
+    longer = [f"{plain(t)}-{t.slug}" if names[plain(t)] > 1 else plain(t) for t in tables]
+    seen: Counter[str] = Counter()
+    for number, name in enumerate(longer):
+        seen[name] += 1  # the same specification in two benchmarks
+        tables[number] = replace(tables[number], slug=name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return tables
+
+
+def _model_name(one: _Found) -> str:
+    """The name that a person gave it; the specification may know the model by a hash of its weights only."""
+    model = (one.spec or {}).get("model")
+    spec = model if isinstance(model, Mapping) else {"name": model}
+    name = one.cell.provenance.get("model") or spec.get("name")
+    return f"{name}, warm-started" if spec.get("warm_start") else str(name)
+
+
+def _read_cell(folder: Path) -> _Found:
+    path = folder / "cell.json"
+    cell = _checked(records.read_json(path), records.CellRecord, str(path))
+    if cell["schema"] != records.SCHEMA:
+        raise RecordError(f"{path}: schema {cell['schema']!r}; this groupbench reads schema {records.SCHEMA}")
+    for key in ("spec", "provenance"):
+        if not isinstance(cell[key], Mapping):
+            raise RecordError(f"{path}: `{key}` is {cell[key]!r}; expected an object")
+    status: Status | None = None
+    if (folder / "status.json").exists():
+        path = folder / "status.json"
+        status = _checked(records.read_json(path), Status, str(path))
+        if status["state"] not in ("done", "failed", "running"):
+            raise RecordError(f"{path}: state {status['state']!r}; expected done, failed or running")
+    state: State = "running" if status is None else status["state"]  # cell.json is written before the first status
+    read = Cell(cell["seed"], state, status, cell["provenance"])
+    if state == "done":
+        read = replace(read, steps=_read_steps(folder), evals=_read_evals(folder))
+    return _Found(folder, cell["row"], cell["algorithm"], cell["task"], cell["spec"], read)
+
+
+def _read_steps(folder: Path) -> tuple[StepRecord, ...]:
+    # A resumed cell writes some steps again: the later record supersedes.
+    latest = _latest(folder / "steps.jsonl", StepRecord, lambda record: record["step"])
+    return tuple(latest[step] for step in sorted(latest))
+
+
+def _read_evals(folder: Path) -> dict[tuple[str, str], tuple[EvalRecord, ...]]:
+    latest = _latest(
+        folder / "evals.jsonl", EvalRecord, lambda record: (record["split"], record["mode"], record["step"])
+    )
+    curves: dict[tuple[str, str], list[EvalRecord]] = defaultdict(list)
+    for split, mode, step in sorted(latest):
+        curves[split, mode].append(latest[split, mode, step])
+    return {key: tuple(curve) for key, curve in curves.items()}
+
+
+def _latest(path: Path, schema: type, key: Callable[[Any], Any]) -> dict[Any, Any]:
+    latest = {}
+    for number, record in enumerate(records.read_lines(path), start=1):
+        _checked(record, schema, f"{path}, record {number}")
+        _checked(record["counters"], records.Counters, f"{path}, record {number}, counters")
+        latest[key(record)] = record
+    return latest
+
+
+def _checked(record: Any, schema: type, where: str) -> Any:
+    """The record, if it is an object with the schema's keys. More are allowed: older code reads newer records."""
+    expected = schema.__required_keys__  # type: ignore[attr-defined]
+    if not isinstance(record, Mapping):
+        raise RecordError(f"{where}: found {record!r}; expected an object with {', '.join(sorted(expected))}")
+    if absent := sorted(expected - record.keys()):
+        raise RecordError(
+            f"{where}: without {', '.join(absent)}; a {schema.__name__} has {', '.join(sorted(expected))}"
+        )
+    return record
+
+
+def _refuse_twins(found: list[_Found]) -> None:
+    """One seed must not count twice, as it would where a cell's folder was copied."""
+    seen: dict[tuple[str, int], Path] = {}
+    for one in found:
+        other = seen.setdefault((one.row, one.cell.seed), one.folder)
+        if other != one.folder:
+            raise RecordError(f"{one.folder}: the same row and seed {one.cell.seed} as {other}; remove one of the two")

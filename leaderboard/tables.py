@@ -1,0 +1,220 @@
+"""What a leaderboard says of each row: accuracies with intervals over seeds, what was spent, and how the runs went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, get_args
+
+from .records import Axis, EvalRecord
+from .runs import Cell, Mode, Row, State, Table
+from .stats import Interval, t_interval
+
+if TYPE_CHECKING:
+    import pandas
+
+AXES: tuple[Axis, ...] = get_args(Axis)
+MODES: tuple[Mode, ...] = get_args(Mode)
+PHASES = ("sampling", "grading", "scoring", "update")
+
+
+@dataclass(frozen=True)
+class Change:
+    """Accuracy in [0, 1] over the finished seeds; None where no finished seed has it.
+
+    `start` is the evaluation at step 0 and `final` the last one, so that no checkpoint is chosen by its own score;
+    `delta` is the interval of final − start, paired by seed.
+    """
+
+    start: Interval | None
+    final: Interval | None
+    delta: Interval | None
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How the finished runs of a row went. Shares are in [0, 1], means over all steps of all finished seeds."""
+
+    truncated: float
+    no_answer: float
+    clip_fraction: float | None  # None where the algorithm does not report it
+    grad_norm: float  # before clipping
+    grad_norm_max: float
+    zero_variance_groups: float
+    updates: int  # this and the next three: totals over the finished seeds
+    updates_without_signal: int
+    groups: int  # sampled: trained on or discarded
+    groups_discarded: int
+    demonstration_tokens: float  # mean over seeds
+    seconds: Mapping[str, float]  # by phase, mean over seeds
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of a table."""
+
+    row: Row
+    accuracy: Mapping[Mode, Change]
+    spent: Mapping[Axis, float] | None  # at the end of a run, mean over the finished seeds
+    conduct: Conduct | None
+
+
+def summarise(table: Table) -> list[Summary]:
+    """The table's lines: best final sampled accuracy first (then greedy), rows without a finished seed last."""
+    lines = [
+        Summary(row, {mode: _change(row.done, mode) for mode in MODES}, _spent(row.done), _conduct(row.done))
+        for row in table.rows
+    ]
+
+    def order(line: Summary) -> tuple[float | str, ...]:
+        finals = [line.accuracy[mode].final for mode in MODES]
+        return (*(float("inf") if final is None else -final.mean for final in finals), line.row.label)
+
+    return sorted(lines, key=order)
+
+
+def seeds(row: Row) -> str:
+    """Finished of planned seeds, and what became of the others: `3/3`, `2/3 (1 failed)`, `0/3 (missing)`."""
+    states: tuple[State, ...] = ("failed", "running", "missing")
+    others = [(state, n) for state in states if (n := row.count(state))]
+    text = f"{row.count('done')}/{len(row.cells)}"
+    if len(others) == 1 and others[0][1] == len(row.cells):
+        return f"{text} ({others[0][0]})"
+    return f"{text} ({', '.join(f'{n} {state}' for state, n in others)})" if others else text
+
+
+def notes(table: Table) -> list[str]:
+    """What a reader of the table must know about single cells, by row label and seed."""
+    found = []
+    for row in sorted(table.rows, key=lambda row: row.label):
+        for cell in row.cells:
+            found += [f"{row.label}, seed {cell.seed}: {text}" for text in _remarks(cell)]
+    measured = {
+        (mode, last["examples"], last["samples"])
+        for row in table.rows
+        for cell in row.done
+        for mode in MODES
+        if (last := _last(cell, mode))
+    }
+    if len(measured) > len({mode for mode, _, _ in measured}):
+        sizes = ", ".join(f"{mode} {examples} × {samples}" for mode, examples, samples in sorted(measured))
+        found.append(f"the runs were not evaluated alike (examples × samples): {sizes}")
+    devices = {str(cell.provenance["device"]) for row in table.rows for cell in row.done if "device" in cell.provenance}
+    if len(devices) > 1:
+        found.append(f"seconds are not comparable, the runs had different devices: {'; '.join(sorted(devices))}")
+    return found
+
+
+def frame(tables: Iterable[Table]) -> pandas.DataFrame:
+    """One line a row, machine-readable: shares and accuracies in [0, 1], nothing rounded, NaN where nothing is known.
+
+    Accuracies are `heldout_<mode>_<start|final|delta>`, each with `_half_width` (of the 95 % t-interval) and `_seeds`
+    (how many it stands on); the counters are means over the finished seeds.
+    """
+    import pandas as pd
+
+    return pd.DataFrame([_flat(table, line) for table in tables for line in summarise(table)])
+
+
+def _flat(table: Table, line: Summary) -> dict[str, object]:
+    row = line.row
+    flat: dict[str, object] = {
+        "benchmark": table.benchmark,
+        "task": table.task,
+        "model": table.model,
+        "algorithm": row.label,
+        "row": row.hash,
+        "seeds_planned": len(row.cells),
+        **{f"seeds_{state}": row.count(state) for state in ("done", "failed", "running", "missing")},
+        **{f"budget_{axis}": (table.budget or {}).get(axis) for axis in AXES},
+    }
+    for mode in MODES:
+        change = line.accuracy[mode]
+        for name, interval in (("start", change.start), ("final", change.final), ("delta", change.delta)):
+            column = f"heldout_{mode}_{name}"
+            flat[column] = interval and interval.mean
+            flat[f"{column}_half_width"] = interval and interval.half_width
+            flat[f"{column}_seeds"] = interval.n if interval else 0
+    flat |= {axis: line.spent and line.spent[axis] for axis in AXES}
+    for name in Conduct.__dataclass_fields__:
+        value = getattr(line.conduct, name, None)
+        if name == "seconds":
+            flat |= {f"seconds_{phase}": value and value[phase] for phase in PHASES}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _interval(values: list[float]) -> Interval | None:
+    return t_interval(values) if values else None
+
+
+def _start(cell: Cell, mode: Mode) -> float | None:
+    curve = cell.curve(mode)
+    return curve[0]["accuracy"] if curve and curve[0]["step"] == 0 else None
+
+
+def _last(cell: Cell, mode: Mode) -> EvalRecord | None:
+    curve = cell.curve(mode)
+    return curve[-1] if curve else None
+
+
+def _change(done: tuple[Cell, ...], mode: Mode) -> Change:
+    starts = {cell.seed: start for cell in done if (start := _start(cell, mode)) is not None}
+    finals = {cell.seed: last["accuracy"] for cell in done if (last := _last(cell, mode))}
+    deltas = [finals[seed] - starts[seed] for seed in starts]
+    return Change(_interval(list(starts.values())), _interval(list(finals.values())), _interval(deltas))
+
+
+def _spent(done: tuple[Cell, ...]) -> dict[Axis, float] | None:
+    ends = [cell.steps[-1]["counters"] for cell in done if cell.steps]
+    return {axis: fmean(counters[axis] for counters in ends) for axis in AXES} if ends else None
+
+
+def _conduct(done: tuple[Cell, ...]) -> Conduct | None:
+    steps = [step for cell in done for step in cell.steps]
+    if not steps:
+        return None
+    clipped = [step["metrics"]["clip_fraction"] for step in steps if "clip_fraction" in step["metrics"]]
+    discarded = sum(step["groups_discarded"] for step in steps)
+    return Conduct(
+        truncated=fmean(step["truncated"] for step in steps),
+        no_answer=fmean(step["no_answer"] for step in steps),
+        clip_fraction=fmean(clipped) if clipped else None,
+        grad_norm=fmean(step["grad_norm"] for step in steps),
+        grad_norm_max=max(step["grad_norm_max"] for step in steps),
+        zero_variance_groups=fmean(step["zero_variance_groups"] for step in steps),
+        updates=sum(step["updates"] for step in steps),
+        updates_without_signal=sum(step["updates_without_signal"] for step in steps),
+        groups=sum(step["groups"] for step in steps) + discarded,
+        groups_discarded=discarded,
+        demonstration_tokens=sum(step["demonstration_tokens"] for step in steps) / len(done),
+        seconds={phase: sum(step["seconds"].get(phase, 0.0) for step in steps) / len(done) for phase in PHASES},
+    )
+
+
+def _remarks(cell: Cell) -> list[str]:
+    status = cell.status
+    if status is None:
+        return []
+    if cell.state == "failed":
+        return [f"failed after step {status['step']}: {' '.join((status['error'] or 'no error recorded').split())}"]
+    if cell.state != "done":
+        return []
+    found = []
+    if not cell.steps:
+        found.append("finished, but without a step record")
+    if status["weights_end"] == status["weights_start"]:
+        found.append("the weights did not change")
+    if not any(cell.curve(mode) for mode in MODES):
+        found.append("finished, but without an evaluation")
+    for mode in MODES:
+        curve = cell.curve(mode)
+        if curve and curve[0]["step"] != 0:
+            found.append(f"no {mode} evaluation at step 0")
+        if curve and curve[-1]["step"] != status["step"]:
+            found.append(
+                f"the last {mode} evaluation is at step {curve[-1]['step']}, the run ended at {status['step']}"
+            )
+    return found

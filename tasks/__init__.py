@@ -1,0 +1,9 @@
+"""Tasks: examples with prompts, graders and demonstrations. Nothing here loads a model or imports a heavy package.
+
+Datasets are read on first use; parquet and Hub readers are imported only then.
+"""
+
+from .base import Example, Grade, Message, Source, Task, TaskDataError
+from .registry import load, register
+
+__all__ = ["Example", "Grade", "Message", "Source", "Task", "TaskDataError", "load", "register"]

@@ -1,0 +1,62 @@
+r"""The final answer of a response: the last `\boxed{}`, else the last `#### number`.
+
+Only the last box counts. A verifier that joins several boxes reads `\boxed{205} ... wait, \boxed{204}` as 205204
+(https://github.com/huggingface/Math-Verify does), and the first one is what a model has just corrected.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .numeric import MAX_ANSWER_CHARS, normalise_number
+
+_BOX = re.compile(r"\\boxed\s*\{")
+# More or fewer than four hashes is a Markdown heading; so is `#### Step 2`, which is why a number must follow.
+_HASHES = re.compile(r"(?<!#)####(?!#)([^\n]*)")
+
+
+def last_boxed(text: str) -> str | None:
+    r"""The content of the last `\boxed{...}`, stripped; None when there is none or its braces never close.
+
+    Braces are balanced, escaped ones (`\{`, `\}`) not counted. An unclosed last box is a truncated answer: earlier
+    boxes do not stand in for it.
+    """
+    start = None
+    for match in _BOX.finditer(text):
+        start = match.end()
+    if start is None:
+        return None
+    depth, position = 1, start
+    while position < len(text):
+        character = text[position]
+        if character == "\\":
+            position += 1
+        elif character == "{":
+            depth += 1
+        elif character == "}":
+            depth -= 1
+            if depth == 0:
+                return text[start:position].strip()
+        position += 1
+    return None
+
+
+def last_hashed(text: str) -> str | None:
+    """The text after the last `####` whose line holds a number and nothing else (GSM8K's own mark), stripped."""
+    found = None
+    for match in _HASHES.finditer(text):
+        line = match[1].strip()
+        if normalise_number(line) is not None:
+            found = line
+    return found
+
+
+def extract_answer(text: str) -> str | None:
+    r"""The final answer as the response wrote it, or None (an extraction failure).
+
+    Looks for the last `\boxed{}`, then for the last `####`. Empty boxes and contents of more than `MAX_ANSWER_CHARS`
+    characters are no answers.
+    """
+    boxed = last_boxed(text)
+    answer = last_hashed(text) if boxed is None else boxed
+    return answer if answer and len(answer) <= MAX_ANSWER_CHARS else None

@@ -1,0 +1,63 @@
+r"""Numbers as people and models write them: `$18.00`, `1,000`, `50\%`, `18\text{ dollars}`, `073`.
+
+Compared exactly, as decimals, without a tolerance. Fractions, powers and expressions are not read.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+MAX_ANSWER_CHARS = 200  # no final number is longer; bounds the work a response can cause
+
+_UNSIGNED = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+# Exponents of more than three digits are left out: 1e999999999 must cost nothing.
+_EXPONENT = r"(?:[eE][-+]?[0-9]{1,3})?"
+# Words after a number are dropped unread. One letter right behind it is a variable (5x), not a unit.
+_UNITS = r"(?:(?:\s+(?=[A-Za-z°])|(?=[A-Za-z]{2})|(?=°))(?:[A-Za-z°²³/'’. -]|\^\{?[23]\}?)*)?"
+_NUMBER = re.compile(rf"([-+]?)\s*[€£]?\s*([-+]?)({_UNSIGNED}{_EXPONENT})\s*%?{_UNITS}\.?")
+_ANYWHERE = re.compile(rf"(?:(?<![0-9A-Za-z).,])[-−])?(?<![0-9A-Za-z.]){_UNSIGNED}")
+
+_TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+_LATEX_THOUSANDS = re.compile(r"(?<=[0-9])(?:,?\\[,!;: ]|\{,\})(?=[0-9]{3}(?![0-9]))")
+_LATEX_SPACE = re.compile(r"\\[,!;: ]|~")
+_DEGREES = re.compile(r"\^?\{?\\(?:circ|degree)\}?")
+_ORDINAL = re.compile(r"\^\{?\s*(st|nd|rd|th)\b\}?")
+_MATH_DELIMITERS = re.compile(r"\\[()\[\]]|\\?\$")
+
+
+def normalise_number(text: str) -> Decimal | None:
+    r"""The number that `text` is, or None when it is not exactly one number.
+
+    Dropped: `$`, `\$`, `€`, `£`, thousands separators that stand in the right places (`1,8` is no number), `%` (so that
+    `50%` is 50), LaTeX spacing and `\text{}`, a trailing period, and words behind the number (`18 dollars`). Text of
+    more than `MAX_ANSWER_CHARS` characters is no number. Never raises.
+    """
+    if len(text) > MAX_ANSWER_CHARS:
+        return None
+    text = _TEXT.sub(r" \1", text.replace("−", "-"))
+    text = _ORDINAL.sub(r"\1", _DEGREES.sub("°", text))
+    text = _LATEX_THOUSANDS.sub(",", text)
+    text = _LATEX_SPACE.sub(" ", text).replace("\\%", "%")
+    text = _MATH_DELIMITERS.sub(" ", text).strip(" \t\r\n*_`")
+    match = _NUMBER.fullmatch(text)
+    if match is None or (match[1] and match[2]):
+        return None
+    return Decimal(match[1] + match[2] + match[3].replace(",", ""))
+
+
+def same_number(left: str, right: str) -> bool:
+    """Whether both texts are numbers, and equal as decimals. Never raises."""
+    number = normalise_number(left)
+    return number is not None and number == normalise_number(right)
+
+
+def last_number(text: str) -> str | None:
+    """The last number in running text, as written there; None when there is none or it has over `MAX_ANSWER_CHARS`.
+
+    A minus sign behind a digit, a letter or a bracket is a subtraction, not a sign.
+    """
+    found = None
+    for match in _ANYWHERE.finditer(text):
+        found = match[0]
+    return found if found is None or len(found) <= MAX_ANSWER_CHARS else None

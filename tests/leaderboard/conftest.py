@@ -1,0 +1,142 @@
+"""Synthetic results folders, written with the package's own schema."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaderboard import records
+
+
+def _hash(spec: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def counters(step: int) -> dict[str, Any]:
+    """A run that samples 8 prompts, generates 1000 tokens and takes 2 optimizer steps and 1.5 seconds a step."""
+    return {
+        "steps": step,
+        "optimizer_steps": 2 * step,
+        "prompts": 8 * step,
+        "generated_tokens": 1000 * step,
+        "trained_tokens": 900 * step,
+        "flops": 2.5e12 * step,
+        "seconds": 1.5 * step,
+    }
+
+
+def step_record(step: int, **changes: Any) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "step": step,
+        "counters": counters(step),
+        "reward": 0.5,
+        "accuracy": 0.5,
+        "shaped_reward": 0.5,
+        "response_tokens": 12.5,
+        "truncated": 0.25,
+        "no_answer": 0.125,
+        "groups": 6,
+        "groups_discarded": 2,
+        "refill_rounds": 0,
+        "zero_variance_groups": 0.5,
+        "responses": {"policy": 24},
+        "demonstration_tokens": 10,
+        "updates": 2,
+        "updates_without_signal": 0,
+        "loss": 0.1,
+        "grad_norm": 1.0,
+        "grad_norm_max": 2.0,
+        "learning_rate": 1e-6,
+        "metrics": {},
+        "seconds": {"sampling": 1.0, "grading": 0.125, "scoring": 0.125, "update": 0.25},
+    }
+    assert record.keys() >= changes.keys()
+    return record | changes
+
+
+def eval_record(step: int, mode: str, accuracy: float, **changes: Any) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "step": step,
+        "split": "heldout",
+        "mode": mode,
+        "counters": counters(step),
+        "accuracy": accuracy,
+        "examples": 64,
+        "samples": 1 if mode == "greedy" else 4,
+        "truncated": 0.0,
+        "no_answer": 0.0,
+        "response_tokens": 12.5,
+        "seconds": 0.5,
+    }
+    assert record.keys() >= changes.keys()
+    return record | changes
+
+
+class Results:
+    """A results folder in the making. Curves are accuracies at steps 0, `every`, 2·`every`, …"""
+
+    def __init__(self, folder: Path, every: int = 2) -> None:
+        self.folder, self.every = folder, every
+        self.planned: dict[Path, list[dict[str, Any]]] = {}
+
+    def cell(
+        self,
+        algorithm: str,
+        seed: int,
+        sampled: Sequence[float] = (),
+        greedy: Sequence[float] = (),
+        *,
+        state: str | None = "done",
+        benchmark: str = ".",
+        steps: Mapping[int, Mapping[str, Any]] | None = None,
+        error: str | None = None,
+        **spec: Any,
+    ) -> Path:
+        """Write one cell and plan it; `state` None only plans it. `steps` changes step records, `spec` the rest."""
+        spec = {
+            "algorithm": {"name": algorithm},
+            "task": {"name": "arithmetic"},
+            "model": {"name": "tiny"},
+            "budget": {"steps": 4},
+        } | spec
+        row, cell_id = _hash(spec), _hash(spec | {"seed": seed})
+        plan = {"id": cell_id, "row": row, "algorithm": algorithm, "task": spec["task"]["name"], "seed": seed}
+        self.planned.setdefault(self.folder / benchmark, []).append(plan)
+        folder = self.folder / benchmark / "cells" / cell_id
+        if state is None:
+            return folder
+        folder.mkdir(parents=True)
+        provenance = {"commit": "0" * 40}
+        records.write_json(
+            folder / "cell.json",
+            {"schema": records.SCHEMA, **plan, "spec": spec | {"seed": seed}, "provenance": provenance},
+        )
+        last = self.every * (max(len(sampled), len(greedy)) - 1)
+        for mode, curve in (("sampled", sampled), ("greedy", greedy)):
+            evals = [eval_record(self.every * i, mode, accuracy) for i, accuracy in enumerate(curve)]
+            records.append(folder / "evals.jsonl", evals)
+        changes = steps or {}
+        records.append(
+            folder / "steps.jsonl", [step_record(step, **changes.get(step, {})) for step in range(1, last + 1)]
+        )
+        status = {"state": state, "step": max(last, 0), "error": error, "seconds": 9.0}
+        records.write_json(folder / "status.json", status | {"weights_start": "a", "weights_end": "b"})
+        return folder
+
+    def plan(self) -> Path:
+        """Write each benchmark.json, and return the folder."""
+        for folder, cells in self.planned.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            name = folder.name if folder != self.folder else "demo"
+            records.write_json(folder / "benchmark.json", {"schema": records.SCHEMA, "name": name, "cells": cells})
+        return self.folder
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "results")

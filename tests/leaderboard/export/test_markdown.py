@@ -1,0 +1,79 @@
+import pytest
+
+from leaderboard.export import markdown
+from leaderboard.runs import load
+
+
+def cells(section, label):
+    """The cells of the row `label` of the section's first table and of its second."""
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")][1:]
+        for line in section.splitlines()
+        if line.startswith(f"| {label} |")
+    ]
+
+
+@pytest.fixture
+def section(results):
+    for seed, final in enumerate([0.50, 0.52, 0.54]):
+        results.cell("gift", seed, [0.2, final], [0.25, 0.25 + 0.1 * seed], steps={1: {"updates_without_signal": 2}})
+    results.cell("grpo", 0, [0.2, 0.4], steps={2: {"metrics": {"clip_fraction": 0.0123}}})
+    results.cell("grpo", 1, [0.2, 0.4], state="failed", error="out of memory")
+    for seed in range(2):
+        results.cell("dapo", seed, state=None)
+    (section,) = markdown.leaderboard(load(results.plan()), {"arithmetic": "figure.svg"})
+    return section
+
+
+def test_title_budget_and_figure(section):
+    assert section.startswith("## demo: arithmetic, tiny\n\nBudget of each run: 4 steps.\n\n| algorithm | seeds |")
+    assert "](figure.svg)" in section
+
+
+def test_convergence(section):
+    accuracy, _ = cells(section, "gift")
+    # Finals 0.50, 0.52, 0.54 have sd 0.02: 4.3027 · 0.02 / √3 = 0.0497. Greedy differences 0, 0.1, 0.2: sd 0.1, 0.248.
+    assert accuracy == [
+        *("3/3", "20.0 ± 0.0 → 52.0 ± 5.0", "**+32.0 ± 5.0**", "25.0 ± 0.0 → 35.0 ± 24.8", "+10.0 ± 24.8"),
+        *("2", "4", "16", "2000", "1800", "5 T", "3"),
+    ]
+
+
+def test_one_seed_has_a_dagger_and_no_bold(section):
+    accuracy, _ = cells(section, "grpo")
+    assert accuracy[:5] == ["1/2 (1 failed)", "20.0 → 40.0 †", "+20.0 †", "–", "–"]
+    assert "- grpo, seed 1: failed after step 2: out of memory" in section
+
+
+def test_missing_rows_are_shown(section):
+    assert cells(section, "dapo") == [["0/2 (missing)"] + ["–"] * 11, ["–"] * 13]
+
+
+def test_conduct(section):
+    _, gift = cells(section, "gift")
+    assert gift == [
+        *("25.0", "12.5", "–", "1", "2", "50.0", "6/12", "12/48", "20"),
+        *("2.0", "0.2", "0.2", "0.5"),
+    ]
+    _, grpo = cells(section, "grpo")
+    assert grpo[2] == "1.23"
+
+
+def test_every_line_of_a_table_has_the_same_columns(section):
+    counts = [line.count("|") for line in section.splitlines() if line.startswith("|")]
+    assert counts == [14] * 5 + [15] * 5
+
+
+def test_labels_cannot_break_the_table(results):
+    results.cell("a|b_c_*d*", 0, [0.2, 0.4])
+    (section,) = markdown.leaderboard(load(results.plan()), {})
+    assert r"| a\|b\_c\_\*d\* | 1/1 |" in section
+    assert "![" not in section
+
+
+def test_titles_differ(results):
+    results.cell("a", 0, [0.2, 0.4])
+    results.cell("a", 0, [0.2, 0.4], budget={"steps": 8})
+    tables = load(results.plan())
+    titles = [section.splitlines()[0] for section in markdown.leaderboard(tables, {})]
+    assert titles == [f"## demo: arithmetic, tiny ({table.slug})" for table in tables]

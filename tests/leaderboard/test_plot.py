@@ -1,0 +1,107 @@
+import math
+
+import pytest
+
+from leaderboard.plot import curve, draw, figure
+from leaderboard.runs import load
+
+
+@pytest.fixture
+def table(results):
+    for seed, shift in enumerate((0.0, 0.02, 0.04)):
+        results.cell("gift@released", seed, [0.2, 0.3 + shift, 0.5 + shift], [0.25, 0.3, 0.4 + shift])
+    results.cell(r"grpo$\no$", 0, [0.2, 0.4])
+    results.cell("_dapo", 0, state=None)
+    (table,) = load(results.plan())
+    return table
+
+
+def row(table, label):
+    return next(row for row in table.rows if row.label == label)
+
+
+def test_curve_is_the_mean_over_seeds_with_its_t_interval(table):
+    points = curve(row(table, "gift@released"), "sampled")
+    assert [point.x for point in points] == [0, 2, 4]
+    assert [point.accuracy.mean for point in points] == pytest.approx([0.2, 0.32, 0.52])
+    assert points[0].accuracy.half_width == 0.0
+    assert points[2].accuracy.half_width == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
+
+
+@pytest.mark.parametrize(("axis", "end"), [("generated_tokens", 4000), ("flops", 1e13), ("seconds", 6.0)])
+def test_other_axes(table, axis, end):
+    points = curve(row(table, "gift@released"), "sampled", axis)
+    assert [point.x for point in points] == [0, end / 2, end]
+
+
+def test_the_axis_value_is_the_mean_counter_of_the_seeds(results):
+    results.cell("a", 0, [0.2, 0.4])
+    cell = results.cell("a", 1, [0.2, 0.4])
+    (cell / "evals.jsonl").write_text(
+        (cell / "evals.jsonl").read_text().replace('"generated_tokens": 2000', '"generated_tokens": 5000')
+    )
+    points = curve(load(results.plan())[0].rows[0], "sampled", "generated_tokens")
+    assert [point.x for point in points] == [0, 3500]
+
+
+def test_a_curve_has_only_the_steps_that_all_seeds_have(results):
+    results.cell("a", 0, [0.2, 0.4, 0.6])
+    results.cell("a", 1, [0.2, 0.4])
+    assert [point.x for point in curve(load(results.plan())[0].rows[0], "sampled")] == [0, 2]
+
+
+def test_panels(table):
+    sampled, greedy = figure(table, "steps").axes
+    assert (sampled.get_title(loc="left"), greedy.get_title(loc="left")) == ("sampled decoding", "greedy decoding")
+    assert len(sampled.collections) == 1  # one band: a single seed has none
+    band = sampled.collections[0].get_paths()[0].vertices
+    half_width = 100 * 4.302653 * 0.02 / math.sqrt(3)
+    assert (band[:, 1].min(), band[:, 1].max()) == pytest.approx((20.0, 52 + half_width), rel=1e-5)
+    start = next(line for line in sampled.lines if list(line.get_xdata()) == [0, 1])
+    assert start.get_ydata()[0] == pytest.approx(20.0)
+    assert greedy.lines[-1].get_ydata()[0] == pytest.approx(25.0)
+    assert figure(table, "trained_tokens").axes[0].get_xlabel() == "trained tokens (mean over seeds)"
+
+
+def test_band_is_cut_at_100_percent(results):
+    results.cell("a", 0, [0.2, 0.7])
+    results.cell("a", 1, [0.2, 0.9])
+    (table,) = load(results.plan())
+    (band,) = figure(table).axes[0].collections
+    assert (band.get_paths()[0].vertices[:, 1].min(), band.get_paths()[0].vertices[:, 1].max()) == (0.0, 100.0)
+
+
+def test_a_row_keeps_its_colour_when_the_order_changes(results, tmp_path):
+    def colours(finals):
+        other = type(results)(tmp_path / str(finals[0]))
+        for name, final in zip("ab", finals, strict=True):
+            other.cell(name, 0, [0.2, final])
+        (table,) = load(other.plan())
+        drawn = figure(table).axes[0].lines
+        return {
+            round(100 * final): line.get_color()
+            for final in finals
+            for line in drawn
+            if line.get_ydata()[-1] == 100 * final
+        }
+
+    first, second = colours([0.5, 0.75]), colours([0.75, 0.5])
+    assert first[50] == second[75] and first[75] == second[50] and first[50] != first[75]
+
+
+def test_files_hold_every_label_and_are_the_same_every_time(table, tmp_path):
+    svg, png = draw(table, tmp_path / "one", title="the title")
+    text = svg.read_text()
+    for label in ("gift@released, 3 seeds", r"grpo$\no$, 1 seed †", "_dapo, 0 of 1 seed", "start", "the title"):
+        assert f"<!-- {label} -->" in text
+    assert "<dc:date>" not in text
+    assert png.read_bytes().startswith(b"\x89PNG") and len(png.read_bytes()) > 10_000
+    again = draw(table, tmp_path / "two", title="the title")
+    assert [path.read_bytes() for path in again] == [svg.read_bytes(), png.read_bytes()]
+
+
+def test_nothing_finished(results, tmp_path):
+    results.cell("a", 0, state=None)
+    (table,) = load(results.plan())
+    svg, _ = draw(table, tmp_path / "empty")
+    assert "no finished seed" in svg.read_text() and "a, 0 of 1 seed" in svg.read_text()

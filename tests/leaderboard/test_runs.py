@@ -1,0 +1,213 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from leaderboard import records
+from leaderboard.runs import load
+
+
+def labels(table):
+    return [row.label for row in table.rows]
+
+
+def test_records_import_without_pandas_or_matplotlib():
+    code = (
+        "import leaderboard, leaderboard.records, leaderboard.tables, leaderboard.plot, leaderboard.build, sys; "
+        "print([m for m in ('pandas', 'matplotlib', 'torch') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_cells_of_one_row_are_seeds_of_one_another(results):
+    for seed in (2, 0, 1):
+        results.cell("gift@released", seed, [0.2, 0.4])
+    results.cell("grpo@paper", 0, [0.2, 0.3])
+    (table,) = load(results.plan())
+    assert (table.benchmark, table.task, table.model, table.budget) == ("demo", "arithmetic", "tiny", {"steps": 4})
+    by_label = {row.label: row for row in table.rows}
+    assert [cell.seed for cell in by_label["gift@released"].cells] == [0, 1, 2]
+    assert [cell.seed for cell in by_label["grpo@paper"].cells] == [0]
+
+
+def test_states(results):
+    results.cell("a", 0, [0.2, 0.4])
+    results.cell("a", 1, [0.2, 0.4], state="failed", error="out of memory")
+    results.cell("a", 2, [0.2, 0.4], state="running")
+    results.cell("a", 3, state=None)
+    (results.cell("a", 4, [0.2, 0.4]) / "status.json").unlink()  # killed before its first status
+    ((row,),) = (table.rows for table in load(results.plan()))
+    assert [cell.state for cell in row.cells] == ["done", "failed", "running", "missing", "running"]
+    assert [cell.seed for cell in row.done] == [0]
+    assert row.cells[1].evals == {} and row.cells[2].steps == ()
+
+
+def test_one_algorithm_in_two_specifications_is_two_rows(results):
+    for seed in (0, 1):
+        results.cell("mine", seed, [0.2, 0.4], algorithm_source="a")
+        results.cell("mine", seed, [0.2, 0.9], algorithm_source="b")
+    results.cell("grpo", 0, [0.2, 0.3])
+    (table,) = load(results.plan())
+    mine = [row for row in table.rows if row.label.startswith("mine")]
+    assert sorted(labels(table)) == sorted(["grpo", *(f"mine #{row.hash[:6]}" for row in mine)])
+    assert [len(row.cells) for row in mine] == [2, 2]
+    assert mine[0].hash != mine[1].hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {"name": "large"}},
+        {"budget": {"steps": 8}},
+        {"task": {"name": "arithmetic", "digits": 3}},
+        {"evaluation": {"max_tokens": 8}},
+    ],
+)
+def test_what_cannot_be_compared_is_in_tables_of_its_own(results, change):
+    results.cell("a", 0, [0.2, 0.4])
+    results.cell("a", 1, [0.2, 0.4], **change)
+    tables = load(results.plan())
+    assert [labels(table) for table in tables] == [["a"], ["a"]]
+    assert len({table.slug for table in tables}) == 2
+
+
+def test_the_model_has_the_name_that_a_person_gave_it(results):
+    cell = results.cell("a", 0, [0.2, 0.4], model={"name": "sha256:1234"})
+    results.cell("a", 0, [0.2, 0.4], model={"name": "sha256:1234", "warm_start": "5678"}, task={"name": "z"})
+    content = records.read_json(cell / "cell.json")
+    records.write_json(cell / "cell.json", content | {"provenance": {"model": "./start"}})
+    assert [table.model for table in load(results.plan())] == ["./start", "sha256:1234, warm-started"]
+
+
+def test_benchmarks_are_not_pooled(results):
+    results.cell("a", 0, [0.2, 0.4], benchmark="one")
+    results.cell("a", 1, [0.2, 0.4], benchmark="two")
+    tables = load(results.plan())
+    assert [(table.benchmark, len(table.rows[0].cells)) for table in tables] == [("one", 1), ("two", 1)]
+    assert len({table.slug for table in tables}) == 2
+
+
+def test_cells_without_a_benchmark_file(results):
+    cell = results.cell("a", 0, [0.2, 0.4])
+    (table,) = load(results.folder)
+    assert table.benchmark == "results"
+    (table,) = load(cell)
+    assert labels(table) == ["a"]
+
+
+def test_a_cell_never_started_stands_where_it_belongs(results):
+    results.cell("a", 0, [0.2, 0.4])
+    results.cell("a", 1, state=None)
+    results.cell("b", 0, state=None)  # no cell of its row has run
+    (table,) = load(results.plan())
+    assert {row.label: [cell.state for cell in row.cells] for row in table.rows} == {
+        "a": ["done", "missing"],
+        "b": ["missing"],
+    }
+
+
+def test_a_cell_never_started_goes_to_no_table_by_guess(results):
+    results.cell("a", 0, [0.2, 0.4])
+    results.cell("a", 0, [0.2, 0.4], budget={"steps": 8})
+    results.cell("b", 0, state=None)  # in which of the two budgets?
+    results.cell("a", 1, state=None, budget={"steps": 8})  # its row tells
+    unknown, *known = load(results.plan())
+    assert (labels(unknown), unknown.model) == (["b"], None)
+    assert {table.budget["steps"]: [cell.state for cell in table.rows[0].cells] for table in known} == {
+        4: ["done"],
+        8: ["done", "missing"],
+    }
+
+
+def test_nothing_started(results):
+    results.cell("a", 0, state=None)
+    (table,) = load(results.plan())
+    assert (labels(table), table.model, table.budget) == (["a"], None, None)
+
+
+def test_later_records_supersede(results):
+    cell = results.cell("a", 0, [0.2, 0.3, 0.4], [0.5, 0.6, 0.7])
+    evaluations = list(records.read_lines(cell / "evals.jsonl"))
+    again = next(record for record in evaluations if (record["mode"], record["step"]) == ("sampled", 2))
+    records.append(cell / "evals.jsonl", [again | {"accuracy": 0.35}])
+    steps = list(records.read_lines(cell / "steps.jsonl"))
+    records.append(cell / "steps.jsonl", [steps[2] | {"grad_norm": 7.0}])
+    (done,) = load(results.plan())[0].rows[0].done
+    assert [(record["step"], record["accuracy"]) for record in done.curve("sampled")] == [(0, 0.2), (2, 0.35), (4, 0.4)]
+    assert [record["accuracy"] for record in done.curve("greedy")] == [0.5, 0.6, 0.7]
+    assert [(step["step"], step["grad_norm"]) for step in done.steps] == [(1, 1.0), (2, 1.0), (3, 7.0), (4, 1.0)]
+
+
+def test_torn_last_line_is_left_out(results):
+    cell = results.cell("a", 0, [0.2, 0.3, 0.4])
+    with (cell / "evals.jsonl").open("a") as file:
+        file.write('{"step": 6, "split": "held')
+    (done,) = load(results.plan())[0].rows[0].done
+    assert [record["accuracy"] for record in done.curve("sampled")] == [0.2, 0.3, 0.4]
+
+
+def test_other_splits_are_not_heldout(results):
+    cell = results.cell("a", 0, [0.2, 0.3])
+    (last,) = list(records.read_lines(cell / "evals.jsonl"))[1:]
+    records.append(cell / "evals.jsonl", [last | {"split": "train", "accuracy": 0.9}])
+    (done,) = load(results.plan())[0].rows[0].done
+    assert [record["accuracy"] for record in done.curve("sampled")] == [0.2, 0.3]
+
+
+@pytest.mark.parametrize("name", ["cell.json", "status.json", "steps.jsonl", "evals.jsonl"])
+def test_corrupt_file_is_named(results, name):
+    cell = results.cell("a", 0, [0.2, 0.4])
+    results.plan()
+    (cell / name).write_text('{"step": 1,\n' + (cell / name).read_text())
+    with pytest.raises(records.RecordError, match=name.replace(".", r"\.")):
+        load(results.folder)
+
+
+@pytest.mark.parametrize("name", ["cell.json", "status.json", "steps.jsonl", "evals.jsonl", "../../benchmark.json"])
+@pytest.mark.parametrize("content", ["{}", "[1]"])
+def test_incomplete_record_is_named(results, name, content):
+    cell = results.cell("a", 0, [0.2, 0.4])
+    results.plan()
+    (cell / name).resolve().write_text(content + "\n")
+    with pytest.raises(records.RecordError, match=name.split("/")[-1].replace(".", r"\.")):
+        load(results.folder)
+
+
+def test_absent_key_is_named_with_its_record(results):
+    cell = results.cell("a", 0, [0.2, 0.4])
+    evaluations = list(records.read_lines(cell / "evals.jsonl"))
+    del evaluations[1]["counters"]["flops"]
+    (cell / "evals.jsonl").write_text("".join(json.dumps(record) + "\n" for record in evaluations))
+    with pytest.raises(records.RecordError, match=r"evals\.jsonl, record 2, counters: without flops"):
+        load(results.folder)
+
+
+def test_schema_and_state_are_checked(results):
+    cell = results.cell("a", 0, [0.2, 0.4])
+    status = records.read_json(cell / "status.json")
+    records.write_json(cell / "status.json", status | {"state": "finished"})
+    with pytest.raises(records.RecordError, match=r"status\.json: state 'finished'; expected done, failed or running"):
+        load(results.folder)
+    records.write_json(cell / "cell.json", records.read_json(cell / "cell.json") | {"schema": 99})
+    with pytest.raises(records.RecordError, match=r"cell\.json: schema 99"):
+        load(results.folder)
+
+
+def test_a_copied_cell_does_not_count_twice(results):
+    cell = results.cell("a", 0, [0.2, 0.4])
+    shutil.copytree(cell, cell.with_name("copy"))
+    with pytest.raises(records.RecordError, match="the same row and seed 0"):
+        load(results.plan())
+
+
+def test_no_results(tmp_path, results):
+    with pytest.raises(records.RecordError, match="holds no run"):
+        load(tmp_path)
+    with pytest.raises(records.RecordError, match="no such folder"):
+        load(tmp_path / "none")
+    results.planned[results.folder] = []
+    with pytest.raises(records.RecordError, match="no cell is planned"):
+        load(results.plan())
