@@ -60,7 +60,7 @@ def add_losses(losses: Sequence[Loss]) -> Loss:
         for name, metric in loss.metrics.items():
             sofar = metrics.get(name, Metric(torch.zeros(()), 0))
             metrics[name] = Metric(metric.numerator.detach().cpu() + sofar.numerator, metric.count + sofar.count)
-    return Loss(torch.stack([loss.value for loss in losses]).sum(), metrics)
+    return Loss(sum((loss.value for loss in losses), torch.zeros(())), metrics)
 
 
 def _two_pass(algorithm: Algorithm, batch: Batch, signals_of: SignalsOf, parts: Sequence[Tensor]) -> Loss:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from tasks.base import TaskDataError
+
 from . import models, plugins
 from . import recipe as recipes
 from .errors import UserError
@@ -29,7 +31,10 @@ def run(path: Path, overrides: Sequence[str], out: Path | None, plugin_files: Se
     from .experiment import resolve_device, state_of
 
     _quiet_libraries()
-    benchmark = plan(recipe, resolve_device(recipe.execution.device))
+    try:
+        benchmark = plan(recipe, resolve_device(recipe.execution.device))
+    except (UserError, TaskDataError) as error:
+        raise UserError(f"recipe {path}: {error}") from error
     results = out or Path("results") / benchmark.name
     folders = {cell.id: results / "cells" / cell.id for cell in benchmark.cells}
     states = {cell.id: state_of(folders[cell.id]) for cell in benchmark.cells}
@@ -77,7 +82,7 @@ def list_names(kind: str, plugin_files: Sequence[Path]) -> None:
         for title in ("algorithm", "presets", "what it is"):
             table.add_column(title)
         for name, entry in algorithms.registry.load().items():
-            summary = _first_line(sys.modules[entry.cls.__module__].__doc__ or entry.cls.__doc__)
+            summary = _first_line(entry.cls.__doc__)
             table.add_row(name, ", ".join(entry.presets), summary)
     elif kind == "tasks":
         for title in ("task", "demonstrations", "what it is"):

@@ -188,7 +188,8 @@ def check_context(model: Any, codec: Codec, cell: Cell) -> None:
     """Refuse prompts that, with a full response behind them, are longer than the model can read."""
     limit = getattr(model.config, "max_position_embeddings", None)
     response = max(cell.sampling.max_tokens, cell.evaluation.max_tokens or 0)
-    longest = max(len(codec.prompt(example)) for example in (*cell.task.train, *cell.task.heldout))
+    by_length = sorted((*cell.task.train, *cell.task.heldout), key=lambda example: len(str(example.prompt)))
+    longest = max(len(codec.prompt(example)) for example in by_length[-16:])  # encoding all would take seconds a cell
     if limit is not None and longest + response > limit:
         raise UserError(
             f"the longest prompt has {longest} tokens and a response may have {response} (sampling.max_tokens), "

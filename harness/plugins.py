@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 def load_file(path: Path) -> None:
     """Run a plug-in file, whose `@register` lines take effect. Raises UserError naming file and line when it fails."""
+    path = path.resolve()
     if not path.is_file():
         raise UserError(f"plug-in {path}: no such file")
     name = f"groupbench_plugin_{path.stem}"
@@ -85,7 +86,7 @@ def explain(error: ValidationError, where: str) -> str:
     """The first complaints of a validation, a line each: key, what is wrong, what was found."""
     lines = []
     for problem in error.errors()[:5]:
-        key = ".".join([where, *(str(part) for part in problem["loc"])])
+        key = ": ".join([where, *([".".join(map(str, problem["loc"]))] if problem["loc"] else [])])
         message = problem["msg"].removeprefix("Value error, ")
         found = "" if problem["type"] in {"value_error", "missing"} else f"; found {problem['input']!r}"
         lines.append(f"{key}: {message}{found}")

@@ -48,6 +48,7 @@ class Policy:
         self.reduced = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
         self.temperature = temperature or 1.0
         self.value_head: nn.Linear | None = None
+        self.version = 0  # optimizer steps taken; an engine with weights of its own compares it
         _check_projection(self.model)
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -130,13 +131,28 @@ def _log_probability(logits: Tensor, ids: Tensor) -> Tensor:
 
 
 def _check_projection(model: Any) -> None:
-    """Refuse a model whose logits are more than its output projection of the hidden state (soft-capping, scaling)."""
-    probe = torch.zeros(1, 2, dtype=torch.int64, device=model.device)
+    """Refuse a model whose logits are more than its output projection of the last hidden state (capping, scaling).
+
+    The projection's output is replaced by values so large that any transformation shows.
+    """
+    probe = torch.arange(8, device=model.device)[None]
+    projection = model.get_output_embeddings()
+    planted = torch.linspace(-100, 100, projection.weight.shape[0], device=model.device)
+    read: list[Tensor] = []
+
+    def plant(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        read.append(inputs[0])
+        return planted.expand_as(output)
+
     with torch.no_grad():
         hidden = model.base_model(input_ids=probe, use_cache=False).last_hidden_state
-        expected = model(input_ids=probe, use_cache=False).logits
-        found = model.get_output_embeddings()(hidden)
-    if not torch.allclose(found, expected, rtol=1e-3, atol=1e-3):
+        hook = projection.register_forward_hook(plant)
+        try:
+            logits = model(input_ids=probe, use_cache=False).logits
+        finally:
+            hook.remove()
+    same_input = read[0].shape == hidden.shape and torch.allclose(read[0], hidden, rtol=1e-3, atol=1e-3)
+    if not same_input or not torch.allclose(logits, planted.expand_as(logits)):
         raise ValueError(
             f"{type(model).__name__} transforms its logits after the output projection (soft-capping or scaling), "
             "which the chunked scoring does not reproduce; models of this family cannot be trained yet"

@@ -45,17 +45,15 @@ def _draw_order(size: int, seed: int) -> tuple[int, ...]:
 def prompts_of_step(size: int, seed: int, step: int, refill_round: int, count: int, exclude: set[int]) -> list[int]:
     """Which of `size` training prompts a step draws: `count` of them, a pure function of (seed, step, round).
 
-    Round 0 walks through shuffled epochs without replacement. A refill round draws from the whole set, leaving out
-    what the step has drawn already (`exclude`); it returns fewer when nothing else is left.
+    Round 0 walks through shuffled epochs of whole steps: what is left of an epoch, fewer than `count`, is left out, so
+    that no step draws a prompt twice (equal prompts of a step would get equal responses). A refill round draws from the
+    whole set, leaving out what the step has drawn already (`exclude`); it returns fewer when nothing else is left.
     """
     if refill_round > 0:
         order = draw_order(size, "refill", seed, step, refill_round)
         return [index for index in order if index not in exclude][:count]
-    chosen = []
-    for place in range((step - 1) * count, step * count):
-        epoch, offset = divmod(place, size)
-        chosen.append(draw_order(size, "epoch", seed, epoch)[offset])
-    return chosen
+    epoch, place = divmod(step - 1, max(1, size // count))
+    return draw_order(size, "epoch", seed, epoch)[place * count : (place + 1) * count]
 
 
 def _shift(x: Tensor, bits: int) -> Tensor:

@@ -30,6 +30,9 @@ from .rows import Group, Response, assemble, cut, mini_batches, rows_of
 from .seeds import derive, prompts_of_step
 from .settings import Execution, Sampling, Training
 
+PHASES = ("sampling", "grading", "scoring", "update")
+IDLE_STEPS = 50  # steps in a row without a single group to train on, after which a run is given up
+
 
 class TrainingError(UserError):
     """A run that cannot go on: nothing to train on, or a gradient that is not finite."""
@@ -63,22 +66,28 @@ class Trainer:
         )  # fmt: skip
         self.spent = Spent()
         self.samples: list[Group] = []  # the last step's rollout, for the records
-        self._clock: dict[str, float] = {}
+        self._clock = dict.fromkeys(PHASES, 0.0)
+        self._idle_steps = 0
 
     def step(self) -> StepRecord:
         """One rollout and its updates. Raises TrainingError when it cannot go on."""
-        self._clock = dict.fromkeys(("sampling", "grading", "scoring", "update"), 0.0)
+        self._clock = dict.fromkeys(PHASES, 0.0)
         number = self.spent.steps + 1
         collected = self._collect(number)
         self.samples = collected.sampled or collected.groups
-        with self._timed("scoring"):
-            batch, rows = self._prepare(collected.groups)
-            parts = self._scored(batch, rows)
-        with self._timed("update"):
-            losses, norms = zip(*(self._update(part, part_rows) for part, part_rows in parts), strict=True)
+        updates: list[tuple[Loss, float]] = []
+        shaped = 0.0
+        if collected.groups:  # dynamic sampling may have found none
+            with self._timed("scoring"):
+                batch, rows = self._prepare(collected.groups)
+                parts = self._scored(batch, rows)
+            shaped = batch.reward.mean().item()
+            with self._timed("update"):
+                updates = [self._update(part, part_rows) for part, part_rows in parts]
+        self._check_alive(bool(updates))
         self.spent.steps = number
         self.spent.seconds += sum(self._clock.values())
-        return self._record(collected, batch, add_losses(losses), norms)
+        return self._record(collected, shaped, updates)
 
     # --- rollout ---
 
@@ -148,15 +157,19 @@ class Trainer:
                     found.append(Response(tokens, text, self.task.grade(example, text), source))
         return found
 
+    def _check_alive(self, updated: bool) -> None:
+        """A budget of optimizer steps would never end if nothing were ever kept."""
+        self._idle_steps = 0 if updated else self._idle_steps + 1
+        if self._idle_steps == IDLE_STEPS:
+            raise TrainingError(
+                f"step {self.spent.steps + 1}: nothing to train on in {IDLE_STEPS} steps: {self.algorithm.name} kept "
+                "none of the groups it sampled (all right or all wrong?), or no prompt had a demonstration"
+            )
+
     # --- from groups to mini-batches ---
 
     def _prepare(self, groups: Sequence[Group]) -> tuple[Batch, list[Row]]:
         """The rollout's batch with shaped rewards and advantages."""
-        if not any(group.responses for group in groups):
-            raise TrainingError(
-                f"step {self.spent.steps + 1}: {self.algorithm.name} kept none of the groups it sampled in "
-                f"{1 + self.training.max_refills} rounds (for dynamic sampling: every group was all right or all wrong)"
-            )
         batch, rows = assemble(groups, self.policy.device), rows_of(groups)
         if self.needs.shaping_reads_logp:
             batch = self._score(batch, rows, old=True)
@@ -218,6 +231,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.optimizer.step()
+        self.policy.version += 1
         self.spent.optimizer_steps += 1
         self.spent.trained_tokens += batch.tokens
         self.spent.flops += 6 * self.policy.flop_parameters * sum(row.tokens for row in rows)
@@ -229,33 +243,35 @@ class Trainer:
 
     # --- records ---
 
-    def _record(self, collected: Collected, batch: Batch, loss: Loss, norms: Sequence[float]) -> StepRecord:
+    def _record(self, collected: Collected, shaped: float, updates: Sequence[tuple[Loss, float]]) -> StepRecord:
         sampled = [r for group in collected.sampled for r in group.responses]
         trained = [r for group in collected.groups for r in group.responses]
         shown = [r for r in trained if r.source != "policy"]
         rated = sampled or trained
         verdicts = [r.grade.correct for r in rated]
-        rewards = assemble(collected.groups, torch.device("cpu"))
+        norms = [norm for _, norm in updates]
+        loss = add_losses([loss for loss, _ in updates])
+        constant = [len({r.grade.reward for r in group.responses}) == 1 for group in collected.groups]
         return StepRecord(
             step=self.spent.steps,
             counters=self.spent.counters(),
             reward=_mean(r.grade.reward for r in rated),
             accuracy=None if None in verdicts else _mean(float(bool(v)) for v in verdicts),
-            shaped_reward=batch.reward.mean().item(),
+            shaped_reward=shaped,
             response_tokens=_mean(len(r.tokens) for r in rated),
             truncated=_mean(r.truncated for r in rated),
             no_answer=_mean(r.grade.extracted is None for r in rated),
             groups=len(collected.groups),
             groups_discarded=max(0, len(collected.sampled) - len(collected.groups)),
             refill_rounds=collected.refill_rounds,
-            zero_variance_groups=ops.group_constant(rewards.reward, rewards).float().mean().item(),
+            zero_variance_groups=_mean(constant),
             responses={s: sum(r.source == s for r in trained) for s in ("policy", "expert", "teacher")},
             demonstration_tokens=sum(len(r.tokens) for r in shown),
             updates=len(norms),
             updates_without_signal=sum(norm == 0 for norm in norms),
-            loss=loss.value.item() / len(norms),
+            loss=loss.value.item() / max(1, len(norms)),
             grad_norm=_mean(norms),
-            grad_norm_max=max(norms),
+            grad_norm_max=max(norms, default=0.0),
             learning_rate=self.optimizer.param_groups[0]["lr"],
             metrics={name: float(m.numerator) / max(1, int(m.count)) for name, m in loss.metrics.items()},
             seconds=dict(self._clock),

@@ -35,17 +35,14 @@ class GSM8K(Task):
     """The Hub dataset's commit, tag or branch."""
     train_examples: int | None = None
     """Train on a fixed subset of this many questions; None: all."""
-    heldout_examples: int | None = None
-    """Evaluate on a fixed subset of this many questions; None: all."""
 
     demonstration_sources: ClassVar[frozenset[Source]] = frozenset({"expert"})
     locations: ClassVar[frozenset[str]] = frozenset({"folder", "hub_id", "revision"})
 
     def __post_init__(self) -> None:
-        for field in ("train_examples", "heldout_examples"):
-            size = getattr(self, field)
-            if size is not None and (type(size) is not int or size < 1):
-                raise ValueError(f"gsm8k: {field} = {size!r}; allowed: an integer of at least 1, or null for all")
+        size = self.train_examples
+        if size is not None and (type(size) is not int or size < 1):
+            raise ValueError(f"gsm8k: train_examples = {size!r}; allowed: an integer of at least 1, or null for all")
         for field in ("folder", "hub_id", "revision"):
             value = getattr(self, field)
             if not (isinstance(value, str) and value.strip()) and not (field == "folder" and value is None):
@@ -59,7 +56,7 @@ class GSM8K(Task):
     @cached_property
     def heldout(self) -> tuple[Example, ...]:
         """The test split, in the dataset's order. Raises TaskDataError."""
-        return fixed_subset(self._test[0], self.heldout_examples, "gsm8k: heldout_examples")
+        return tuple(self._test[0])
 
     @cached_property
     def _train(self) -> tuple[list[Example], dict[str, str]]:

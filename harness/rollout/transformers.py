@@ -6,6 +6,7 @@ refilling change nothing but rounding.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from ..seeds import uniforms
 from ..settings import Sampling
+from . import attention
 from .base import Completion, Request
 
 if TYPE_CHECKING:
@@ -21,22 +23,41 @@ if TYPE_CHECKING:
 
 
 class TransformersEngine:
-    """Decodes with the policy's own weights; there is nothing to synchronise."""
+    """Decodes with the policy's own weights, or with a bfloat16 copy of them where the policy computes in bfloat16.
+
+    The copy is what an inference engine would hold: decoding under autocast would cast the whole key-value cache again
+    for every token. It is refreshed when the policy's version has changed.
+    """
 
     def __init__(self, policy: Policy, end_ids: Sequence[int], decode_tokens: int) -> None:
         self.policy = policy
+        self.model = policy.model
+        attention.use_in(self.model)
+        self._version = -1
         self.end_ids = torch.tensor(sorted(set(end_ids)), device=policy.device)
         self.decode_tokens = decode_tokens
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
         """See `Engine.generate`."""
         results: list[list[Completion]] = [[] for _ in requests]
-        with torch.no_grad(), self.policy.autocast():
+        with torch.no_grad():
+            self._refresh()
             for chosen in self._chunks(requests, sampling.max_tokens):
                 completions = self._decode([requests[i] for i in chosen], sampling)
                 for i, found in zip(chosen, completions, strict=True):
                     results[i] = found
         return results
+
+    def _refresh(self) -> None:
+        if not self.policy.reduced or self._version == self.policy.version:
+            return
+        if self.model is self.policy.model:
+            self.model = copy.deepcopy(self.policy.model).requires_grad_(False)
+            for parameter in self.model.parameters():  # not the buffers: rotary frequencies stay in float32
+                parameter.data = parameter.data.to(torch.bfloat16)
+        for mine, master in zip(self.model.parameters(), self.policy.model.parameters(), strict=True):
+            mine.copy_(master)
+        self._version = self.policy.version
 
     def _chunks(self, requests: Sequence[Request], max_tokens: int) -> Iterator[list[int]]:
         """Requests of similar length together, as many as the key-value cache may hold (never less than one)."""
@@ -60,7 +81,7 @@ class TransformersEngine:
         source = torch.arange(len(requests), device=device).repeat_interleave(counts)
         logits, mask = logits[source], None if mask is None else mask[source]
         cache.batch_select_indices(source)
-        seeds = torch.tensor([seed for request in requests for seed in request.seeds], device=device)
+        seeds = torch.tensor([seed for request in requests for seed in request.seeds], dtype=torch.int64, device=device)
 
         total = len(seeds)
         live = torch.arange(total, device=device)
@@ -88,7 +109,7 @@ class TransformersEngine:
     def _forward(self, ids: Tensor, mask: Tensor | None, cache: Any) -> tuple[Tensor, Any]:
         """Logits (B, V) float32 of the last position, and the cache. `mask` is None where nothing is padded."""
         positions = None if mask is None else (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        out = self.policy.model(
+        out = self.model(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,
             logits_to_keep=1,
         )  # fmt: skip

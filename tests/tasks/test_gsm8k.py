@@ -158,9 +158,9 @@ def test_a_repeated_question_gets_an_id_of_its_own(tmp_path):
 
 
 def test_subsets_are_fixed_nested_and_in_order(real, data_folder):
-    few = GSM8K(folder=str(data_folder), train_examples=100, heldout_examples=10)
+    few = GSM8K(folder=str(data_folder), train_examples=100)
     more = GSM8K(folder=str(data_folder), train_examples=500)
-    assert len(few.train) == 100 and len(few.heldout) == 10 and len(more.train) == 500
+    assert len(few.train) == 100 and len(more.train) == 500
     assert set(map(id_of, few.train)) < set(map(id_of, more.train))
     position = {example.id: number for number, example in enumerate(real.train)}
     places = [position[example.id] for example in few.train]
@@ -194,8 +194,8 @@ def test_a_gold_answer_without_a_number_is_an_error_by_row(tmp_path, answer):
     [
         ("train_examples", 0, "an integer of at least 1, or null for all"),
         ("train_examples", True, "an integer of at least 1"),
-        ("heldout_examples", -3, "an integer of at least 1"),
-        ("heldout_examples", 2.0, "an integer of at least 1"),
+        ("train_examples", -3, "an integer of at least 1"),
+        ("train_examples", 2.0, "an integer of at least 1"),
         ("folder", "", "text that is not empty"),
         ("folder", 3, "text that is not empty"),
         ("hub_id", None, "text that is not empty"),

@@ -1,0 +1,150 @@
+"""From recipe to cells: identity, and every refusal that must come before a model is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import benchmark, models, recipe
+from harness.errors import UserError
+from tasks import TaskDataError, register
+from tasks.arithmetic import Arithmetic
+
+BASE = {
+    "name": "b",
+    "task": {"name": "arithmetic", "parameters": {"level": 1}},
+    "model": "tiny",
+    "algorithms": ["grpo@no-kl", "gift"],
+    "budget": {"steps": 2},
+    "sampling": {"max_tokens": 4},
+}
+
+
+@register("silent")
+class Silent(Arithmetic):
+    """A task without demonstrations."""
+
+    demonstration_sources = frozenset()
+
+
+@pytest.fixture(autouse=True)
+def no_model_is_loaded(monkeypatch):
+    def refuse(source):
+        raise AssertionError("a model was loaded while planning")
+
+    monkeypatch.setattr(models, "load_model", refuse)
+
+
+def plan(**changes):
+    return benchmark.plan(recipe.parse({**BASE, **changes}, "recipe"), "cpu")
+
+
+def ids(**changes):
+    return [cell.id for cell in plan(**changes).cells]
+
+
+def test_cells_are_algorithms_by_seeds_seed_by_seed():
+    cells = plan(seeds=[0, 7]).cells
+    assert [(c.label, c.seed) for c in cells] == [
+        ("grpo@no-kl", 0), ("gift@released", 0), ("grpo@no-kl", 7), ("gift@released", 7),
+    ]  # fmt: skip
+    assert len({c.id for c in cells}) == 4
+    assert cells[0].row == cells[2].row != cells[1].row
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"budget": {"steps": 3}},
+        {"training": {"learning_rate": 1e-3}},
+        {"sampling": {"max_tokens": 5}},
+        {"evaluation": {"samples": 2}},
+        {"seeds": [1]},
+        {"task": {"name": "arithmetic", "parameters": {"level": 2}}},
+        {"model": {"name": "tiny", "precision": "bfloat16"}},
+        {"model": {"name": "tiny", "warm_start": {"training": {}, "budget": {"steps": 1}}}},
+        {"algorithms": [{"name": "grpo@no-kl", "parameters": {"clip_high": 0.3}}]},
+    ],
+)
+def test_what_changes_the_result_changes_the_identity(changes):
+    assert set(ids()).isdisjoint(ids(**changes))
+
+
+def test_what_only_cuts_the_work_does_not():
+    execution = {"micro_batch_tokens": 64, "decode_tokens": 128, "threads": 1, "save_weights": False}
+    assert ids() == ids(execution=execution) == ids(name="other")
+    assert ids(algorithms=["grpo@no-kl", "gift@released"]) == ids()  # the default is that preset
+
+
+def test_identity_is_stable():
+    """The hash of a pinned cell: a change here makes every stored result unreachable, so it must be meant."""
+    cell = plan().cells[0]
+    assert cell.spec["task"]["data"] and "folder" not in str(cell.spec)
+    assert cell.id == plan().cells[0].id and len(cell.id) == 16
+
+
+def test_where_gsm8k_lies_is_not_what_it_is(data_folder, tmp_path):
+    (tmp_path / "here").symlink_to(data_folder / "math")
+    folders = [str(data_folder / "math"), str(tmp_path / "here")]
+    specs = [benchmark.task_identity(benchmark.build_task("gsm8k", {"folder": folder}, "task")) for folder in folders]
+    assert specs[0] == specs[1] and str(data_folder) not in str(specs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"algorithms": ["gripo"]}, ["algorithms.0", "'gripo'", "'grpo'"]),
+        ({"task": "gsm9k"}, ["task", "'gsm9k'", "'gsm8k'"]),
+        ({"training": {"responses_per_prompt": 1}}, ["group of 1", "responses_per_prompt must be at least 2"]),
+        ({"algorithms": ["gft"], "training": {"responses_per_prompt": 3}}, ["4 demonstrations", "= 3"]),
+        ({"algorithms": ["gft"], "task": "silent"}, ["gft needs expert and teacher demonstrations", "silent has none"]),
+        ({"algorithms": ["sft"], "task": "silent"}, ["sft needs expert demonstrations"]),
+        ({"training": {"max_grad_norm": None}}, ["algorithms.1 (gift@released)", "without gradient-norm clipping"]),
+        ({"sampling": {"top_p": 0.9}}, ["algorithms.0", "top_p = 0.9", "ratios"]),
+        ({"sampling": {"top_k": 5}}, ["top_k = 5"]),
+        ({"sampling": {"temperature": 0}}, ["sampling.temperature = 0"]),
+        ({"training": {"prompts_per_step": 4096}}, ["prompts_per_step = 4096", "only 88 training examples"]),
+        ({"evaluation": {"examples": 999}}, ["evaluation.examples = 999", "12 held out"]),
+        ({"algorithms": ["grpo", "grpo@paper"]}, ["algorithms.1", "the same run"]),
+        (
+            {"algorithms": ["grpo", {"name": "grpo", "training": {"learning_rate": 1.0}}]},
+            ["two different entries have the label 'grpo@paper'"],
+        ),
+        ({"algorithms": [{"name": "grpo", "training": {"lr": 1.0}}]}, ["algorithms.0.training", "'lr'"]),
+        ({"algorithms": [{"name": "grpo", "training": {"learning_rate": 0}}]}, ["algorithms.0.training", "above 0"]),
+        ({"model": "./nowhere"}, ["model.name = './nowhere'", "smollm2-135m"]),
+        ({"task": {"name": "arithmetic", "parameters": {"form": "chat"}}}, ["no chat template"]),
+    ],
+)
+def test_refusals(changes, said):
+    with pytest.raises(UserError) as error:
+        plan(**changes)
+    for words in said:
+        assert words in str(error.value)
+
+
+def test_missing_and_corrupt_data_are_named(tmp_path):
+    def gsm8k(folder):
+        return {"name": "gsm8k", "parameters": {"folder": str(folder)}}
+
+    with pytest.raises(TaskDataError, match="does not exist"):
+        plan(task=gsm8k(tmp_path / "none"))
+    for split in ("train", "test"):
+        (tmp_path / f"gsm8k_main_{split}.parquet").write_bytes(b"junk")
+    with pytest.raises(TaskDataError, match=r"gsm8k_main_train.parquet cannot be read"):
+        plan(task=gsm8k(tmp_path))
+
+
+def test_a_model_folder_without_a_tokenizer(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="no tokenizer"):
+        plan(model=str(tmp_path))
+
+
+def test_missing_teachers_are_remarked_not_refused(monkeypatch):
+    monkeypatch.setattr(Silent, "demonstration_sources", frozenset({"expert"}))
+    (note,) = plan(task="silent", algorithms=["gft"]).notes
+    assert "no teacher demonstrations; sampled responses fill their places" in note
+
+
+def test_algorithms_without_ratios_may_sample_truncated():
+    assert plan(algorithms=["gft"], sampling={"top_p": 0.9, "max_tokens": 4}).cells

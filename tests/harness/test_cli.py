@@ -1,0 +1,93 @@
+"""The console script as a user meets it: exit codes, one-paragraph errors, files written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BASE = {
+    "task": {"name": "arithmetic", "parameters": {"level": 1}}, "model": "tiny", "algorithms": ["gft"],
+    "budget": {"steps": 1}, "training": {"prompts_per_step": 4, "learning_rate": 1e-3}, "sampling": {"max_tokens": 4},
+    "evaluation": {"examples": 5},
+}  # fmt: skip
+
+
+def groupbench(*arguments, cwd):
+    script = Path(sys.executable).with_name("groupbench")
+    return subprocess.run([script, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(json.dumps(BASE))
+    return path
+
+
+def test_run_and_leaderboard(recipe, tmp_path):
+    done = groupbench("run", recipe, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = tmp_path / "results" / "mine"
+    assert "gft@released" in done.stdout and "convergence-arithmetic.svg" in done.stdout and "next:" in done.stdout
+    for name in ("benchmark.json", "leaderboard.md", "leaderboard.csv", "convergence-arithmetic.png"):
+        assert (results / name).stat().st_size > 0
+    before = (results / "leaderboard.md").read_bytes()
+    again = groupbench("leaderboard", results, "--out", tmp_path / "site", cwd=tmp_path)
+    assert again.returncode == 0 and (tmp_path / "site" / "leaderboard.md").read_bytes() == before
+
+
+def test_dry_run_checks_and_writes_nothing(recipe, tmp_path):
+    done = groupbench("run", recipe, "--dry-run", "seeds=[0, 1]", cwd=tmp_path)
+    assert done.returncode == 0 and "2 cells, 2 to run" in done.stdout and done.stdout.count("missing") == 2
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "none.yaml"], "recipe none.yaml: No such file"),
+        (
+            ["run", "mine.yaml", "algorithms=[gripo]"],
+            "recipe mine.yaml: algorithms.0: unknown algorithm 'gripo'",
+        ),
+        (["run", "mine.yaml", "training.lerning_rate=1"], "did you mean 'learning_rate'"),
+        (["run", "mine.yaml", "--plugin", "none.py"], "none.py: no such file"),
+        (["run", "mine.yaml", "execution.device=cuda"], "no usable GPU"),
+        (["leaderboard", "nowhere"], "nowhere: no such folder"),
+        (["leaderboard", "."], "holds no run"),
+        (["list", "tsks"], "allowed: algorithms, tasks, models"),
+        (["fetch", "smollm3"], "unknown model 'smollm3'; did you mean 'smollm2-135m'"),
+    ],
+)
+def test_mistakes_end_in_one_paragraph(recipe, tmp_path, arguments, said):
+    done = groupbench(*arguments, cwd=tmp_path)
+    if "cuda" in str(arguments) and done.returncode == 0:
+        pytest.skip("this machine has a GPU")
+    assert done.returncode == 2
+    assert said in done.stderr and done.stderr.startswith("groupbench: ")
+    assert "Traceback" not in done.stderr and "\n\n" not in done.stderr.strip()
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_axis_that_does_not_exist(recipe, tmp_path):
+    groupbench("run", recipe, cwd=tmp_path)
+    done = groupbench("leaderboard", "results", "--axis", "hours", cwd=tmp_path)
+    assert done.returncode == 2 and "generated_tokens" in done.stderr
+
+
+def test_list(tmp_path):
+    algorithms = groupbench("list", "algorithms", cwd=tmp_path).stdout
+    assert "published-detached" in algorithms and "Clipped token ratios" in algorithms
+    assert "arithmetic" in groupbench("list", "tasks", cwd=tmp_path).stdout
+    assert "smollm2-135m" in groupbench("list", "models", cwd=tmp_path).stdout
+
+
+def test_a_results_folder_that_cannot_be_written(recipe, tmp_path):
+    (tmp_path / "results").write_text("a file stands here")
+    done = groupbench("run", recipe, cwd=tmp_path)
+    assert done.returncode == 2 and "results folder results/mine" in done.stderr

@@ -1,0 +1,133 @@
+"""Evaluation with an engine and a task that are made up: what is asked, how it is counted, what is paired."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from harness.codec import Codec
+from harness.evaluate import Evaluated, Item, evaluate, greedy
+from harness.models import find, load_codec
+from harness.rollout import Completion, Engine, Request
+from harness.settings import Sampling
+from tasks.base import Example, Grade, Task
+
+EXAMPLES = tuple(Example(f"{a}+{b}", f"{a}+{b}=", str(a + b)) for a, b in ((1, 1), (2, 5), (9, 9), (4, 0)))
+
+
+@dataclass
+class FakeEngine:
+    """Answers each prompt from a script: one text a sample, taken in turn."""
+
+    codec: Codec
+    script: dict[str, Sequence[str]]
+    asked: list[list[Request]] = field(default_factory=list)
+    samplings: list[Sampling] = field(default_factory=list)
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
+        self.asked.append(list(requests))
+        self.samplings.append(sampling)
+        return [[self._complete(r, k) for k in range(len(r.seeds))] for r in requests]
+
+    def _complete(self, request: Request, sample: int) -> Completion:
+        text = self.script.get(self.codec.text(request.prompt), ["0"])
+        said = text[sample % len(text)]
+        tokens = self.codec.demonstration(said)
+        truncated = len(tokens) > 4
+        tokens = tokens[:4]
+        return Completion(tokens, (0.0,) * len(tokens), truncated)
+
+
+class FakeTask(Task):
+    """Right is right; an answer that holds `=` is no answer; `-` leaves the verdict open."""
+
+    train = ()
+    heldout = EXAMPLES
+
+    def grade(self, example: Example, response: str) -> Grade:
+        if "=" in response:
+            return Grade(0.0, False, None)
+        if "-" in response:
+            return Grade(0.5, None, response)
+        return Grade(float(response == example.answer), response == example.answer, response)
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return load_codec(find("tiny"))
+
+
+SCRIPT = {"1+1=": ["2", "3", "="], "2+5=": ["7", "7", "7"], "9+9=": ["18", "123456", "-"], "4+0=": ["==", "40", "4"]}
+
+
+def run(
+    codec: Codec, examples: Sequence[Example] = EXAMPLES, samples: int = 3, seed: int = 0
+) -> tuple[Evaluated, FakeEngine]:
+    fake = FakeEngine(codec, SCRIPT)
+    engine: Engine = fake
+    return evaluate(engine, codec, FakeTask(), examples, Sampling(8), samples, seed), fake
+
+
+def test_items_stand_in_the_order_of_the_examples_and_are_graded_one_by_one(codec: Codec) -> None:
+    evaluated, engine = run(codec)
+    assert evaluated.items == (
+        Item("1+1", (1, 0, 0), (2, 2, 2), (False,) * 3, (True, True, False)),
+        Item("2+5", (1, 1, 1), (2, 2, 2), (False,) * 3, (True,) * 3),
+        Item("9+9", (1, 0, 0), (3, 4, 2), (False, True, False), (True,) * 3),
+        Item("4+0", (0, 0, 1), (3, 3, 2), (False,) * 3, (False, True, True)),
+    )
+    backwards, _ = run(codec, EXAMPLES[::-1])
+    assert backwards.items == evaluated.items[::-1]
+    assert len(engine.asked) == 1, "all prompts in one call"
+    assert engine.samplings == [Sampling(8)]
+    assert [codec.text(request.prompt) for request in engine.asked[0]] == [e.prompt for e in EXAMPLES]
+
+
+def test_means_are_over_examples_of_means_over_samples(codec: Codec) -> None:
+    evaluated, _ = run(codec)
+    assert evaluated.mean("correct") == pytest.approx(6 / 12)
+    assert evaluated.mean("tokens") == pytest.approx(29 / 12)
+    assert evaluated.mean("truncated") == pytest.approx(1 / 12)
+    assert evaluated.mean("answered") == pytest.approx(10 / 12)
+
+
+def test_every_example_weighs_the_same_however_many_samples_it_has() -> None:
+    items = (
+        Item("a", (1, 1, 1, 1), (2,) * 4, (False,) * 4, (True,) * 4),
+        Item("b", (0,), (6,), (True,), (False,)),
+    )
+    assert Evaluated(items).mean("correct") == 0.5
+    assert Evaluated(items).mean("tokens") == 4
+    assert Evaluated(items).mean("truncated") == 0.5
+
+
+def seeds(engine: FakeEngine) -> dict[str, tuple[int, ...]]:
+    return {request_id.id: r.seeds for request_id, r in zip(EXAMPLES, engine.asked[0], strict=False)}
+
+
+def test_seeds_pair_evaluations_of_one_run_seed_and_part_those_of_two(codec: Codec) -> None:
+    first, again, other = (seeds(run(codec, seed=s)[1]) for s in (0, 0, 1))
+    assert first == again
+    drawn = [seed for s in (first, other) for group in s.values() for seed in group]
+    assert len(set(drawn)) == len(drawn) == 24
+
+
+def test_seeds_belong_to_the_example_not_to_its_place_or_company(codec: Codec) -> None:
+    everything = seeds(run(codec)[1])
+    _, engine = run(codec, EXAMPLES[2:0:-1])
+    assert [r.seeds for r in engine.asked[0]] == [everything["9+9"], everything["2+5"]]
+
+
+def test_fewer_samples_are_the_first_of_more(codec: Codec) -> None:
+    three, two = seeds(run(codec, samples=3)[1]), seeds(run(codec, samples=2)[1])
+    assert {name: drawn[:2] for name, drawn in three.items()} == two
+    assert len(run(codec, samples=1)[0].items[0].correct) == 1
+
+
+def test_seeds_are_stable(codec: Codec) -> None:
+    assert seeds(run(codec)[1])["1+1"][0] == 1661119944307600122
+
+
+def test_greedy_keeps_the_limit_and_nothing_else() -> None:
+    assert greedy(Sampling(77, 0.6, 0.9, 40)) == Sampling(77, 0.0, 1.0, 0)
+    assert not greedy(Sampling(77, 0.6, 0.9, 40)).truncates

@@ -1,0 +1,219 @@
+"""A cell's folder: complete records, failures with their cause, and reruns that do only what is missing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from harness import benchmark, commands, experiment, models, recipe
+from harness.errors import UserError
+from leaderboard import records
+from tasks.arithmetic import Arithmetic
+
+BASE = {
+    "name": "b",
+    "task": {"name": "arithmetic", "parameters": {"level": 1}},
+    "model": "tiny",
+    "algorithms": ["gft", "grpo@no-kl"],
+    "budget": {"steps": 3},
+    "training": {"prompts_per_step": 4, "responses_per_prompt": 6, "updates_per_rollout": 2, "learning_rate": 1e-3},
+    "sampling": {"max_tokens": 4},
+    "evaluation": {"every": 2, "examples": 10, "samples": 3},
+}
+
+
+def cells(**changes):
+    return benchmark.plan(recipe.parse({**BASE, **changes}, "recipe"), "cpu").cells
+
+
+def run(cell, folder):
+    told = []
+    status = experiment.run_cell(cell, folder, cell.start, lambda _, progress: told.append(progress))
+    return status, told
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_records_are_complete(tmp_path):
+    (cell, _) = cells()
+    status, told = run(cell, tmp_path)
+    assert status["state"] == "done" and status["step"] == 3
+    assert status["weights_start"] != status["weights_end"]
+    assert records.read_json(tmp_path / "status.json") == status
+
+    steps = lines(tmp_path / "steps.jsonl")
+    assert [s["step"] for s in steps] == [1, 2, 3]
+    assert all(set(s) == set(records.StepRecord.__annotations__) for s in steps)
+    assert all(set(s["counters"]) == set(records.Counters.__annotations__) for s in steps)
+    assert [s["counters"]["prompts"] for s in steps] == [4, 8, 12]
+
+    evals = lines(tmp_path / "evals.jsonl")
+    assert [(e["step"], e["mode"]) for e in evals] == [
+        (step, mode) for step in (0, 2, 3) for mode in ("greedy", "sampled")
+    ]
+    assert all(set(e) == set(records.EvalRecord.__annotations__) for e in evals)
+    items = lines(tmp_path / "items.jsonl")
+    for e in evals:
+        of = [i for i in items if (i["step"], i["mode"]) == (e["step"], e["mode"])]
+        assert len(of) == 10 and all(len(i["correct"]) == e["samples"] for i in of)
+        assert sum(sum(i["correct"]) for i in of) / (10 * e["samples"]) == pytest.approx(e["accuracy"])
+    heldout = {example.id for example in cell.task.heldout}
+    assert {i["id"] for i in items} <= heldout
+
+    record = records.read_json(tmp_path / "cell.json")
+    assert record["id"] == cell.id and record["spec"] == cell.spec
+    assert record["provenance"]["versions"]["torch"] == torch.__version__
+    assert lines(tmp_path / "samples.jsonl")
+    assert [p.state for p in told][-1] == "done" and told[-1].sampled == evals[-1]["accuracy"]
+
+    again = models.load_model(models.find(str(tmp_path / "weights")))
+    policy = experiment.Policy(again, torch.device("cpu"), "float32", 1.0)
+    assert experiment.weights_hash(policy) == status["weights_end"]
+
+
+def test_held_out_examples_are_the_same_for_every_seed(tmp_path):
+    found = []
+    for cell in cells(seeds=[0, 5], algorithms=["gft"]):
+        run(cell, tmp_path / str(cell.seed))
+        found.append({i["id"] for i in lines(tmp_path / str(cell.seed) / "items.jsonl")})
+    assert found[0] == found[1]
+
+
+def test_two_runs_of_a_cell_are_bit_identical(tmp_path):
+    cell = cells()[1]
+    first, _ = run(cell, tmp_path / "a")
+    second, _ = run(cell, tmp_path / "b")
+    assert first["weights_end"] == second["weights_end"]
+
+    def timeless(path):
+        text = [{k: v for k, v in r.items() if k not in {"seconds", "counters"}} for r in lines(path)]
+        return text
+
+    for name in ("steps.jsonl", "evals.jsonl", "items.jsonl", "samples.jsonl"):
+        assert timeless(tmp_path / "a" / name) == timeless(tmp_path / "b" / name)
+
+
+def test_a_failure_is_recorded_with_its_cause_and_a_retry_starts_clean(tmp_path, monkeypatch):
+    cell = cells()[1]
+    grade, calls = Arithmetic.grade, []
+
+    def dies(self, example, response):
+        calls.append(1)
+        if len(calls) > 100:
+            raise RuntimeError("the grader died")
+        return grade(self, example, response)
+
+    monkeypatch.setattr(Arithmetic, "grade", dies)
+    with pytest.raises(RuntimeError):
+        run(cell, tmp_path)
+    status = records.read_json(tmp_path / "status.json")
+    assert status["state"] == "failed" and status["error"] == "RuntimeError: the grader died"
+    monkeypatch.setattr(Arithmetic, "grade", grade)
+    run(cell, tmp_path)
+    assert [s["step"] for s in lines(tmp_path / "steps.jsonl")] == [1, 2, 3]
+    assert len(lines(tmp_path / "evals.jsonl")) == 6
+
+
+@pytest.mark.parametrize("axis", ["optimizer_steps", "prompts", "generated_tokens", "trained_tokens", "flops"])
+def test_a_budget_ends_the_run_at_its_limit(tmp_path, axis):
+    (reference,) = cells(algorithms=["grpo@no-kl"], budget={"steps": 2})
+    run(reference, tmp_path / "reference")
+    spent = [s["counters"][axis] for s in lines(tmp_path / "reference" / "steps.jsonl")]
+    (cell,) = cells(algorithms=["grpo@no-kl"], budget={axis: spent[0] + 1, "steps": 50})
+    status, _ = run(cell, tmp_path / "cell")
+    assert status["step"] == 2  # the first step stays one below the limit, the second reaches it
+
+
+def test_prompts_too_long_for_the_model(tmp_path):
+    (cell,) = cells(algorithms=["gft"], sampling={"max_tokens": 61})
+    with pytest.raises(UserError, match=r"longest prompt has 4 tokens.*61.*64 at most"):
+        run(cell, tmp_path)
+
+
+def recipe_file(tmp_path, **changes):
+    path = tmp_path / "b.yaml"
+    path.write_text(json.dumps({**BASE, **changes}))
+    return path
+
+
+def test_running_again_does_only_what_is_missing(tmp_path, monkeypatch, capsys):
+    path, out = recipe_file(tmp_path), tmp_path / "out"
+    assert commands.run(path, ["algorithms=[gft]"], out, [], False) == 0
+    before = {p: p.stat().st_mtime_ns for p in (out / "cells").rglob("*.jsonl")}
+    ran = []
+    real = experiment.run_cell
+    monkeypatch.setattr(experiment, "run_cell", lambda cell, *rest: ran.append(cell.label) or real(cell, *rest))
+    assert commands.run(path, [], out, [], False) == 0
+    assert ran == ["grpo@no-kl"]
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    planned = records.read_json(out / "benchmark.json")["cells"]
+    assert sorted(c["algorithm"] for c in planned) == ["gft@released", "grpo@no-kl"]
+    assert commands.run(path, [], out, [], False) == 0 and ran == ["grpo@no-kl"]
+    assert "2 cells, 0 to run" in capsys.readouterr().out
+
+
+def test_one_failed_cell_does_not_stop_the_others(tmp_path, capsys):
+    plugin = tmp_path / "sick.py"
+    plugin.write_text(
+        "from algorithms import Algorithm, register\n"
+        "@register('sick')\nclass Sick(Algorithm):\n"
+        "    def loss(self, signals, batch):\n        raise RuntimeError('no loss today')\n"
+    )
+    path, out = recipe_file(tmp_path, algorithms=["sick", "gft"]), tmp_path / "out"
+    assert commands.run(path, [], out, [plugin], False) == 1
+    states = {records.read_json(p.parent / "cell.json")["algorithm"]: records.read_json(p)["state"]
+              for p in out.rglob("status.json")}  # fmt: skip
+    assert states == {"sick": "failed", "gft@released": "done"}
+    assert "no loss today" in capsys.readouterr().out
+
+
+RLOO = """
+from dataclasses import dataclass
+from algorithms import Algorithm, Loss, register
+from algorithms.ops import group_size, group_sum, sequence_sum
+
+@register("rloo")
+@dataclass(frozen=True)
+class RLOO(Algorithm):
+    \"\"\"REINFORCE leave-one-out (arXiv 2402.14740).\"\"\"
+
+    def advantages(self, batch):
+        others = (group_size(batch) - 1)[batch.group]
+        return batch.reward - (group_sum(batch.reward, batch)[batch.group] - batch.reward) / others
+
+    def loss(self, signals, batch):
+        return Loss(-(batch.advantage * sequence_sum(signals.logp, batch)).sum() / batch.totals.responses)
+"""
+
+
+def test_a_third_party_algorithm_trains_beside_the_five(tmp_path, capsys):
+    (tmp_path / "rloo.py").write_text(RLOO)
+    six = ["grpo@no-kl", "dapo", "gspo", "gift", "gft", "rloo"]
+    path, out = recipe_file(tmp_path, algorithms=six, budget={"steps": 1}), tmp_path / "out"
+    assert commands.run(path, [], out, [tmp_path / "rloo.py"], False) == 0
+    table = (out / "leaderboard.md").read_text()
+    for label in ("rloo", "grpo@no-kl", "dapo@paper", "gspo@paper", "gift@released", "gft@released"):
+        assert label in table
+    rloo = next(c for c in out.rglob("cell.json") if json.loads(c.read_text())["algorithm"] == "rloo")
+    assert json.loads(rloo.read_text())["spec"]["algorithm"]["source"]
+
+
+def test_the_warm_start_is_run_once_and_shared(tmp_path, monkeypatch):
+    monkeypatch.setenv("GROUPBENCH_CACHE", str(tmp_path / "cache"))
+    warm = {"parameters": {"experts": 0, "teachers": 1}, "budget": {"steps": 2},
+            "training": {"prompts_per_step": 8, "responses_per_prompt": 1, "updates_per_rollout": 1}}  # fmt: skip
+    path = recipe_file(tmp_path, model={"name": "tiny", "warm_start": warm}, budget={"steps": 1})
+    assert commands.run(path, [], tmp_path / "one", [], False) == 0
+    (stage,) = (tmp_path / "cache" / "stages").iterdir()
+    made = (stage / "status.json").stat().st_mtime_ns
+    assert commands.run(path, ["seeds=[9]"], tmp_path / "two", [], False) == 0
+    assert (stage / "status.json").stat().st_mtime_ns == made
+    end = records.read_json(stage / "status.json")["weights_end"]
+    starts = {
+        records.read_json(p)["weights_start"] for d in ("one", "two") for p in (tmp_path / d).rglob("status.json")
+    }
+    assert starts == {end}

@@ -1,0 +1,91 @@
+"""Recipes: what is accepted, and that every mistake is named by file, key, what was found and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import recipe as recipes
+from harness.errors import UserError
+
+GOOD = """
+task: arithmetic
+model: tiny
+algorithms: [grpo, {name: gift@smooth, training: {learning_rate: 1e-5}}]
+budget: {steps: 3}
+"""
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+
+
+def load(tmp_path, text, overrides=()):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return recipes.load(path, overrides)
+
+
+def test_short_forms_and_defaults(tmp_path):
+    recipe = load(tmp_path, GOOD)
+    assert recipe.name == "mine" and recipe.task.name == "arithmetic" and recipe.model.name == "tiny"
+    assert [a.name for a in recipe.algorithms] == ["grpo", "gift@smooth"]
+    assert recipe.seeds == (0,) and recipe.training.updates_per_rollout == 4
+
+
+def test_overrides_reach_nested_keys_and_parse_as_yaml(tmp_path):
+    given = ["training.learning_rate=3e-5", "model.precision=bfloat16", "seeds=[4, 5]", "training.max_grad_norm=null"]
+    recipe = load(tmp_path, GOOD, given)
+    assert recipe.training.learning_rate == 3e-5  # YAML reads 3e-5 as text; it is a number all the same
+    assert recipe.model.name == "tiny" and recipe.model.precision == "bfloat16"
+    assert recipe.seeds == (4, 5) and recipe.training.max_grad_norm is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["training.learning_rat=1"], ["unknown key 'learning_rat' in training", "did you mean 'learning_rate'"]),
+        (["taks=arithmetic"], ["unknown key 'taks'", "did you mean 'task'"]),
+        (["model.warm_start={training: {}, budget: {stepz: 1}}"], ["'stepz' in model.warm_start.budget", "'steps'"]),
+        (["algorithms=[{name: grpo, labl: x}]"], ["'labl' in algorithms.0", "did you mean 'label'"]),
+        (["training.learning_rate=fast"], ["training.learning_rate", "number", "'fast'"]),
+        (["training.learning_rate=-1"], ["training", "learning_rate = -1", "above 0"]),
+        (["training.prompts_per_step=15"], ["prompts_per_step = 15", "multiple of updates_per_rollout = 4"]),
+        (["seeds=[]"], ["seeds is empty"]),
+        (["seeds=[1, 1]"], ["seeds [1, 1] repeat"]),
+        (["seeds=three"], ["seeds", "'three'"]),
+        (["algorithms=[]"], ["algorithms is empty"]),
+        (["budget={}"], ["budget", "no limit is set", "generated_tokens"]),
+        (["budget.steps=0"], ["steps = 0", "above 0"]),
+        (["sampling.top_p=0"], ["top_p = 0"]),
+        (["sampling.max_tokens=0"], ["max_tokens = 0"]),
+        (["evaluation.every=0"], ["every = 0"]),
+        (["model.precision=float16"], ["model.precision", "'auto', 'float32' or 'bfloat16'", "'float16'"]),
+        (["execution.threads=0"], ["threads = 0"]),
+        (["training.learning_rate"], ["expected key.sub=value"]),
+        (["algorithms.a=1"], ["'algorithms' holds no keys"]),
+    ],
+)
+def test_mistakes_are_named(tmp_path, overrides, said):
+    with pytest.raises(UserError) as error:
+        load(tmp_path, GOOD, overrides)
+    for words in said:
+        assert words in str(error.value)
+    assert "mine.yaml" in str(error.value) or "override" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a: [1, 2", "not valid YAML"), ("- a\n- b", "found list"), ("", "found NoneType"), ("task: arithmetic", "model")],
+)
+def test_broken_files(tmp_path, text, said):
+    with pytest.raises(UserError, match=said):
+        load(tmp_path, text)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(UserError, match=r"nothere.yaml: No such file"):
+        recipes.load(tmp_path / "nothere.yaml")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_recipes_parse(path):
+    assert recipes.load(path).algorithms
