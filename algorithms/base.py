@@ -33,7 +33,7 @@ class Needs:
     raw: bool = False  # Signals.logp_raw: log-probabilities before the division by the sampling temperature
     entropy: bool = False  # Signals.entropy
     value: bool = False  # Signals.value and Batch.value_old, from a scalar head on the policy
-    shaping_reads_logp: bool = False  # shape_rewards reads logp_old/logp_ref: score every sample, before selection
+    scores_first: bool = False  # shape_rewards or advantages read logp_old, logp_ref or value_old: score before them
     rollouts: int | None = None  # sampled responses a prompt; None: the recipe's group size less the demonstrations
     experts: int = 0  # expert demonstrations a prompt; where fewer exist, sampled responses fill up
     teachers: int = 0  # teacher demonstrations a prompt; likewise

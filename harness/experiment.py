@@ -195,6 +195,15 @@ def check_context(model: Any, codec: Codec, cell: Cell) -> None:
             f"the longest prompt has {longest} tokens and a response may have {response} (sampling.max_tokens), "
             f"but the model reads {limit} at most"
         )
+    if limit is not None and cell.algorithm.needs.demonstrations:
+        texts = [t for e in cell.task.train for s in sorted(cell.task.demonstration_sources)
+                 for t in cell.task.demonstrate(e, s, 1, 0)]  # fmt: skip
+        shown = max(len(codec.demonstration(text)) for text in sorted(texts, key=len)[-16:])
+        if longest + shown > limit:
+            raise UserError(
+                f"the longest prompt has {longest} tokens and the longest demonstration {shown}, but the model reads "
+                f"{limit} at most"
+            )
 
 
 def weights_hash(policy: Policy) -> str:

@@ -171,7 +171,7 @@ class Trainer:
     def _prepare(self, groups: Sequence[Group]) -> tuple[Batch, list[Row]]:
         """The rollout's batch with shaped rewards and advantages."""
         batch, rows = assemble(groups, self.policy.device), rows_of(groups)
-        if self.needs.shaping_reads_logp:
+        if self.needs.scores_first:
             batch = self._score(batch, rows, old=True)
         batch = replace(batch, reward=self.algorithm.shape_rewards(batch))
         return batch.with_advantages(self.algorithm.advantages(batch)), rows
@@ -184,7 +184,7 @@ class Trainer:
         parts: list[tuple[Batch, list[Row]]] = []
         for chosen, part in mini_batches(batch, self.training.updates_per_rollout):
             part_rows = [rows[i] for i in chosen.tolist()]
-            if not self.needs.shaping_reads_logp:
+            if not self.needs.scores_first:
                 part = self._score(part, part_rows, old=bool(parts))
             parts.append((part, part_rows))
         return parts

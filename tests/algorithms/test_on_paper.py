@@ -25,7 +25,7 @@ class RLOO(Algorithm):
 
     @property
     def needs(self):
-        return Needs(old=True, reference=True, shaping_reads_logp=True)
+        return Needs(old=True, reference=True, scores_first=True)
 
     def shape_rewards(self, batch):
         return batch.reward - self.beta * sequence_sum(batch.logp_old - batch.logp_ref, batch)
@@ -70,7 +70,7 @@ class PPO(Algorithm):
 
     @property
     def needs(self):
-        return Needs(old=True, value=True, shaping_reads_logp=True)
+        return Needs(old=True, value=True, scores_first=True)
 
     def advantages(self, batch):
         out = torch.zeros(batch.tokens, dtype=batch.value_old.dtype)

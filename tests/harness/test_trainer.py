@@ -212,7 +212,7 @@ class Recorder(Algorithm):
 
     @property
     def needs(self):
-        return Needs(old=self.old, reference=True, shaping_reads_logp=self.reading, value=True, entropy=True, raw=True)
+        return Needs(old=self.old, reference=True, scores_first=self.reading, value=True, entropy=True, raw=True)
 
     def shape_rewards(self, batch):
         self.seen.append(("shape", batch.logp_old is not None, batch.logp_ref is not None, batch.value_old is not None))
