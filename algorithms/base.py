@@ -188,6 +188,10 @@ class Algorithm:
         """What the harness must provide."""
         return Needs()
 
+    def remarks(self, max_tokens: int) -> list[str]:
+        """What a user should know before training with responses of at most `max_tokens`; printed, never an error."""
+        return []
+
     def shape_rewards(self, batch: Batch) -> Tensor:
         """(N,) the reward that advantages are made from. A function of each response alone."""
         return batch.reward

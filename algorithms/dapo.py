@@ -6,10 +6,10 @@ Four parts: clip-higher (0.2/0.28), the mean over tokens rather than responses, 
 right or all wrong are thrown away and replaced, `select`), and a soft penalty on overlong responses (equation 13).
 
 Deviations in the wild: equation 8 divides by the tokens of one prompt's group inside the expectation, verl, TRL and we
-by the tokens of the mini-batch; TRL does no dynamic sampling and leaves clip-higher off unless set. The paper's rewards
-are ±1 and its penalty goes down to -1; rewards here are 0/1, so the penalty is halved (`overlong_factor`) to keep the
-ratio. The penalty acts on responses longer than `overlong_max - overlong_cache` tokens; set them to fit the response
-limit of your recipe, with the paper's 20480 no short response ever sees it.
+by the tokens of the mini-batch, which is what `dapo@released` says; TRL does no dynamic sampling and leaves clip-higher
+off unless set. The paper's rewards are ±1 and its penalty goes down to -1; rewards here are 0/1, so the penalty is
+halved (`overlong_factor`) to keep the ratio. The penalty acts on responses longer than `overlong_max - overlong_cache`
+tokens; set them to fit the response limit of your recipe, with the paper's 20480 no short response ever sees it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .ops import clipped_surrogate, group_constant, group_sum
 from .registry import register
 
 
-@register("dapo", presets={"paper": {}})
+@register("dapo", presets={"released": {}})
 @dataclass(frozen=True)
 class DAPO(Algorithm):
     """Asymmetric clip, token mean, dynamic sampling, soft overlong penalty."""
@@ -51,6 +51,13 @@ class DAPO(Algorithm):
         over = batch.lengths - (self.overlong_max - self.overlong_cache)
         penalty = (over / self.overlong_cache).clamp(min=0, max=1)
         return batch.reward - self.overlong_factor * penalty.to(batch.reward.dtype)
+
+    def remarks(self, max_tokens: int) -> list[str]:
+        """Say so when no response can be long enough to be penalised."""
+        begins = self.overlong_max - self.overlong_cache + 1
+        if max_tokens >= begins:
+            return []
+        return [f"the overlong penalty begins at {begins} tokens, responses end at {max_tokens}: it never acts"]
 
     def select(self, batch: Batch) -> Tensor:
         """Equation 11: neither all right nor all wrong; without a verifier, not all rewards equal."""

@@ -17,7 +17,6 @@ cut expert has no answer and no end. Tokens are averaged over the mini-batch, in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -30,8 +29,6 @@ from .registry import register
 @dataclass(frozen=True)
 class GFT(Algorithm):
     """Advantage-weighted log-likelihood of a mixed group, rectified for rare tokens."""
-
-    min_group_size: ClassVar[int] = 2
 
     experts: int = 1  # expert demonstrations a prompt
     teachers: int = 3  # teacher demonstrations a prompt

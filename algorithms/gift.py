@@ -23,7 +23,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from .base import Algorithm, Batch, Couples, Loss, Metric, Needs, Signals
-from .ops import group_center, group_constant, group_std, group_sum, group_zscore, sequence_sum
+from .ops import group_center, group_constant, group_size, group_std, group_sum, group_zscore, sequence_sum
 from .registry import register
 
 
@@ -71,7 +71,7 @@ class GIFT(Algorithm):
     def _metrics(self, batch: Batch, s: Tensor, std: Tensor) -> dict[str, Metric]:
         """How wide s is in a group (nats), and its correlation with the reward where both vary."""
         product = group_sum(group_zscore(batch.reward, batch) * group_zscore(s, batch, epsilon=1e-12), batch)
-        members = group_sum(s * 0 + 1, batch)
+        members = group_size(batch)
         varied = ~group_constant(batch.reward, batch) & (std > 0)
         correlation = (product / (members - 1).clamp(min=1))[varied].sum()
         return {

@@ -35,12 +35,13 @@ class GSPO(Algorithm):
         return Needs(old=True)
 
     def loss(self, signals: Signals, batch: Batch) -> Loss:
-        """Equation 5, negated. An empty response has no ratio and counts as 0."""
+        """Equation 5, negated. An empty response has no ratio and counts as 0; clipping is reported by tokens."""
         log_ratio = sequence_mean(signals.logp - batch.logp_old, batch)
         objective, clipped = clipped_surrogate(log_ratio, batch.advantage, self.clip_low, self.clip_high)
         objective = objective * (batch.lengths > 0)
         return Loss(
-            -objective.sum() / batch.totals.responses, {"clip_fraction": Metric(clipped.sum(), batch.responses)}
+            -objective.sum() / batch.totals.responses,
+            {"clip_fraction": Metric((clipped * batch.lengths).sum(), batch.tokens)},
         )
 
 

@@ -38,7 +38,8 @@ def register(name: str, presets: Mapping[str, Mapping[str, Any]] | None = None) 
 
     def add(cls: type[A]) -> type[A]:
         known = _ENTRIES.get(name)
-        if known is not None and known.cls.__qualname__ != cls.__qualname__:
+        identity = (cls.__module__, cls.__qualname__)
+        if known is not None and (known.cls.__module__, known.cls.__qualname__) != identity:
             raise ValueError(f"algorithm {name!r} is already registered, by {known.cls.__module__}")
         cls.name = name
         _ENTRIES[name] = Entry(cls, dict(presets or {}))
@@ -52,5 +53,8 @@ def load() -> dict[str, Entry]:
     for module in _BUILT_IN:
         import_module(f".{module}", __package__)
     for entry_point in entry_points(group="groupbench.algorithms"):
-        entry_point.load()
+        try:
+            entry_point.load()
+        except Exception as error:
+            raise ImportError(f"{entry_point.value} (name {entry_point.name!r}) failed: {error}") from error
     return dict(sorted(_ENTRIES.items()))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from algorithms import Algorithm
-from leaderboard.records import BenchmarkRecord, PlannedCell
-from tasks.base import Task
+from leaderboard.records import SCHEMA, BenchmarkRecord, PlannedCell
+from tasks.base import Source, Task
 from tasks.data import fingerprint
 
 from . import models
@@ -58,7 +59,7 @@ class Benchmark:
     def record(self) -> BenchmarkRecord:
         """What was planned, for the results folder."""
         return BenchmarkRecord(
-            schema=1,
+            schema=SCHEMA,
             name=self.name,
             cells=[
                 PlannedCell(id=c.id, row=c.row, algorithm=c.label, task=c.task.name, seed=c.seed) for c in self.cells
@@ -72,32 +73,35 @@ def plan(recipe: Recipe, device: str) -> Benchmark:
     `device` ("cpu" or "cuda") decides what precision `auto` means, which is part of a cell's identity.
     """
     task = build_task(recipe.task.name, recipe.task.parameters, "task")
+    notes: list[str] = []
+    entries = []
+    for number, choice in enumerate(recipe.algorithms):
+        where = f"algorithms.{number}"
+        algorithm, label = build_algorithm(choice.name, choice.parameters, where)
+        training = build(Training, {**asdict(recipe.training), **choice.training}, f"{where}.training")
+        label = choice.label or _label(label, choice)
+        notes += check_algorithm(algorithm, task, training, recipe.sampling, f"{where} ({label})")
+        check_examples(task, training, recipe.evaluation, f"{where}.training")
+        entries.append((where, algorithm, label, training))
     precision = recipe.model.precision
     if precision == "auto":
         precision = "bfloat16" if device == "cuda" else "float32"
     start = models.find(recipe.model.name, recipe.model.revision)
-    notes: list[str] = []
-    check_examples(task, recipe)
-    warm = _warm_start(recipe, task, start, precision)
+    check_texts(start, task, recipe, [algorithm for _, algorithm, _, _ in entries])
     model_spec = {"name": models.fingerprint(start), "precision": precision}
+    warm = _warm_start(recipe, task, start, model_spec)
     if warm is not None:
-        model_spec["warm_start"] = warm.id
+        model_spec = {**model_spec, "warm_start": warm.id}
     cells: dict[str, Cell] = {}
     rows: dict[str, str] = {}
     for seed in recipe.seeds:
-        for number, choice in enumerate(recipe.algorithms):
-            where = f"algorithms.{number}"
-            algorithm, label = build_algorithm(choice.name, choice.parameters, where)
-            training = build(Training, {**asdict(recipe.training), **choice.training}, f"{where}.training")
-            label = choice.label or _label(label, choice)
-            notes += check_algorithm(algorithm, task, training, recipe.sampling, f"{where} ({label})")
+        for where, algorithm, label, training in entries:
             cell = _cell(recipe, label, algorithm, task, start, training, seed, model_spec)
             if rows.setdefault(label, cell.row) != cell.row:
                 raise UserError(f"{where}: two different entries have the label {label!r}; give one a `label:`")
             if cell.id in cells:
                 raise UserError(f"{where}: {label} is the same run as {cells[cell.id].label}; remove one of them")
             cells[cell.id] = cell
-    check_prompts(models.load_codec(start), task, recipe)
     return Benchmark(recipe.name, tuple(cells.values()), warm, tuple(dict.fromkeys(notes)))
 
 
@@ -134,37 +138,53 @@ def check_algorithm(algorithm: Algorithm, task: Task, training: Training, sampli
             f"{where}: {algorithm.name} needs {' and '.join(sorted(wanted))} demonstrations, and task {task.name} has "
             f"{', '.join(sorted(task.demonstration_sources)) or 'none'}"
         )
-    return [
-        f"{where}: task {task.name} has no {source} demonstrations; sampled responses fill their places"
+    absent = [
+        f"task {task.name} has no {source} demonstrations; sampled responses fill their places"
         for source in sorted(missing)
     ]
+    return [f"{where}: {remark}" for remark in (*absent, *algorithm.remarks(sampling.max_tokens))]
 
 
-def check_examples(task: Task, recipe: Recipe) -> None:
+def check_examples(task: Task, training: Training, evaluation: Evaluation, where: str) -> None:
     """Load the data, and refuse a set too small for the recipe."""
-    if len(task.train) < recipe.training.prompts_per_step:
+    if len(task.train) < training.prompts_per_step:
         raise UserError(
-            f"training.prompts_per_step = {recipe.training.prompts_per_step}, but task {task.name} has only "
+            f"{where}: prompts_per_step = {training.prompts_per_step}, but task {task.name} has only "
             f"{len(task.train)} training examples"
         )
-    wanted = recipe.evaluation.examples
+    wanted = evaluation.examples
     if not task.heldout or (wanted is not None and wanted > len(task.heldout)):
         raise UserError(f"evaluation.examples = {wanted}, but task {task.name} has {len(task.heldout)} held out")
 
 
-def check_prompts(codec: Any, task: Task, recipe: Recipe) -> None:
-    """Encode some prompts and demonstrations, so that an unfit tokenizer shows before the weights are read."""
-    for example in (*task.train[:8], *task.heldout[:8]):
-        codec.prompt(example)
-        for source in sorted(task.demonstration_sources):
-            for text in task.demonstrate(example, source, 1, 0):
-                codec.demonstration(text)
+def check_texts(start: models.Source, task: Task, recipe: Recipe, algorithms: Sequence[Algorithm]) -> None:
+    """Encode the longest prompts and demonstrations: they must suit the tokenizer, and fit into the model's context."""
+    codec, limit = models.load_codec(start), models.context_limit(start)
+    response = max(recipe.sampling.max_tokens, recipe.evaluation.max_tokens or 0)
+    by_length = sorted((*task.train, *task.heldout), key=lambda example: len(str(example.prompt)))
+    longest = max(len(codec.prompt(example)) for example in by_length[-16:])  # encoding all would take seconds
+    asked: set[Source] = {"expert"} if any(a.needs.experts for a in algorithms) else set()
+    if any(a.needs.teachers for a in algorithms):
+        asked.add("teacher")
+    sources = sorted(asked & task.demonstration_sources)
+    texts = sorted((t for s in sources for e in task.train for t in task.demonstrate(e, s, 1, 0)), key=len)
+    shown = max((len(codec.demonstration(text)) for text in texts[-16:]), default=0)
+    if limit is not None and longest + max(response, shown) > limit:
+        raise UserError(
+            f"the longest prompt has {longest} tokens, a response may have {response} (max_tokens) and the longest "
+            f"demonstration has {shown}; together more than the {limit} that the model reads"
+        )
 
 
 def task_identity(task: Task) -> dict[str, Any]:
-    """The task by what its data are, not by where they lie: the Hub and a folder with the same rows are one task."""
+    """The task by what its data are, not by where they lie: the Hub and a folder with the same rows are one task.
+
+    What is trained on counts as well as what is asked: the hash covers demonstrations, and a third party's grader.
+    """
     parameters = {name: value for name, value in asdict(task).items() if name not in task.locations}  # type: ignore[call-overload]
-    return {"name": task.name, "parameters": parameters, "data": fingerprint((*task.train, *task.heldout))[:16]}
+    shown = [task.demonstrate(e, s, 2, 0) for s in sorted(task.demonstration_sources) for e in task.train]
+    data = [fingerprint((*task.train, *task.heldout)), content_hash(shown)]
+    return {"name": task.name, "parameters": parameters, "data": content_hash(data), "source": source_hash(task)}
 
 
 def content_hash(content: Any) -> str:
@@ -173,16 +193,21 @@ def content_hash(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _warm_start(recipe: Recipe, task: Task, start: models.Source, precision: str) -> Cell | None:
+def _warm_start(recipe: Recipe, task: Task, start: models.Source, model_spec: dict[str, Any]) -> Cell | None:
     warm = recipe.model.warm_start
     if warm is None:
         return None
-    algorithm, label = build_algorithm("sft", warm.parameters, "model.warm_start")
-    check_algorithm(algorithm, task, warm.training, recipe.sampling, "model.warm_start")
-    evaluation = replace(recipe.evaluation, every=10**9)
-    stage = replace(recipe, budget=warm.budget, evaluation=evaluation)
-    model_spec = {"name": models.fingerprint(start), "precision": precision}
-    return _cell(stage, label, algorithm, task, start, warm.training, warm.seed, model_spec)
+    where = "model.warm_start"
+    algorithm, label = build_algorithm("sft", warm.parameters, where)
+    check_algorithm(algorithm, task, warm.training, recipe.sampling, where)
+    check_examples(task, warm.training, recipe.evaluation, f"{where}.training")
+    stage = replace(
+        recipe, budget=warm.budget, evaluation=replace(recipe.evaluation, every=10**9),
+        execution=replace(recipe.execution, save_weights=True),
+    )  # fmt: skip
+    cell = _cell(stage, label, algorithm, task, start, warm.training, warm.seed, model_spec)
+    # It samples nothing, and how it is looked at does not change its weights.
+    return replace(cell, spec={k: v for k, v in cell.spec.items() if k not in {"sampling", "evaluation"}})
 
 
 def _cell(

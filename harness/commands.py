@@ -52,10 +52,10 @@ def run(path: Path, overrides: Sequence[str], out: Path | None, plugin_files: Se
     if failed:
         _say(f"{failed} of {len(benchmark.cells)} cells failed; run the same command again to retry them")
         return 1
-    _say(
-        "next: put your algorithm beside these: --plugin mine.py 'algorithms=[grpo@no-kl, mine]'; what there is: "
-        "groupbench list algorithms"
-    )
+    program, here = Path(sys.argv[0]), Path.cwd()
+    program = program.relative_to(here) if program.is_relative_to(here) else Path("groupbench")
+    first = recipe.algorithms[0].name
+    _say(f"next: your own beside it: {program} run {path} --plugin mine.py 'algorithms=[{first}, mine]' (see README)")
     return 0
 
 
@@ -63,7 +63,10 @@ def leaderboard(results: Path, out: Path | None, axis: str) -> None:
     """See `groupbench leaderboard`."""
     from leaderboard.build import build, render
 
-    built = build(results, out, axis)  # type: ignore[arg-type]  # a free string here; build checks it
+    try:
+        built = build(results, out, axis)  # type: ignore[arg-type]  # a free string here; build checks it
+    except OSError as error:
+        raise UserError(f"leaderboard: {error.filename}: {error.strerror}") from None
     for table in render(built.tables):
         console.print(table)
     for written in built.paths:
@@ -123,9 +126,10 @@ def _run_cells(benchmark: Benchmark, missing: Sequence[Cell], folders: dict[str,
         for cell in missing:
             try:
                 run_cell(cell, folders[cell.id], start or cell.start, board)
-            except Exception as error:  # its cause stands in status.json
+            except Exception:  # the board has said so; the cause stands in status.json
                 failed += 1
-                _say(f"{cell.label} seed {cell.seed} failed: {error}")
+                if (trace := folders[cell.id] / "traceback.txt").exists():
+                    _say(f"  traceback: {trace}")
     return failed
 
 

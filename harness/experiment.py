@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -23,7 +24,6 @@ from tasks.data import fixed_subset
 
 from . import models
 from .benchmark import Cell
-from .codec import Codec
 from .errors import UserError
 from .evaluate import evaluate, greedy
 from .policy import Policy
@@ -32,7 +32,7 @@ from .settings import Sampling
 from .trainer import Trainer
 
 SAMPLES_KEPT = 4  # groups a step whose texts are recorded
-FILES = ("steps.jsonl", "evals.jsonl", "items.jsonl", "samples.jsonl")
+FILES = ("steps.jsonl", "evals.jsonl", "items.jsonl", "samples.jsonl", "traceback.txt")
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ def run_cell(cell: Cell, folder: Path, start: models.Source, watch: Watcher) -> 
         run.fail("interrupted")
         raise
     except Exception as error:
+        if not isinstance(error, UserError):  # a defect, ours or a plug-in's: its author needs the line
+            (folder / "traceback.txt").write_text(traceback.format_exc())
         run.fail(f"{type(error).__name__}: {error}")
         raise
 
@@ -91,16 +93,16 @@ class _Run:
         if cell.execution.threads:
             torch.set_num_threads(cell.execution.threads)
         device = torch.device(resolve_device(cell.execution.device))
+        records.write_json(self.folder / "cell.json", self._cell_record(start, device))
+        self._save_status()
         codec = models.load_codec(start)
         model = models.load_model(start)
-        check_context(model, codec, cell)
         policy = Policy(model, device, cell.precision, cell.sampling.temperature)
         engine = TransformersEngine(policy, codec.end_ids, cell.execution.decode_tokens)
         trainer = Trainer(
             cell.algorithm, cell.task, policy, engine, codec, training=cell.training, sampling=cell.sampling,
             execution=cell.execution, seed=cell.seed,
         )  # fmt: skip
-        records.write_json(self.folder / "cell.json", self._cell_record(start, device))
         self.status["weights_start"] = weights_hash(policy)
         self._save_status()
         self._evaluate(trainer)
@@ -182,28 +184,6 @@ def resolve_device(name: str) -> str:
     if name == "cuda" and not present:
         raise UserError("execution.device = cuda, but torch finds no usable GPU; allowed here: auto, cpu")
     return "cuda" if present and name != "cpu" else "cpu"
-
-
-def check_context(model: Any, codec: Codec, cell: Cell) -> None:
-    """Refuse prompts that, with a full response behind them, are longer than the model can read."""
-    limit = getattr(model.config, "max_position_embeddings", None)
-    response = max(cell.sampling.max_tokens, cell.evaluation.max_tokens or 0)
-    by_length = sorted((*cell.task.train, *cell.task.heldout), key=lambda example: len(str(example.prompt)))
-    longest = max(len(codec.prompt(example)) for example in by_length[-16:])  # encoding all would take seconds a cell
-    if limit is not None and longest + response > limit:
-        raise UserError(
-            f"the longest prompt has {longest} tokens and a response may have {response} (sampling.max_tokens), "
-            f"but the model reads {limit} at most"
-        )
-    if limit is not None and cell.algorithm.needs.demonstrations:
-        texts = [t for e in cell.task.train for s in sorted(cell.task.demonstration_sources)
-                 for t in cell.task.demonstrate(e, s, 1, 0)]  # fmt: skip
-        shown = max(len(codec.demonstration(text)) for text in sorted(texts, key=len)[-16:])
-        if longest + shown > limit:
-            raise UserError(
-                f"the longest prompt has {longest} tokens and the longest demonstration {shown}, but the model reads "
-                f"{limit} at most"
-            )
 
 
 def weights_hash(policy: Policy) -> str:

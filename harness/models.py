@@ -114,23 +114,34 @@ def save(model: Any, codec: Codec, folder: Path) -> None:
     temporary.rename(folder)
 
 
-def fingerprint(source: Source) -> str:
-    """What the model is, whatever folder it lies in: a hash of configuration, tokenizer and (the ends of) the weights.
+def context_limit(source: Source) -> int | None:
+    """How many tokens the model reads; None where it does not say. Reads the configuration only."""
+    return getattr(_config(source), "max_position_embeddings", None)
 
-    Of a weight file the size and the first and last MiB are hashed, so that a 15 GB model costs no minute.
-    """
+
+def fingerprint(source: Source) -> str:
+    """What the model is, wherever it lies: a hash over configuration, tokenizer and weights, or a Hub commit."""
+    if source.name == TINY:
+        return TINY
     if source.folder is None:
-        return f"{source.name}@{source.revision}" if source.revision else source.name
+        commit = getattr(_config(source), "_commit_hash", None)
+        return f"{source.name}@{commit or source.revision}"
     digest = hashlib.sha256()
     for path in sorted(source.folder.iterdir()):
-        if path.suffix not in {".json", ".safetensors", ".model", ".jinja"}:
-            continue
-        with path.open("rb") as file:
-            digest.update(f"{path.name}:{path.stat().st_size}:".encode())
-            digest.update(file.read(2**20))
-            file.seek(max(0, path.stat().st_size - 2**20))
-            digest.update(file.read())
+        if path.suffix in {".json", ".safetensors", ".model", ".jinja"}:
+            digest.update(f"{path.name}:{_hash_file(path)}\n".encode())
     return f"sha256:{digest.hexdigest()[:16]}"
+
+
+def _config(source: Source) -> Any:
+    if source.name == TINY and source.folder is None:
+        return _tiny_config()
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(source.location, revision=source.revision or "main")
+    except (OSError, ValueError) as error:
+        raise ModelError(f"model {source.name}: no usable configuration ({_first_line(error)})") from None
 
 
 def fetch(name: str) -> Path:
@@ -205,19 +216,24 @@ def _tiny_tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="<end>", unk_token="<unk>")
 
 
-def _tiny_model() -> Any:
-    """A Llama of two layers and 0.3 M parameters, from a fixed seed: trains in seconds on a CPU."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+def _tiny_config() -> Any:
+    from transformers import LlamaConfig
 
-    config = LlamaConfig(
+    return LlamaConfig(
         vocab_size=len(TINY_ALPHABET) + 3, hidden_size=96, intermediate_size=384, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=64, tie_word_embeddings=True,
         pad_token_id=0, eos_token_id=1, bos_token_id=None,
     )  # fmt: skip
+
+
+def _tiny_model() -> Any:
+    """A Llama of two layers and 0.3 M parameters, from a fixed seed: trains in seconds on a CPU."""
+    import torch
+    from transformers import LlamaForCausalLM
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return LlamaForCausalLM(config)
+        return LlamaForCausalLM(_tiny_config())
 
 
 def _check_folder(folder: Path) -> None:

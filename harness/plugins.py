@@ -25,6 +25,22 @@ from .errors import UserError
 T = TypeVar("T")
 
 
+def known_algorithms() -> dict[str, algorithms.registry.Entry]:
+    """All registered algorithms. Raises UserError where an installed package's entry point fails."""
+    try:
+        return algorithms.registry.load()
+    except Exception as error:
+        raise UserError(f"entry points groupbench.algorithms: {type(error).__name__}: {error}") from error
+
+
+def known_tasks() -> dict[str, type[Task]]:
+    """All registered tasks. Raises UserError where an installed package's entry point fails."""
+    try:
+        return tasks.registry.load()
+    except Exception as error:
+        raise UserError(f"entry points groupbench.tasks: {type(error).__name__}: {error}") from error
+
+
 def load_file(path: Path) -> None:
     """Run a plug-in file, whose `@register` lines take effect. Raises UserError naming file and line when it fails."""
     path = path.resolve()
@@ -34,6 +50,8 @@ def load_file(path: Path) -> None:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UserError(f"plug-in {path}: not a Python file (its name must end with .py)")
+    known_algorithms()  # ours first: a plug-in that takes one of their names is the one to be told
+    known_tasks()
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -47,7 +65,7 @@ def load_file(path: Path) -> None:
 
 def build_algorithm(name: str, parameters: Mapping[str, Any], where: str) -> tuple[Algorithm, str]:
     """The algorithm `name` or `name@preset` with `parameters`, and its label, e.g. `gift@released`."""
-    known = algorithms.registry.load()
+    known = known_algorithms()
     base, _, preset = name.partition("@")
     if base not in known:
         raise UserError(f"{where}: unknown algorithm {name!r}{suggestion(base, known)}")
@@ -64,7 +82,7 @@ def build_algorithm(name: str, parameters: Mapping[str, Any], where: str) -> tup
 
 def build_task(name: str, parameters: Mapping[str, Any], where: str) -> Task:
     """The task `name` with `parameters`."""
-    known = tasks.registry.load()
+    known = known_tasks()
     if name not in known:
         raise UserError(f"{where}: unknown task {name!r}{suggestion(name, known)}")
     return build(known[name], parameters, f"{where}.parameters")
@@ -100,13 +118,13 @@ def suggestion(found: object, allowed: Sequence[str] | Mapping[str, Any]) -> str
     return f"{hint} allowed: {', '.join(allowed) or 'none'}"
 
 
-def source_hash(algorithm: Algorithm) -> str | None:
-    """A hash of the file that defines a third-party algorithm; None for ours, whose version is the package's.
+def source_hash(thing: Algorithm | Task) -> str | None:
+    """A hash of the file that defines a third-party algorithm or task; None for ours, whose version is the package's.
 
     It is part of a cell's identity: whoever edits a plug-in and runs again gets new cells, not the old results.
     """
-    cls = type(algorithm)
-    if cls.__module__.split(".")[0] == "algorithms":
+    cls = type(thing)
+    if cls.__module__.split(".")[0] in {"algorithms", "tasks"}:
         return None
     file = inspect.getsourcefile(cls)
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else None

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from algorithms import Needs, Signals
 from algorithms.base import ABSENT
 
-LOGITS_AT_ONCE = 2**24  # elements of one logits chunk: 64 MiB in float32
+LOGITS_AT_ONCE = {"cpu": 2**24, "cuda": 2**28}  # elements of one logits chunk: 64 MiB and 1 GiB in float32
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Policy:
     """A causal language model, on its device, in its precision."""
 
     def __init__(
-        self, model: Any, device: torch.device, precision: Literal["auto", "float32", "bfloat16"], temperature: float
+        self, model: Any, device: torch.device, precision: Literal["float32", "bfloat16"], temperature: float
     ) -> None:
         """Take `model` (a transformers causal LM) over: float32 master weights, moved to `device`, dropout off."""
         self.model = model.to(device=device, dtype=torch.float32).eval()
         self.device = device
-        self.reduced = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+        self.reduced = precision == "bfloat16"
         self.temperature = temperature or 1.0
         self.value_head: nn.Linear | None = None
         self.version = 0  # optimizer steps taken; an engine with weights of its own compares it
@@ -105,7 +105,7 @@ class Policy:
 
     def _score(self, hidden: Tensor, targets: Tensor, needs: Needs) -> tuple[Tensor, Tensor, Tensor]:
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
-        size = max(1, LOGITS_AT_ONCE // vocabulary)
+        size = max(1, LOGITS_AT_ONCE[self.device.type] // vocabulary)
         pieces = []
         for states, ids in zip(hidden.split(size), targets.split(size), strict=True):
             if torch.is_grad_enabled() and len(targets) > size:

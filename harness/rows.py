@@ -109,11 +109,15 @@ def cut(rows: Sequence[Row], group: Sequence[int], couples: Couples, budget: int
             unit for rs in members.values() for unit in ([rs] if _padded(rows, rs) <= budget else [[r] for r in rs])
         ]
     parts: list[list[int]] = []
+    whole_before = True
     for unit in units:
-        if parts and _padded(rows, [*parts[-1], *unit]) <= budget:
+        # Rows of a group that had to be split never join whole groups, or these would need two passes as well.
+        whole = couples != "group" or len(unit) > 1
+        if parts and whole == whole_before and _padded(rows, [*parts[-1], *unit]) <= budget:
             parts[-1] += unit
         else:
             parts.append(list(unit))
+        whole_before = whole
     return [torch.tensor(part) for part in parts]
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from algorithms import Algorithm, Batch, Loss, Needs, Signals, ops
 from algorithms.base import ABSENT
 from algorithms.step import accumulate_gradient, add_losses
-from leaderboard.records import StepRecord
+from leaderboard.records import PHASES, StepRecord
 from tasks.base import Example, Source, Task
 
 from .budget import Spent
@@ -30,8 +30,7 @@ from .rows import Group, Response, assemble, cut, mini_batches, rows_of
 from .seeds import derive, prompts_of_step
 from .settings import Execution, Sampling, Training
 
-PHASES = ("sampling", "grading", "scoring", "update")
-IDLE_STEPS = 50  # steps in a row without a single group to train on, after which a run is given up
+IDLE_STEPS = 10  # steps in a row without a single group to train on, after which a run is given up
 
 
 class TrainingError(UserError):
@@ -74,9 +73,9 @@ class Trainer:
         self._clock = dict.fromkeys(PHASES, 0.0)
         number = self.spent.steps + 1
         collected = self._collect(number)
-        self.samples = collected.sampled or collected.groups
+        self.samples = collected.groups or collected.sampled
         updates: list[tuple[Loss, float]] = []
-        shaped = 0.0
+        shaped: float | None = None
         if collected.groups:  # dynamic sampling may have found none
             with self._timed("scoring"):
                 batch, rows = self._prepare(collected.groups)
@@ -111,7 +110,8 @@ class Trainer:
 
     def _sample(self, examples: Sequence[Example], number: int, refill_round: int) -> tuple[list[Group], list[Group]]:
         """All groups as sampled, and those that `select` keeps, with their demonstrations added."""
-        shown = [self._demonstrations(example, number, refill_round) for example in examples]
+        with self._timed("grading"):
+            shown = [self._demonstrations(example, number, refill_round) for example in examples]
         requests = []
         for example, demonstrations in zip(examples, shown, strict=True):
             count = self.needs.rollouts
@@ -137,7 +137,8 @@ class Trainer:
         tokens = sum(len(r.tokens) for g in groups for r in g.responses)
         self.spent.generated_tokens += tokens
         self.spent.flops += 2 * self.policy.flop_parameters * (tokens + sum(len(g.prompt) for g in groups))
-        keep = self.algorithm.select(assemble(groups, self.policy.device)).tolist()
+        with self._timed("grading"):
+            keep = self.algorithm.select(assemble(groups, self.policy.device)).tolist()
         kept = [
             replace(group, responses=group.responses + demonstrations)
             for group, demonstrations, good in zip(groups, shown, keep, strict=True)
@@ -192,15 +193,23 @@ class Trainer:
     def _score(self, batch: Batch, rows: Sequence[Row], old: bool) -> Batch:
         """The batch with `logp_old` (and `value_old`) if `old` and needed, and with `logp_ref` if needed."""
         if old and (self.needs.old or self.needs.value):
-            signals = self._signals_without_graph(self.policy, rows, Needs(value=self.needs.value))
+            needs = Needs(value=self.needs.value)
+            signals = self._signals_without_graph(self.policy, rows, batch.group.tolist(), needs)
             batch = replace(batch, logp_old=signals.logp if self.needs.old else ABSENT, value_old=signals.value)
         if self.reference is not None:
-            batch = replace(batch, logp_ref=self._signals_without_graph(self.reference, rows, Needs()).logp)
+            batch = replace(batch, logp_ref=self._reference_logp(rows, batch))
         return batch
 
-    def _signals_without_graph(self, policy: Policy, rows: Sequence[Row], needs: Needs) -> Signals:
+    def _reference_logp(self, rows: Sequence[Row], batch: Batch) -> Tensor:
+        assert self.reference is not None
+        return self._signals_without_graph(self.reference, rows, batch.group.tolist(), Needs()).logp
+
+    def _signals_without_graph(
+        self, policy: Policy, rows: Sequence[Row], group: Sequence[int], needs: Needs
+    ) -> Signals:
+        """Scores under the same cut as the update: equal weights then give equal bits, and not kernel noise."""
         self.spent.flops += 2 * policy.flop_parameters * sum(row.tokens for row in rows)
-        parts = cut(rows, [0] * len(rows), "response", self.execution.micro_batch_tokens)
+        parts = cut(rows, group, self.algorithm.couples, self.execution.micro_batch_tokens)
         with torch.no_grad():
             found = [policy.signals([rows[i] for i in part.tolist()], needs) for part in parts]
         # Parts are cut by length; put the tokens back into the order of the rows.
@@ -243,7 +252,7 @@ class Trainer:
 
     # --- records ---
 
-    def _record(self, collected: Collected, shaped: float, updates: Sequence[tuple[Loss, float]]) -> StepRecord:
+    def _record(self, collected: Collected, shaped: float | None, updates: Sequence[tuple[Loss, float]]) -> StepRecord:
         sampled = [r for group in collected.sampled for r in group.responses]
         trained = [r for group in collected.groups for r in group.responses]
         shown = [r for r in trained if r.source != "policy"]
@@ -264,16 +273,16 @@ class Trainer:
             groups=len(collected.groups),
             groups_discarded=max(0, len(collected.sampled) - len(collected.groups)),
             refill_rounds=collected.refill_rounds,
-            zero_variance_groups=_mean(constant),
+            zero_variance_groups=_mean(constant) if constant else None,
             responses={s: sum(r.source == s for r in trained) for s in ("policy", "expert", "teacher")},
             demonstration_tokens=sum(len(r.tokens) for r in shown),
             updates=len(norms),
             updates_without_signal=sum(norm == 0 for norm in norms),
-            loss=loss.value.item() / max(1, len(norms)),
-            grad_norm=_mean(norms),
-            grad_norm_max=max(norms, default=0.0),
+            loss=loss.value.item() / len(norms) if norms else None,
+            grad_norm=_mean(norms) if norms else None,
+            grad_norm_max=max(norms, default=None),
             learning_rate=self.optimizer.param_groups[0]["lr"],
-            metrics={name: float(m.numerator) / max(1, int(m.count)) for name, m in loss.metrics.items()},
+            metrics={name: float(m.numerator) / int(m.count) for name, m in loss.metrics.items() if int(m.count)},
             seconds=dict(self._clock),
         )
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 SCHEMA = 1
+PHASES = ("sampling", "grading", "scoring", "update")  # what a step's seconds are split into
 Axis = Literal["steps", "optimizer_steps", "prompts", "generated_tokens", "trained_tokens", "flops", "seconds"]
 
 
@@ -71,30 +72,33 @@ class CellRecord(TypedDict):
 
 
 class StepRecord(TypedDict):
-    """One rollout step. Shares are in [0, 1]; seconds are of this step alone; counters are cumulative."""
+    """One rollout step; what is about training is None where no group was kept.
+
+    Shares are in [0, 1]; seconds are of this step alone; counters are cumulative.
+    """
 
     step: int
     counters: Counters
     reward: float  # mean over the sampled responses of the step, before shaping, thrown-away groups included
     accuracy: float | None  # the same for the verifier's verdict
-    shaped_reward: float  # mean over the trained responses, after shaping
+    shaped_reward: float | None  # mean over the trained responses, after shaping
     response_tokens: float  # mean length of the sampled responses
     truncated: float  # share of sampled responses that hit the length limit
     no_answer: float  # share of sampled responses in which the grader found no answer
     groups: int  # groups trained on
     groups_discarded: int  # sampled groups that select threw away, or that were surplus after refilling
     refill_rounds: int
-    zero_variance_groups: float  # share of the trained groups whose rewards are all equal
+    zero_variance_groups: float | None  # share of the trained groups whose rewards are all equal
     responses: dict[str, int]  # trained responses by source: policy, expert, teacher
     demonstration_tokens: int
     updates: int
     updates_without_signal: int  # updates whose gradient was exactly zero
-    loss: float  # mean over the step's updates
-    grad_norm: float  # before clipping, mean over the step's updates
-    grad_norm_max: float
+    loss: float | None  # mean over the step's updates
+    grad_norm: float | None  # before clipping, mean over the step's updates
+    grad_norm_max: float | None
     learning_rate: float
     metrics: dict[str, float]  # the algorithm's own: clip_fraction, sigma_s, ...
-    seconds: dict[str, float]  # sampling, grading, scoring, update
+    seconds: dict[str, float]  # by PHASES
 
 
 class EvalRecord(TypedDict):

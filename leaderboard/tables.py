@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, get_args
 
-from .records import Axis, EvalRecord
+from .records import PHASES, Axis, EvalRecord
 from .runs import Cell, Mode, Row, State, Table
 from .stats import Interval, t_interval
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 AXES: tuple[Axis, ...] = get_args(Axis)
 MODES: tuple[Mode, ...] = get_args(Mode)
-PHASES = ("sampling", "grading", "scoring", "update")
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,12 @@ class Conduct:
     truncated: float
     no_answer: float
     clip_fraction: float | None  # None where the algorithm does not report it
-    grad_norm: float  # before clipping
-    grad_norm_max: float
-    zero_variance_groups: float
-    updates: int  # this and the next three: totals over the finished seeds
+    grad_norm: float | None  # before clipping; this and the next two: None where no step had anything to train on
+    grad_norm_max: float | None
+    zero_variance_groups: float | None
+    steps: int  # this and the next five: totals over the finished seeds
+    steps_without_update: int  # dynamic sampling kept no group
+    updates: int
     updates_without_signal: int
     groups: int  # sampled: trained on or discarded
     groups_discarded: int
@@ -182,9 +183,11 @@ def _conduct(done: tuple[Cell, ...]) -> Conduct | None:
         truncated=fmean(step["truncated"] for step in steps),
         no_answer=fmean(step["no_answer"] for step in steps),
         clip_fraction=fmean(clipped) if clipped else None,
-        grad_norm=fmean(step["grad_norm"] for step in steps),
-        grad_norm_max=max(step["grad_norm_max"] for step in steps),
-        zero_variance_groups=fmean(step["zero_variance_groups"] for step in steps),
+        grad_norm=_mean(step["grad_norm"] for step in steps),
+        grad_norm_max=max((norm for step in steps if (norm := step["grad_norm_max"]) is not None), default=None),
+        zero_variance_groups=_mean(step["zero_variance_groups"] for step in steps),
+        steps=len(steps),
+        steps_without_update=sum(step["updates"] == 0 for step in steps),
         updates=sum(step["updates"] for step in steps),
         updates_without_signal=sum(step["updates_without_signal"] for step in steps),
         groups=sum(step["groups"] for step in steps) + discarded,
@@ -192,6 +195,12 @@ def _conduct(done: tuple[Cell, ...]) -> Conduct | None:
         demonstration_tokens=sum(step["demonstration_tokens"] for step in steps) / len(done),
         seconds={phase: sum(step["seconds"].get(phase, 0.0) for step in steps) / len(done) for phase in PHASES},
     )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Mean of what is there: a step that kept no group has no gradient norm, rather than one of 0."""
+    there = [value for value in values if value is not None]
+    return fmean(there) if there else None
 
 
 def _remarks(cell: Cell) -> list[str]:

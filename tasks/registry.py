@@ -34,5 +34,8 @@ def load() -> dict[str, type[Task]]:
     for module in _BUILT_IN.values():
         import_module(module, __package__)
     for entry in entry_points(group="groupbench.tasks"):
-        entry.load()
+        try:
+            entry.load()
+        except Exception as error:
+            raise ImportError(f"{entry.value} (name {entry.name!r}) failed: {error}") from error
     return dict(sorted(_TASKS.items()))

@@ -127,7 +127,7 @@ def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, T
         return tokens, logp.gather(-1, tokens[:, None])[:, 0]
     logp = (logits / sampling.temperature).log_softmax(-1)
     weights = _truncated(logp.exp(), sampling) if sampling.truncates else logp.exp()
-    cumulative = weights.cumsum(-1)
+    cumulative = weights.double().cumsum(-1)  # in float32 a parallel sum need not even be monotone
     # The first token whose cumulative weight exceeds the target: never one of zero weight. In floating point the
     # target can reach the total itself, hence the cap just below it.
     total = cumulative[:, -1:]

@@ -122,6 +122,38 @@ def test_refusals(changes, said):
         assert words in str(error.value)
 
 
+def test_texts_must_fit_into_the_model():
+    with pytest.raises(UserError, match=r"longest prompt has 4 tokens.*61.*the 64 that the model reads"):
+        plan(sampling={"max_tokens": 61})
+
+
+def test_a_graders_source_and_the_solutions_are_identity(tmp_path, monkeypatch):
+    before = benchmark.task_identity(Silent())
+    assert before["source"]  # a third party's task: its file is hashed
+    plain = benchmark.task_identity(Arithmetic(level=1))
+    assert plain["source"] is None
+    monkeypatch.setattr(Arithmetic, "demonstrate", lambda self, *rest: ("0",))
+    assert benchmark.task_identity(Arithmetic(level=1))["data"] != plain["data"]
+
+
+def test_the_warm_start_does_not_depend_on_how_it_is_looked_at():
+    def stage(**changes):
+        warm = {"training": {"prompts_per_step": 8}, "budget": {"steps": 1}}
+        return plan(model={"name": "tiny", "warm_start": warm}, **changes).warm_start
+
+    assert stage().id == stage(evaluation={"samples": 9}, sampling={"max_tokens": 9}).id
+    assert stage(execution={"save_weights": False}).execution.save_weights
+    with pytest.raises(UserError, match=r"model.warm_start.training: prompts_per_step = 128, but .* only 88"):
+        warm = {"training": {"prompts_per_step": 128}, "budget": {"steps": 1}}
+        plan(model={"name": "tiny", "warm_start": warm})
+
+
+def test_an_inert_penalty_is_remarked():
+    (note,) = plan(algorithms=["dapo"]).notes
+    assert "penalty begins at 16385 tokens, responses end at 4" in note
+    assert not plan(algorithms=[{"name": "dapo", "parameters": {"overlong_max": 4, "overlong_cache": 2}}]).notes
+
+
 def test_missing_and_corrupt_data_are_named(tmp_path):
     def gsm8k(folder):
         return {"name": "gsm8k", "parameters": {"folder": str(folder)}}

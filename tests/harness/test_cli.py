@@ -91,3 +91,12 @@ def test_a_results_folder_that_cannot_be_written(recipe, tmp_path):
     (tmp_path / "results").write_text("a file stands here")
     done = groupbench("run", recipe, cwd=tmp_path)
     assert done.returncode == 2 and "results folder results/mine" in done.stderr
+
+
+def test_a_plugin_cannot_take_the_place_of_a_baseline(recipe, tmp_path):
+    """A copied file that still bears the baseline's name must neither be trained in its stead nor ignored."""
+    (tmp_path / "copy.py").write_text(
+        (ROOT / "algorithms" / "grpo.py").read_text().replace("from .", "from algorithms.")
+    )
+    done = groupbench("run", recipe, "--plugin", "copy.py", cwd=tmp_path)
+    assert done.returncode == 2 and "'grpo' is already registered" in done.stderr and "copy.py" in done.stderr

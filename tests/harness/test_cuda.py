@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,8 @@ from harness.policy import Policy, Row
 from harness.rollout import Request
 from harness.rollout.transformers import TransformersEngine
 from harness.rows import Group, Response, assemble, rows_of
-from harness.settings import Sampling
+from harness.settings import Execution, Sampling, Training
+from harness.trainer import Trainer
 from tasks.arithmetic import Arithmetic
 from tasks.base import Grade
 
@@ -55,6 +57,26 @@ def test_gradients_equal_the_cpus(name, precision, bound):
     expected = gradient(name, "cpu", "float32")
     found = gradient(name, "cuda", precision)
     assert (found - expected).norm() <= bound * expected.norm()
+
+
+@pytest.mark.parametrize("name", [*NAMES, "gift@published"])
+def test_the_loop_takes_two_bfloat16_steps(name):
+    """Sampling, scoring, clipping, fused AdamW and the refreshed decoding copy, on the device."""
+    codec, task = models.load_codec(models.find("tiny")), Arithmetic(level=2)
+    policy = Policy(models.load_model(models.find("tiny")), torch.device("cuda"), "bfloat16", 1.0)
+    engine = TransformersEngine(policy, codec.end_ids, 4096)
+    base, _, preset = name.partition("@")
+    entry = load()[base]
+    trainer = Trainer(
+        entry.cls(**(entry.presets[preset] if preset else {})), task, policy, engine, codec,
+        training=Training(8, updates_per_rollout=2, learning_rate=1e-4, max_refills=1), sampling=Sampling(max_tokens=6),
+        execution=Execution(micro_batch_tokens=128), seed=0,
+    )  # fmt: skip
+    before = [p.detach().clone() for p in policy.parameters()]
+    records = [trainer.step(), trainer.step()]
+    assert all(math.isfinite(r["grad_norm"] or 0.0) for r in records)
+    if any(r["updates"] > r["updates_without_signal"] for r in records):
+        assert any((a != b).any() for a, b in zip(before, policy.parameters(), strict=True))
 
 
 def test_samples_equal_the_cpus():

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from harness import benchmark, commands, experiment, models, recipe
-from harness.errors import UserError
 from leaderboard import records
 from tasks.arithmetic import Arithmetic
 
@@ -128,12 +127,6 @@ def test_a_budget_ends_the_run_at_its_limit(tmp_path, axis):
     assert status["step"] == 2  # the first step stays one below the limit, the second reaches it
 
 
-def test_prompts_too_long_for_the_model(tmp_path):
-    (cell,) = cells(algorithms=["gft"], sampling={"max_tokens": 61})
-    with pytest.raises(UserError, match=r"longest prompt has 4 tokens.*61.*64 at most"):
-        run(cell, tmp_path)
-
-
 def recipe_file(tmp_path, **changes):
     path = tmp_path / "b.yaml"
     path.write_text(json.dumps({**BASE, **changes}))
@@ -168,7 +161,11 @@ def test_one_failed_cell_does_not_stop_the_others(tmp_path, capsys):
     states = {records.read_json(p.parent / "cell.json")["algorithm"]: records.read_json(p)["state"]
               for p in out.rglob("status.json")}  # fmt: skip
     assert states == {"sick": "failed", "gft@released": "done"}
-    assert "no loss today" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no loss today" in said and "traceback.txt" in said
+    (trace,) = out.rglob("traceback.txt")
+    assert "sick.py" in trace.read_text() and "line 5" in trace.read_text()
+    assert "no loss today" in (out / "leaderboard.md").read_text()
 
 
 RLOO = """
@@ -196,7 +193,7 @@ def test_a_third_party_algorithm_trains_beside_the_five(tmp_path, capsys):
     path, out = recipe_file(tmp_path, algorithms=six, budget={"steps": 1}), tmp_path / "out"
     assert commands.run(path, [], out, [tmp_path / "rloo.py"], False) == 0
     table = (out / "leaderboard.md").read_text()
-    for label in ("rloo", "grpo@no-kl", "dapo@paper", "gspo@paper", "gift@released", "gft@released"):
+    for label in ("rloo", "grpo@no-kl", "dapo@released", "gspo@paper", "gift@released", "gft@released"):
         assert label in table
     rloo = next(c for c in out.rglob("cell.json") if json.loads(c.read_text())["algorithm"] == "rloo")
     assert json.loads(rloo.read_text())["spec"]["algorithm"]["source"]

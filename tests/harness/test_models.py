@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -183,7 +184,13 @@ def test_a_fingerprint_does_not_depend_on_the_folder(saved: Path, copied: Path) 
     (copied / "README.md").write_text("not the model")
     assert fingerprint(find(str(saved))) == fingerprint(find(str(copied)))
     assert fingerprint(Source("tiny")) == "tiny"
-    assert fingerprint(Source("a/b")) == "a/b"
+
+
+def test_a_hub_models_fingerprint_is_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`main` moves: the name alone would let another model's results be taken for this one's."""
+    monkeypatch.setattr("harness.models._config", lambda source: SimpleNamespace(_commit_hash="abc"))
+    assert fingerprint(Source("a/b")) == fingerprint(Source("a/b", revision="main")) == "a/b@abc"
+    monkeypatch.setattr("harness.models._config", lambda source: SimpleNamespace())
     assert fingerprint(Source("a/b", revision="c")) == "a/b@c"
 
 
@@ -205,7 +212,9 @@ def test_a_fingerprint_sees_weights_configuration_and_tokenizer(saved: Path, cop
     assert len(seen) == 6
 
 
-def test_a_fingerprint_sees_both_ends_and_the_size_of_a_large_file(copied: Path) -> None:
+def test_a_fingerprint_reads_the_whole_file(copied: Path) -> None:
+    """Two fine-tunes may differ in one middle layer only."""
+
     def with_weights(size: int, *changed: int) -> str:
         data = bytearray(size)
         for place in changed:
@@ -213,12 +222,11 @@ def test_a_fingerprint_sees_both_ends_and_the_size_of_a_large_file(copied: Path)
         (copied / "model.safetensors").write_bytes(data)
         return fingerprint(Source("x", copied))
 
-    size, mib = 2**22, 2**20
+    size = 2**22
     plain = with_weights(size)
-    for place in (0, mib - 1, size - mib, size - 1):
+    for place in (0, size // 2, size - 1):
         assert with_weights(size, place) != plain
     assert with_weights(size + 1) != plain
-    assert with_weights(size, mib) == with_weights(size, size - mib - 1) == plain, "the middle is not read"
 
 
 # --- tiny ---

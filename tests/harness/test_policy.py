@@ -45,13 +45,13 @@ def assert_close(found: Tensor, expected: Tensor, tolerance: float = 2e-5) -> No
 
 @pytest.fixture(autouse=True)
 def _no_leftover_chunking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.policy.LOGITS_AT_ONCE", 2**24)
+    monkeypatch.setattr("harness.policy.LOGITS_AT_ONCE", {"cpu": 2**24})
 
 
 @pytest.fixture
 def chunks_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Limit a chunk of logits to some tokens of a vocabulary of 97."""
-    return lambda tokens: monkeypatch.setattr("harness.policy.LOGITS_AT_ONCE", 97 * tokens + 50)
+    return lambda tokens: monkeypatch.setattr("harness.policy.LOGITS_AT_ONCE", {"cpu": 97 * tokens + 50})
 
 
 # --- signals ---

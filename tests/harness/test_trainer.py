@@ -147,6 +147,7 @@ def test_dynamic_sampling_stops_at_its_cap_with_what_it_found(make):
 def test_dynamic_sampling_that_finds_nothing_says_so(make):
     trainer = make(algorithm("dapo"), rule="wrong", training=replace(TRAINING, max_refills=1))
     record = trainer.step()
+    assert record["loss"] is None and record["grad_norm"] is None
     assert record["groups"] == 0 and record["updates"] == 0 and record["groups_discarded"] == 8
     assert record["counters"]["steps"] == 1 and record["counters"]["generated_tokens"] > 0
 
@@ -195,6 +196,15 @@ def test_clipping_bounds_the_step_and_the_unclipped_norm_is_logged(make):
     assert record["grad_norm_max"] > 1e3  # the first update divides by 1e-6
     total = torch.stack([p.grad.norm() for p in trainer.policy.parameters()]).norm().item()
     assert total <= 1.0 + 1e-4
+
+
+def test_reference_scores_are_bit_equal_while_the_weights_are(make):
+    """Scored under the update's own cut: published GIFT's first update is a true 0/0, not a z-score of kernel noise."""
+    for tokens in (10**6, 30):
+        trainer = make(
+            algorithm("gift@published"), training=replace(TRAINING, updates_per_rollout=1), micro_batch_tokens=tokens
+        )
+        assert trainer.step()["metrics"]["sigma_s"] == 0.0
 
 
 def test_warm_up_of_the_learning_rate(make):

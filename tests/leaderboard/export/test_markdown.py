@@ -46,13 +46,13 @@ def test_one_seed_has_a_dagger_and_no_bold(section):
 
 
 def test_missing_rows_are_shown(section):
-    assert cells(section, "dapo") == [["0/2 (missing)"] + ["–"] * 11, ["–"] * 13]
+    assert cells(section, "dapo") == [["0/2 (missing)"] + ["–"] * 11, ["–"] * 14]
 
 
 def test_conduct(section):
     _, gift = cells(section, "gift")
     assert gift == [
-        *("25.0", "12.5", "–", "1", "2", "50.0", "6/12", "12/48", "20"),
+        *("25.0", "12.5", "–", "1", "2", "50.0", "0/6", "6/12", "12/48", "20"),
         *("2.0", "0.2", "0.2", "0.5"),
     ]
     _, grpo = cells(section, "grpo")
@@ -61,7 +61,7 @@ def test_conduct(section):
 
 def test_every_line_of_a_table_has_the_same_columns(section):
     counts = [line.count("|") for line in section.splitlines() if line.startswith("|")]
-    assert counts == [14] * 5 + [15] * 5
+    assert counts == [14] * 5 + [16] * 5
 
 
 def test_labels_cannot_break_the_table(results):
