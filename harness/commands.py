@@ -52,7 +52,7 @@ def run(path: Path, overrides: Sequence[str], out: Path | None, plugin_files: Se
     if failed:
         _say(f"{failed} of {len(benchmark.cells)} cells failed; run the same command again to retry them")
         return 1
-    program, here = Path(sys.argv[0]), Path.cwd()
+    program, here = Path(sys.argv[0]).absolute(), Path.cwd()
     program = program.relative_to(here) if program.is_relative_to(here) else Path("groupbench")
     first = recipe.algorithms[0].name
     _say(f"next: your own beside it: {program} run {path} --plugin mine.py 'algorithms=[{first}, mine]' (see README)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import time
@@ -145,3 +146,10 @@ def test_no_machine_path_in_the_tree():
         if path.suffix in {".py", ".md", ".yaml", ".toml"} and path.exists():
             text = path.read_text()
             assert not [mark for mark in marks if mark in text], name
+
+
+def test_the_readme_points_at_what_exists():
+    text = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r"`?((?:docs|recipes)/[\w./-]+)", text):
+        assert target.startswith("http") or (ROOT / target.rstrip(".")).exists(), target
+    assert not re.findall(r"\b[A-Z]+_[A-Z_]+\b(?<!GROUPBENCH_DATA)", text)  # a placeholder left standing
