@@ -89,14 +89,15 @@ def plan(recipe: Recipe, device: str) -> Benchmark:
     start = models.find(recipe.model.name, recipe.model.revision)
     check_texts(start, task, recipe, [algorithm for _, algorithm, _, _ in entries])
     model_spec = {"name": models.fingerprint(start), "precision": precision}
-    warm = _warm_start(recipe, task, start, model_spec)
+    shared = {"task": task_identity(task), "model": model_spec}
+    warm = _warm_start(recipe, task, start, shared)
     if warm is not None:
-        model_spec = {**model_spec, "warm_start": warm.id}
+        shared = {**shared, "model": {**model_spec, "warm_start": warm.id}}
     cells: dict[str, Cell] = {}
     rows: dict[str, str] = {}
     for seed in recipe.seeds:
         for where, algorithm, label, training in entries:
-            cell = _cell(recipe, label, algorithm, task, start, training, seed, model_spec)
+            cell = _cell(recipe, label, algorithm, task, start, training, seed, shared)
             if rows.setdefault(label, cell.row) != cell.row:
                 raise UserError(f"{where}: two different entries have the label {label!r}; give one a `label:`")
             if cell.id in cells:
@@ -193,7 +194,7 @@ def content_hash(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _warm_start(recipe: Recipe, task: Task, start: models.Source, model_spec: dict[str, Any]) -> Cell | None:
+def _warm_start(recipe: Recipe, task: Task, start: models.Source, shared: dict[str, Any]) -> Cell | None:
     warm = recipe.model.warm_start
     if warm is None:
         return None
@@ -205,19 +206,18 @@ def _warm_start(recipe: Recipe, task: Task, start: models.Source, model_spec: di
         recipe, budget=warm.budget, evaluation=replace(recipe.evaluation, every=10**9),
         execution=replace(recipe.execution, save_weights=True),
     )  # fmt: skip
-    cell = _cell(stage, label, algorithm, task, start, warm.training, warm.seed, model_spec)
+    cell = _cell(stage, label, algorithm, task, start, warm.training, warm.seed, shared)
     # It samples nothing, and how it is looked at does not change its weights.
     return replace(cell, spec={k: v for k, v in cell.spec.items() if k not in {"sampling", "evaluation"}})
 
 
 def _cell(
     recipe: Recipe, label: str, algorithm: Algorithm, task: Task, start: models.Source, training: Training, seed: int,
-    model_spec: dict[str, Any],
+    shared: dict[str, Any],
 ) -> Cell:  # fmt: skip
     spec = {
         "algorithm": {"name": algorithm.name, "parameters": asdict(algorithm), "source": source_hash(algorithm)},
-        "task": task_identity(task),
-        "model": model_spec,
+        **shared,
         "training": asdict(training),
         "sampling": asdict(recipe.sampling),
         "evaluation": asdict(recipe.evaluation),
@@ -225,7 +225,7 @@ def _cell(
         "seed": seed,
     }
     return Cell(
-        label, algorithm, task, start, model_spec["precision"], training, recipe.sampling, recipe.evaluation,
+        label, algorithm, task, start, shared["model"]["precision"], training, recipe.sampling, recipe.evaluation,
         recipe.execution, recipe.budget, seed, json.loads(json.dumps(spec)),
     )  # fmt: skip
 

@@ -97,6 +97,19 @@ def test_micro_batches_change_nothing_but_rounding(make, name):
         assert (mine - theirs).abs().mean() < 1e-5
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_the_models_gradient_does_not_depend_on_the_cut(make, name):
+    """Through the real model, clipped or not: one row at a time, two, and all at once."""
+    gradients = []
+    for tokens in (1, 24, 10**6):  # the longest row has 11 tokens
+        training = replace(TRAINING, responses_per_prompt=6, updates_per_rollout=1)
+        trainer = make(algorithm(name), training=training, micro_batch_tokens=tokens)
+        trainer.step()
+        gradients.append(torch.cat([p.grad.flatten() for p in trainer.policy.parameters()]))
+    for gradient in gradients[:2]:
+        assert (gradient - gradients[2]).norm() <= 1e-5 * gradients[2].norm()
+
+
 def test_two_runs_are_bit_identical_and_seeds_matter(make):
     hashes = []
     for seed in (3, 3, 4):
