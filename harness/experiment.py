@@ -31,6 +31,7 @@ from .rollout.transformers import TransformersEngine
 from .settings import Sampling
 from .trainer import Trainer
 
+ALL_THREADS = torch.get_num_threads()
 SAMPLES_KEPT = 4  # groups a step whose texts are recorded
 FILES = ("steps.jsonl", "evals.jsonl", "items.jsonl", "samples.jsonl", "traceback.txt")
 
@@ -90,8 +91,7 @@ class _Run:
 
     def go(self, start: models.Source) -> Status:
         cell = self.cell
-        if cell.execution.threads:
-            torch.set_num_threads(cell.execution.threads)
+        torch.set_num_threads(cell.execution.threads or ALL_THREADS)  # an earlier cell may have chosen another number
         device = torch.device(resolve_device(cell.execution.device))
         records.write_json(self.folder / "cell.json", self._cell_record(start, device))
         self._save_status()
