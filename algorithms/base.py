@@ -78,6 +78,7 @@ class Batch:
     logp_ref: Tensor = ABSENT  # (T,)
     logp_sampler: Tensor = ABSENT  # (T,) as the engine reported it; NaN for demonstrations
     value_old: Tensor = ABSENT  # (T,)
+    state: Mapping[str, Tensor] = field(default_factory=dict)  # the algorithm's own, as before this rollout
     tokens: int = field(default=-1)  # T; taken from `lengths` where not given
 
     _PER_TOKEN: ClassVar = ("logp_old", "logp_ref", "logp_sampler", "value_old", "advantage_of_token")
@@ -203,6 +204,18 @@ class Algorithm:
     def advantages(self, batch: Batch) -> Tensor:
         """(N,) or (T,), computed once over the whole rollout; `batch.reward` is the shaped reward by now."""
         return ops.group_zscore(batch.reward, batch)
+
+    def initial_state(self) -> dict[str, Tensor]:
+        """What the algorithm remembers from rollout to rollout, as it begins; small tensors, saved with checkpoints.
+
+        It reaches every method as `Batch.state`. An algorithm is frozen: whatever it kept elsewhere would be lost when
+        a killed run resumes, and the harness refuses to train one whose attributes change.
+        """
+        return {}
+
+    def next_state(self, batch: Batch) -> Mapping[str, Tensor]:
+        """`batch.state` after this rollout: the same names and shapes. Called once, on the whole rollout as trained."""
+        return batch.state
 
     def loss(self, signals: Signals, batch: Batch) -> Loss:
         """The part's share of the loss to be minimised: sums over its own tokens or responses, over `batch.totals`."""

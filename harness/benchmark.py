@@ -13,10 +13,20 @@ from leaderboard.records import SCHEMA, BenchmarkRecord, PlannedCell
 from tasks.base import Source, Task
 from tasks.data import fingerprint
 
-from . import models
+from . import controls, models
 from .errors import UserError
-from .plugins import build, build_algorithm, build_task, source_hash
-from .settings import AlgorithmChoice, Budget, Evaluation, Execution, Recipe, Sampling, Training
+from .plugins import build, build_algorithm, build_task, source_hash, suggestion
+from .settings import (
+    AlgorithmChoice,
+    Budget,
+    Control,
+    ControlArm,
+    Evaluation,
+    Execution,
+    Recipe,
+    Sampling,
+    Training,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Cell:
     budget: Budget
     seed: int
     spec: dict[str, Any]
+    control: Control | None = None
 
     @property
     def id(self) -> str:
@@ -45,6 +56,17 @@ class Cell:
     def row(self) -> str:
         """Hash of the identity without the seed: the cells of one row of a table."""
         return content_hash({key: value for key, value in self.spec.items() if key != "seed"})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the benchmark: what differs from the others, and where the recipe says so."""
+
+    where: str
+    label: str
+    algorithm: Algorithm
+    training: Training
+    control: Control | None = None
 
 
 @dataclass(frozen=True)
@@ -82,12 +104,13 @@ def plan(recipe: Recipe, device: str) -> Benchmark:
         label = choice.label or _label(label, choice)
         notes += check_algorithm(algorithm, task, training, recipe.sampling, f"{where} ({label})")
         check_examples(task, training, recipe.evaluation, f"{where}.training")
-        entries.append((where, algorithm, label, training))
+        entries.append(Entry(where, label, algorithm, training))
+    entries += [_control_arm(arm, n, entries, recipe.algorithms) for n, arm in enumerate(recipe.controls)]
     precision = recipe.model.precision
     if precision == "auto":
         precision = "bfloat16" if device == "cuda" else "float32"
     start = models.find(recipe.model.name, recipe.model.revision)
-    check_texts(start, task, recipe, [algorithm for _, algorithm, _, _ in entries])
+    check_texts(start, task, recipe, [entry.algorithm for entry in entries])
     model_spec = {"name": models.fingerprint(start), "precision": precision}
     shared = {"task": task_identity(task), "model": model_spec}
     warm = _warm_start(recipe, task, start, shared)
@@ -96,12 +119,16 @@ def plan(recipe: Recipe, device: str) -> Benchmark:
     cells: dict[str, Cell] = {}
     rows: dict[str, str] = {}
     for seed in recipe.seeds:
-        for where, algorithm, label, training in entries:
-            cell = _cell(recipe, label, algorithm, task, start, training, seed, shared)
-            if rows.setdefault(label, cell.row) != cell.row:
-                raise UserError(f"{where}: two different entries have the label {label!r}; give one a `label:`")
+        for entry in entries:
+            cell = _cell(recipe, entry, task, start, seed, shared)
+            if rows.setdefault(entry.label, cell.row) != cell.row:
+                raise UserError(
+                    f"{entry.where}: two different entries have the label {entry.label!r}; give one a `label:`"
+                )
             if cell.id in cells:
-                raise UserError(f"{where}: {label} is the same run as {cells[cell.id].label}; remove one of them")
+                raise UserError(
+                    f"{entry.where}: {entry.label} is the same run as {cells[cell.id].label}; remove one of them"
+                )
             cells[cell.id] = cell
     return Benchmark(recipe.name, tuple(cells.values()), warm, tuple(dict.fromkeys(notes)))
 
@@ -206,27 +233,36 @@ def _warm_start(recipe: Recipe, task: Task, start: models.Source, shared: dict[s
         recipe, budget=warm.budget, evaluation=replace(recipe.evaluation, every=10**9),
         execution=replace(recipe.execution, save_weights=True),
     )  # fmt: skip
-    cell = _cell(stage, label, algorithm, task, start, warm.training, warm.seed, shared)
+    cell = _cell(stage, Entry(where, label, algorithm, warm.training), task, start, warm.seed, shared)
     # It samples nothing, and how it is looked at does not change its weights.
     return replace(cell, spec={k: v for k, v in cell.spec.items() if k not in {"sampling", "evaluation"}})
 
 
-def _cell(
-    recipe: Recipe, label: str, algorithm: Algorithm, task: Task, start: models.Source, training: Training, seed: int,
-    shared: dict[str, Any],
-) -> Cell:  # fmt: skip
+def _control_arm(arm: ControlArm, number: int, entries: Sequence[Entry], choices: Sequence[AlgorithmChoice]) -> Entry:
+    """The entry that `arm` repeats, under a name and with a difference of its own."""
+    where = f"controls.{number}"
+    names = {entry.label: entry for entry in entries} | {c.name: e for c, e in zip(choices, entries, strict=True)}
+    if arm.of is not None and arm.of not in names:
+        raise UserError(f"{where}.of: no algorithm {arm.of!r} in this recipe{suggestion(arm.of, names)}")
+    entry = entries[0] if arm.of is None else names[arm.of]
+    return replace(entry, where=where, label=f"{entry.label}, {controls.LABELS[arm.kind]}", control=arm.kind)
+
+
+def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: int, shared: dict[str, Any]) -> Cell:
+    algorithm = entry.algorithm
     spec = {
         "algorithm": {"name": algorithm.name, "parameters": asdict(algorithm), "source": source_hash(algorithm)},
         **shared,
-        "training": asdict(training),
+        "training": asdict(entry.training),
         "sampling": asdict(recipe.sampling),
         "evaluation": asdict(recipe.evaluation),
         "budget": asdict(recipe.budget),
         "seed": seed,
+        **({"control": entry.control} if entry.control else {}),
     }
     return Cell(
-        label, algorithm, task, start, shared["model"]["precision"], training, recipe.sampling, recipe.evaluation,
-        recipe.execution, recipe.budget, seed, json.loads(json.dumps(spec)),
+        entry.label, algorithm, task, start, shared["model"]["precision"], entry.training, recipe.sampling,
+        recipe.evaluation, recipe.execution, recipe.budget, seed, json.loads(json.dumps(spec)), entry.control,
     )  # fmt: skip
 
 

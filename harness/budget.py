@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import cast
 
-from leaderboard.records import Counters
+import torch
+
+from leaderboard.records import PHASES, Counters
 
 from .settings import Budget
 
@@ -29,3 +34,24 @@ class Spent:
     def share(self, budget: Budget) -> float:
         """How much of the budget is used on its tightest axis; the run ends at 1."""
         return max(getattr(self, axis) / limit for axis, limit in vars(budget).items() if limit is not None)
+
+
+class Clock:
+    """Seconds of one step, by phase."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds = dict.fromkeys(PHASES, 0.0)
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Charge what runs inside to `phase`, work queued on a GPU included."""
+        start = time.perf_counter()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.seconds[phase] += time.perf_counter() - start
+
+    def restart(self) -> None:
+        """A new step begins."""
+        self.seconds = dict.fromkeys(PHASES, 0.0)

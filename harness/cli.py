@@ -27,12 +27,13 @@ def run(
     overrides: Annotated[list[str] | None, typer.Argument(help="Settings as key.sub=value.")] = None,
     out: Annotated[Path | None, typer.Option(help="Results folder; default: results/<name of the recipe>.")] = None,
     plugin: Plugin = None,
+    jobs: Annotated[int, typer.Option(help="Cells that run at the same time, each in a process of its own.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, list the cells, train nothing.")] = False,
 ) -> None:
     """Run a recipe's missing cells and write its leaderboard."""
     from . import commands
 
-    sys.exit(commands.run(recipe, overrides or [], out, plugin or [], dry_run))
+    sys.exit(commands.run(recipe, overrides or [], out, plugin or [], dry_run, jobs))
 
 
 @app.command()

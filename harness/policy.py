@@ -7,7 +7,7 @@ in the backward pass, so that the logits of a large vocabulary never stand in me
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -65,6 +65,21 @@ class Policy:
         """Everything the optimizer trains, each tensor once."""
         extra = [] if self.value_head is None else list(self.value_head.parameters())
         return [p for p in [*self.model.parameters(), *extra] if p.requires_grad]
+
+    def state(self) -> dict[str, Any]:
+        """Weights, buffers that are saved with the model, value head and version, for a checkpoint; not copied."""
+        modules = {"model": self.model} | ({} if self.value_head is None else {"value_head": self.value_head})
+        return {"version": self.version, **{name: _tensors(module) for name, module in modules.items()}}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` gave, in place: whoever holds a parameter goes on holding it."""
+        with torch.no_grad():
+            for name, found in self.state().items():
+                if name == "version":
+                    self.version = state["version"]
+                    continue
+                for key, tensor in found.items():
+                    tensor.copy_(state[name][key])
 
     def frozen_copy(self) -> Policy:
         """The reference: the same weights, never trained."""
@@ -128,6 +143,12 @@ class Policy:
 
 def _log_probability(logits: Tensor, ids: Tensor) -> Tensor:
     return logits.gather(-1, ids[:, None])[:, 0] - logits.logsumexp(-1)
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers by name, tied ones once."""
+    saved, found = module.state_dict().keys(), dict(module.named_parameters())
+    return found | {name: buffer for name, buffer in module.named_buffers() if name in saved}
 
 
 def _check_projection(model: Any) -> None:

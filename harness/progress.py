@@ -13,6 +13,8 @@ from rich.table import Table
 from .benchmark import Cell
 from .experiment import Progress
 
+ENDED = {"done", "failed", "stopped"}
+
 
 class ProgressBoard:
     """A watcher for `run_cell`; use as a context manager."""
@@ -20,7 +22,7 @@ class ProgressBoard:
     def __init__(self, cells: Sequence[Cell], console: Console, already_done: int = 0) -> None:
         self.console, self.already_done = console, already_done
         self.rows = {cell.id: (cell, Progress("waiting", 0, 0.0)) for cell in cells}
-        self.started: dict[str, float] = {}
+        self.started: dict[str, tuple[float, float]] = {}  # when a cell was first heard of, and how far it was then
         self.live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
 
     def __enter__(self) -> ProgressBoard:
@@ -37,19 +39,24 @@ class ProgressBoard:
 
     def __call__(self, cell: Cell, progress: Progress) -> None:
         """Take news of a cell."""
-        self.started.setdefault(cell.id, time.monotonic())
+        self.started.setdefault(cell.id, (time.monotonic(), progress.share))
         self.rows[cell.id] = (cell, progress)
+        if progress.note:
+            self._print(f"{cell.label} seed {cell.seed}: {progress.note}")
         if self.live:
             self.live.update(self.table())
-        elif progress.state in {"done", "failed"}:
-            seconds = time.monotonic() - self.started[cell.id]
+        elif progress.state in ENDED:
+            seconds = time.monotonic() - self.started[cell.id][0]
             accuracy = f"held-out {_percent(progress.sampled)} sampled, {_percent(progress.greedy)} greedy"
-            number = sum(p.state in {"done", "failed"} for _, p in self.rows.values()) + self.already_done
+            number = sum(p.state in ENDED for _, p in self.rows.values()) + self.already_done
             total = len(self.rows) + self.already_done
-            self.console.print(
+            self._print(
                 f"[{number}/{total}] {cell.label} seed {cell.seed}: {progress.state} after {progress.step} steps, "
-                f"{seconds:.0f} s; {progress.error or accuracy}", markup=False, highlight=False, soft_wrap=True,
-            )  # fmt: skip
+                f"{seconds:.0f} s; {progress.error or accuracy}"
+            )
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def table(self) -> Table:
         """The board as it stands."""
@@ -67,9 +74,10 @@ class ProgressBoard:
     def _time_left(self, cell: Cell, progress: Progress) -> str:
         if progress.state != "running":
             return progress.state
-        if progress.share == 0:
+        began, share = self.started[cell.id]
+        if progress.share <= share:
             return "…"
-        seconds = (time.monotonic() - self.started[cell.id]) * (1 - progress.share) / progress.share
+        seconds = (time.monotonic() - began) * (1 - progress.share) / (progress.share - share)
         return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
 
 

@@ -43,6 +43,8 @@ def parse(content: Mapping[str, Any], where: str) -> Recipe:
             content[key] = {"name": content[key]}
     if isinstance(content.get("algorithms"), list):
         content["algorithms"] = [{"name": a} if isinstance(a, str) else a for a in content["algorithms"]]
+    if isinstance(content.get("controls"), list):
+        content["controls"] = [{"kind": c} if isinstance(c, str) else c for c in content["controls"]]
     try:
         recipe = TypeAdapter(Recipe).validate_python(content)
     except ValidationError as error:

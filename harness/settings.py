@@ -131,6 +131,18 @@ class AlgorithmChoice(Choice):
     label: str | None = None  # the table's row; null: name@preset and what differs from it
 
 
+Control = Literal["random-reward", "a-a"]  # coin flips for rewards; the same algorithm again, with draws of its own
+
+
+@dataclass(frozen=True)
+class ControlArm:
+    """A further row whose true difference from its algorithm is known."""
+
+    __pydantic_config__: ClassVar = STRICT
+    kind: Control
+    of: str | None = None  # name or label of the algorithm's entry; null: the first of the recipe
+
+
 @dataclass(frozen=True)
 class WarmStart:
     """A supervised stage that all cells start from; run once, kept in the user's cache."""
@@ -163,11 +175,15 @@ class Execution:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None  # CPU threads; null: torch's choice
     save_weights: bool = True  # keep each cell's final weights in its folder
+    checkpoint_seconds: float = 120  # between two checkpoints: what a kill can lose; 0: after every step
+    keep_checkpoints: int = 2  # of a running cell; a finished one needs none
 
     def __post_init__(self) -> None:
         _check(self.micro_batch_tokens >= 1, "micro_batch_tokens", self.micro_batch_tokens, "at least 1")
         _check(self.decode_tokens >= 1, "decode_tokens", self.decode_tokens, "at least 1")
         _check(self.threads is None or self.threads >= 1, "threads", self.threads, "at least 1, or null")
+        _check(self.checkpoint_seconds >= 0, "checkpoint_seconds", self.checkpoint_seconds, "0 or more")
+        _check(self.keep_checkpoints >= 1, "keep_checkpoints", self.keep_checkpoints, "at least 1")
 
 
 @dataclass(frozen=True)
@@ -181,6 +197,7 @@ class Recipe:
     algorithms: tuple[AlgorithmChoice, ...]
     budget: Budget
     seeds: tuple[int, ...] = (0,)
+    controls: tuple[ControlArm, ...] = ()
     training: Training = Training()
     sampling: Sampling = Sampling()
     evaluation: Evaluation = Evaluation()

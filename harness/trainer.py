@@ -1,60 +1,56 @@
 """The loop. Everything that can differ between two algorithms is in the algorithm's file; what is here is shared.
 
-sample -> grade -> select (refill) -> add demonstrations -> shape -> advantages over the whole rollout
+sample -> grade -> select (refill) -> add demonstrations (collect.py) -> shape -> advantages over the whole rollout
 -> mini-batches of whole groups -> score old/reference -> one optimizer step a mini-batch, gradient norm clipped
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from algorithms import Algorithm, Batch, Loss, Needs, Signals, ops
 from algorithms.base import ABSENT
-from algorithms.step import accumulate_gradient, add_losses
-from leaderboard.records import PHASES, StepRecord
-from tasks.base import Example, Source, Task
+from algorithms.step import accumulate_gradient
+from leaderboard.records import StepRecord
+from tasks.base import Task
 
-from .budget import Spent
+from .budget import Clock, Spent
 from .codec import Codec
+from .collect import Collector
 from .errors import UserError
 from .policy import Policy, Row
-from .rollout import Engine, Request
-from .rows import Group, Response, assemble, cut, mini_batches, rows_of
-from .seeds import derive, prompts_of_step
-from .settings import Execution, Sampling, Training
+from .rollout import Engine
+from .rows import Group, assemble, cut, mini_batches, rows_of
+from .settings import Control, Execution, Sampling, Training
+from .summary import step_record
 
 IDLE_STEPS = 10  # steps in a row without a single group to train on, after which a run is given up
 
 
 class TrainingError(UserError):
-    """A run that cannot go on: nothing to train on, or a gradient that is not finite."""
-
-
-@dataclass
-class Collected:
-    """One step's rollout: the groups to train on, and what was sampled to get them."""
-
-    groups: list[Group] = field(default_factory=list)
-    sampled: list[Group] = field(default_factory=list)  # before selection, demonstrations not included
-    refill_rounds: int = 0
+    """A run that cannot go on: nothing to train on, a gradient that is not finite, or an undeclared state."""
 
 
 class Trainer:
-    """One run: a policy, an algorithm, a task, a seed. `step()` does one rollout and its updates."""
+    """One run: a policy, an algorithm, a task, a seed. `step()` does one rollout and its updates.
+
+    `state()` is everything that outlives a step; all else is a pure function of (seed, step). It is to be asked for
+    between steps only (`between_steps`).
+    """
 
     def __init__(
         self, algorithm: Algorithm, task: Task, policy: Policy, engine: Engine, codec: Codec, *, training: Training,
-        sampling: Sampling, execution: Execution, seed: int,
+        sampling: Sampling, execution: Execution, seed: int, control: Control | None = None,
     ) -> None:  # fmt: skip
         self.algorithm, self.task, self.policy, self.engine, self.codec = algorithm, task, policy, engine, codec
-        self.training, self.sampling, self.execution, self.seed = training, sampling, execution, seed
+        self.training, self.execution = training, execution
         self.needs = algorithm.needs
         if self.needs.value:
             policy.add_value_head()
@@ -64,99 +60,90 @@ class Trainer:
             weight_decay=training.weight_decay, fused=True,
         )  # fmt: skip
         self.spent = Spent()
+        self.memory = {name: value.to(policy.device) for name, value in algorithm.initial_state().items()}
         self.samples: list[Group] = []  # the last step's rollout, for the records
-        self._clock = dict.fromkeys(PHASES, 0.0)
+        self.between_steps = True
         self._idle_steps = 0
+        self._clock = Clock(policy.device)
+        self._collector = Collector(
+            algorithm, task, policy, engine, codec, training, sampling, seed, control, self._clock
+        )
+        self._as_built = _attributes(algorithm)
 
     def step(self) -> StepRecord:
         """One rollout and its updates. Raises TrainingError when it cannot go on."""
-        self._clock = dict.fromkeys(PHASES, 0.0)
-        number = self.spent.steps + 1
-        collected = self._collect(number)
+        self._clock.restart()
+        number, before, version = self.spent.steps + 1, replace(self.spent), self.policy.version
+        self.between_steps = False
+        try:
+            record = self._step(number)
+        except BaseException:
+            if self.policy.version == version:  # nothing is updated yet: this is still the state after the last step
+                self.spent, self.between_steps = before, True
+            raise
+        self.between_steps = True
+        return record
+
+    def _step(self, number: int) -> StepRecord:
+        collected = self._collector.collect(number, self.memory, self.spent)
         self.samples = collected.groups or collected.sampled
         updates: list[tuple[Loss, float]] = []
         shaped: float | None = None
+        memory: Mapping[str, Tensor] = self.memory
         if collected.groups:  # dynamic sampling may have found none
-            with self._timed("scoring"):
+            with self._clock.timed("scoring"):
                 batch, rows = self._prepare(collected.groups)
                 parts = self._scored(batch, rows)
+                memory = self._next_memory(batch)
             shaped = batch.reward.mean().item()
-            with self._timed("update"):
+            with self._clock.timed("update"):
                 updates = [self._update(part, part_rows) for part, part_rows in parts]
         self._check_alive(bool(updates))
+        self.memory = dict(memory)
         self.spent.steps = number
-        self.spent.seconds += sum(self._clock.values())
-        return self._record(collected, shaped, updates)
+        self.spent.seconds += sum(self._clock.seconds.values())
+        learning_rate = self.optimizer.param_groups[0]["lr"]
+        return step_record(self.spent.counters(), collected, shaped, updates, learning_rate, self._clock.seconds)
 
-    # --- rollout ---
+    # --- what outlives a step ---
 
-    def _collect(self, number: int) -> Collected:
-        """Sample until the batch is full or the cap is reached; then train on what was found."""
-        wanted = self.training.prompts_per_step
-        collected, drawn = Collected(), set[int]()
-        for refill_round in range(1 + self.training.max_refills):
-            indices = prompts_of_step(len(self.task.train), self.seed, number, refill_round, wanted, drawn)
-            if not indices:
-                break
-            drawn.update(indices)
-            sampled, complete = self._sample([self.task.train[i] for i in indices], number, refill_round)
-            collected.sampled += sampled
-            collected.groups += complete
-            collected.refill_rounds = refill_round
-            if len(collected.groups) >= wanted or self.needs.rollouts == 0:
-                break
-        del collected.groups[wanted:]
-        return collected
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs beside its settings: tensors (not copied) and JSON values, nested."""
+        optimizer = self.optimizer.state_dict()
+        return {
+            "spent": asdict(self.spent),
+            "idle_steps": self._idle_steps,
+            "memory": self.memory,
+            "policy": self.policy.state(),
+            "optimizer": {str(number): slots for number, slots in optimizer["state"].items()},
+            "learning_rates": [group["lr"] for group in optimizer["param_groups"]],
+        }
 
-    def _sample(self, examples: Sequence[Example], number: int, refill_round: int) -> tuple[list[Group], list[Group]]:
-        """All groups as sampled, and those that `select` keeps, with their demonstrations added."""
-        with self._timed("grading"):
-            shown = [self._demonstrations(example, number, refill_round) for example in examples]
-        requests = []
-        for example, demonstrations in zip(examples, shown, strict=True):
-            count = self.needs.rollouts
-            if count is None:  # where demonstrations are missing, sampled responses fill up
-                count = self.training.responses_per_prompt - len(demonstrations)
-            seeds = tuple(derive("rollout", self.seed, number, refill_round, example.id, k) for k in range(count))
-            requests.append(Request(self.codec.prompt(example), seeds))
-        self.spent.prompts += len(examples)
-        if self.needs.rollouts == 0:
-            return [], [Group(e, r.prompt, d) for e, r, d in zip(examples, requests, shown, strict=True) if d]
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`, taken from a trainer with the same settings and the same start."""
+        self.spent = Spent(**state["spent"])
+        self._idle_steps = state["idle_steps"]
+        self.memory = {name: value.to(self.policy.device) for name, value in state["memory"].items()}
+        self.policy.load_state(state["policy"])
+        slots = {int(number): slot for number, slot in state["optimizer"].items()}
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
+        for group, rate in zip(self.optimizer.param_groups, state["learning_rates"], strict=True):
+            group["lr"] = rate
 
-        with self._timed("sampling"):
-            completions = self.engine.generate(requests, self.sampling)
-        groups = []
-        with self._timed("grading"):
-            for example, request, found in zip(examples, requests, completions, strict=True):
-                group = Group(example, request.prompt)
-                for c in found:
-                    text = self.codec.text(c.tokens)
-                    grade = self.task.grade(example, text)
-                    group.responses.append(Response(c.tokens, text, grade, "policy", c.logp, c.truncated))
-                groups.append(group)
-        tokens = sum(len(r.tokens) for g in groups for r in g.responses)
-        self.spent.generated_tokens += tokens
-        self.spent.flops += 2 * self.policy.flop_parameters * (tokens + sum(len(g.prompt) for g in groups))
-        with self._timed("grading"):
-            keep = self.algorithm.select(assemble(groups, self.policy.device)).tolist()
-        kept = [
-            replace(group, responses=group.responses + demonstrations)
-            for group, demonstrations, good in zip(groups, shown, keep, strict=True)
-            if good
-        ]
-        return groups, kept
-
-    def _demonstrations(self, example: Example, number: int, refill_round: int) -> list[Response]:
-        """The example's demonstrations, graded by the same verifier; fewer than asked for where fewer exist."""
-        found = []
-        wanted: tuple[tuple[Source, int], ...] = (("expert", self.needs.experts), ("teacher", self.needs.teachers))
-        for source, count in wanted:
-            if count and source in self.task.demonstration_sources:
-                seed = derive("demonstration", self.seed, number, refill_round, example.id)
-                for text in self.task.demonstrate(example, source, count, seed):
-                    tokens = self.codec.demonstration(text)
-                    found.append(Response(tokens, text, self.task.grade(example, text), source))
-        return found
+    def _next_memory(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The algorithm's own state after this rollout, checked: what is not declared would be lost on resume."""
+        memory = {name: value.detach() for name, value in self.algorithm.next_state(batch).items()}
+        shapes = [{name: tuple(value.shape) for name, value in m.items()} for m in (self.memory, memory)]
+        if shapes[0] != shapes[1]:
+            raise TrainingError(
+                f"{self.algorithm.name}: next_state gave {shapes[1]}, but initial_state declared {shapes[0]}"
+            )
+        if _attributes(self.algorithm) != self._as_built:
+            raise TrainingError(
+                f"{self.algorithm.name} changed its own attributes while training; what it remembers from rollout to "
+                "rollout belongs into initial_state and next_state, or a resumed run would go on without it"
+            )
+        return memory
 
     def _check_alive(self, updated: bool) -> None:
         """A budget of optimizer steps would never end if nothing were ever kept."""
@@ -171,7 +158,7 @@ class Trainer:
 
     def _prepare(self, groups: Sequence[Group]) -> tuple[Batch, list[Row]]:
         """The rollout's batch with shaped rewards and advantages."""
-        batch, rows = assemble(groups, self.policy.device), rows_of(groups)
+        batch, rows = replace(assemble(groups, self.policy.device), state=self.memory), rows_of(groups)
         if self.needs.scores_first:
             batch = self._score(batch, rows, old=True)
         batch = replace(batch, reward=self.algorithm.shape_rewards(batch))
@@ -250,51 +237,10 @@ class Trainer:
         warmup = self.training.warmup_updates
         return self.training.learning_rate * min(1.0, (self.spent.optimizer_steps + 1) / warmup if warmup else 1.0)
 
-    # --- records ---
 
-    def _record(self, collected: Collected, shaped: float | None, updates: Sequence[tuple[Loss, float]]) -> StepRecord:
-        sampled = [r for group in collected.sampled for r in group.responses]
-        trained = [r for group in collected.groups for r in group.responses]
-        shown = [r for r in trained if r.source != "policy"]
-        rated = sampled or trained
-        verdicts = [r.grade.correct for r in rated]
-        norms = [norm for _, norm in updates]
-        loss = add_losses([loss for loss, _ in updates])
-        constant = [len({r.grade.reward for r in group.responses}) == 1 for group in collected.groups]
-        return StepRecord(
-            step=self.spent.steps,
-            counters=self.spent.counters(),
-            reward=_mean(r.grade.reward for r in rated),
-            accuracy=None if None in verdicts else _mean(float(bool(v)) for v in verdicts),
-            shaped_reward=shaped,
-            response_tokens=_mean(len(r.tokens) for r in rated),
-            truncated=_mean(r.truncated for r in rated),
-            no_answer=_mean(r.grade.extracted is None for r in rated),
-            groups=len(collected.groups),
-            groups_discarded=max(0, len(collected.sampled) - len(collected.groups)),
-            refill_rounds=collected.refill_rounds,
-            zero_variance_groups=_mean(constant) if constant else None,
-            responses={s: sum(r.source == s for r in trained) for s in ("policy", "expert", "teacher")},
-            demonstration_tokens=sum(len(r.tokens) for r in shown),
-            updates=len(norms),
-            updates_without_signal=sum(norm == 0 for norm in norms),
-            loss=loss.value.item() / len(norms) if norms else None,
-            grad_norm=_mean(norms) if norms else None,
-            grad_norm_max=max(norms, default=None),
-            learning_rate=self.optimizer.param_groups[0]["lr"],
-            metrics={name: float(m.numerator) / int(m.count) for name, m in loss.metrics.items() if int(m.count)},
-            seconds=dict(self._clock),
-        )
-
-    @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        if self.policy.device.type == "cuda":
-            torch.cuda.synchronize()
-        self._clock[phase] += time.perf_counter() - start
-
-
-def _mean(values: Iterable[float]) -> float:
-    numbers = list(values)
-    return sum(numbers) / len(numbers) if numbers else 0.0
+def _attributes(algorithm: Algorithm) -> str:
+    """An algorithm's attributes as text, cached properties aside."""
+    cached = {
+        name for cls in type(algorithm).__mro__ for name, v in vars(cls).items() if isinstance(v, cached_property)
+    }
+    return repr({name: value for name, value in vars(algorithm).items() if name not in cached})

@@ -7,6 +7,7 @@
                        items.jsonl   one `ItemRecord` an evaluation, split, mode and example
                        samples.jsonl a few sampled texts a step, with their rewards
                        status.json   `Status`, replaced atomically
+                       checkpoints/  of a running cell; see harness/checkpoint.py
 
 Everything is plain JSON: no pandas here, so that a machine that only trains needs none.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 SCHEMA = 1
+RECORD_FILES = ("steps.jsonl", "evals.jsonl", "items.jsonl", "samples.jsonl")
 PHASES = ("sampling", "grading", "scoring", "update")  # what a step's seconds are split into
 Axis = Literal["steps", "optimizer_steps", "prompts", "generated_tokens", "trained_tokens", "flops", "seconds"]
 
@@ -131,7 +133,7 @@ class ItemRecord(TypedDict):
 class Status(TypedDict):
     """status.json."""
 
-    state: Literal["running", "done", "failed"]
+    state: Literal["running", "stopped", "failed", "done"]  # stopped: asked to end, and saved; goes on when run again
     step: int
     error: str | None
     weights_start: str  # sha256 of the trained tensors
@@ -142,12 +144,16 @@ class Status(TypedDict):
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Replace `path` atomically: a reader sees the old file or the new one, never half of one."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(record, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(record, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def append(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
@@ -164,6 +170,26 @@ def append(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
                 file.seek(0)
                 file.truncate(file.read().rfind(b"\n") + 1)
         file.write(lines)
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each record file of a cell: a place to which `rewind` can go back."""
+    return {name: path.stat().st_size if (path := folder / name).exists() else 0 for name in RECORD_FILES}
+
+
+def rewind(folder: Path, sizes: Mapping[str, int]) -> None:
+    """Cut the record files back to `sizes`: what came later will be written again. All of them, or none.
+
+    Raises RecordError where a file is shorter than it was: records are lost, and cutting cannot bring them back.
+    """
+    for name, size in sizes.items():
+        path = folder / name
+        there = path.stat().st_size if path.exists() else 0
+        if there < size:
+            raise RecordError(f"{path} has {there} bytes and had {size}")
+    for name, size in sizes.items():
+        if (path := folder / name).exists():
+            os.truncate(path, size)
 
 
 def read_json(path: Path) -> Any:

@@ -12,12 +12,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from . import records
 from .records import EvalRecord, RecordError, Status, StepRecord
 
-State = Literal["done", "failed", "running", "missing"]
+State = Literal["done", "failed", "stopped", "running", "missing"]
 Mode = Literal["sampled", "greedy"]
 SPLIT = "heldout"
 
@@ -184,8 +184,8 @@ def _read_cell(folder: Path) -> _Found:
     if (folder / "status.json").exists():
         path = folder / "status.json"
         status = _checked(records.read_json(path), Status, str(path))
-        if status["state"] not in ("done", "failed", "running"):
-            raise RecordError(f"{path}: state {status['state']!r}; expected done, failed or running")
+        if status["state"] not in get_args(State)[:-1]:
+            raise RecordError(f"{path}: state {status['state']!r}; expected {', '.join(get_args(State)[:-1])}")
     state: State = "running" if status is None else status["state"]  # cell.json is written before the first status
     read = Cell(cell["seed"], state, status, cell["provenance"])
     if state == "done":

@@ -77,7 +77,7 @@ def summarise(table: Table) -> list[Summary]:
 
 def seeds(row: Row) -> str:
     """Finished of planned seeds, and what became of the others: `3/3`, `2/3 (1 failed)`, `0/3 (missing)`."""
-    states: tuple[State, ...] = ("failed", "running", "missing")
+    states: tuple[State, ...] = ("failed", "stopped", "running", "missing")
     others = [(state, n) for state in states if (n := row.count(state))]
     text = f"{row.count('done')}/{len(row.cells)}"
     if len(others) == 1 and others[0][1] == len(row.cells):
@@ -127,7 +127,7 @@ def _flat(table: Table, line: Summary) -> dict[str, object]:
         "algorithm": row.label,
         "row": row.hash,
         "seeds_planned": len(row.cells),
-        **{f"seeds_{state}": row.count(state) for state in ("done", "failed", "running", "missing")},
+        **{f"seeds_{state}": row.count(state) for state in get_args(State)},
         **{f"budget_{axis}": (table.budget or {}).get(axis) for axis in AXES},
     }
     for mode in MODES:

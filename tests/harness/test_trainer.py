@@ -13,6 +13,7 @@ from algorithms import Algorithm, Loss, Needs
 from algorithms.ops import sequence_sum
 from algorithms.registry import load
 from harness import models
+from harness.budget import Spent
 from harness.experiment import weights_hash
 from harness.policy import Policy
 from harness.rollout.transformers import TransformersEngine
@@ -264,7 +265,7 @@ def test_old_reference_and_values_are_there_when_needed(make, reading):
 def test_scores_come_back_in_the_order_of_the_rows(make):
     """Scoring sorts rows by length; what it returns must line up with the batch all the same."""
     trainer = make(algorithm("grpo"), micro_batch_tokens=20)
-    groups = trainer._collect(1).groups
+    groups = trainer._collector.collect(1, {}, Spent()).groups
     batch, rows = trainer._prepare(groups)
     scored = trainer._score(batch, rows, old=True)
     with torch.no_grad():

@@ -189,7 +189,9 @@ def test_schema_and_state_are_checked(results):
     cell = results.cell("a", 0, [0.2, 0.4])
     status = records.read_json(cell / "status.json")
     records.write_json(cell / "status.json", status | {"state": "finished"})
-    with pytest.raises(records.RecordError, match=r"status\.json: state 'finished'; expected done, failed or running"):
+    with pytest.raises(
+        records.RecordError, match=r"status\.json: state 'finished'; expected done, failed, stopped, running"
+    ):
         load(results.folder)
     records.write_json(cell / "cell.json", records.read_json(cell / "cell.json") | {"schema": 99})
     with pytest.raises(records.RecordError, match=r"cell\.json: schema 99"):

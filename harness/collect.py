@@ -1,0 +1,136 @@
+"""One step's rollout: sample, grade, select, refill, add demonstrations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+
+from algorithms import Algorithm
+from tasks.base import Example, Source, Task
+
+from . import controls
+from .budget import Clock, Spent
+from .codec import Codec
+from .policy import Policy
+from .rollout import Engine, Request
+from .rows import Group, Response, assemble
+from .seeds import derive, prompts_of_step
+from .settings import Control, Sampling, Training
+
+
+@dataclass
+class Collected:
+    """The groups to train on, and what was sampled to get them."""
+
+    groups: list[Group] = field(default_factory=list)
+    sampled: list[Group] = field(default_factory=list)  # before selection, demonstrations not included
+    refill_rounds: int = 0
+
+
+@dataclass(frozen=True)
+class Collector:
+    """Fills a step's batch; a pure function of (seed, step) and of the policy that samples."""
+
+    algorithm: Algorithm
+    task: Task
+    policy: Policy
+    engine: Engine
+    codec: Codec
+    training: Training
+    sampling: Sampling
+    seed: int
+    control: Control | None
+    clock: Clock
+
+    def collect(self, number: int, state: Mapping[str, Tensor], spent: Spent) -> Collected:
+        """Sample until the batch is full or the cap is reached; then it is what was found. Charged to `spent`."""
+        wanted = self.training.prompts_per_step
+        collected, drawn = Collected(), set[int]()
+        for refill_round in range(1 + self.training.max_refills):
+            indices = prompts_of_step(len(self.task.train), self.seed, number, refill_round, wanted, drawn)
+            if not indices:
+                break
+            drawn.update(indices)
+            examples = [self.task.train[i] for i in indices]
+            with self.clock.timed("grading"):
+                shown = [self._demonstrations(example, number, refill_round) for example in examples]
+            sampled = self._sample(examples, shown, number, refill_round, spent)
+            with self.clock.timed("grading"):
+                collected.groups += self._complete(sampled, shown, state)
+            collected.refill_rounds = refill_round
+            if self.algorithm.needs.rollouts == 0:
+                break
+            collected.sampled += sampled
+            if len(collected.groups) >= wanted:
+                break
+        del collected.groups[wanted:]
+        return collected
+
+    def _sample(
+        self, examples: Sequence[Example], shown: Sequence[list[Response]], number: int, refill_round: int, spent: Spent
+    ) -> list[Group]:
+        """One group an example: its responses, graded, without demonstrations."""
+        requests = []
+        for example, demonstrations in zip(examples, shown, strict=True):
+            count = self.algorithm.needs.rollouts
+            if count is None:  # where demonstrations are missing, sampled responses fill up
+                count = self.training.responses_per_prompt - len(demonstrations)
+            path: tuple[int | str, ...] = (
+                "rollout",
+                *controls.stream(self.control),
+                self.seed,
+                number,
+                refill_round,
+                example.id,
+            )
+            requests.append(Request(self.codec.prompt(example), tuple(derive(*path, k) for k in range(count))))
+        spent.prompts += len(examples)
+        if self.algorithm.needs.rollouts == 0:
+            return [Group(e, r.prompt) for e, r in zip(examples, requests, strict=True)]
+
+        with self.clock.timed("sampling"):
+            completions = self.engine.generate(requests, self.sampling)
+        groups = []
+        with self.clock.timed("grading"):
+            for example, request, found in zip(examples, requests, completions, strict=True):
+                group = Group(example, request.prompt)
+                for c, seed in zip(found, request.seeds, strict=True):
+                    text = self.codec.text(c.tokens)
+                    grade = controls.reward(self.control, self.task.grade(example, text), seed)
+                    group.responses.append(Response(c.tokens, text, grade, "policy", c.logp, c.truncated))
+                groups.append(group)
+        tokens = sum(len(r.tokens) for g in groups for r in g.responses)
+        spent.generated_tokens += tokens
+        spent.flops += 2 * self.policy.flop_parameters * (tokens + sum(len(g.prompt) for g in groups))
+        return groups
+
+    def _complete(
+        self, sampled: Sequence[Group], shown: Sequence[list[Response]], state: Mapping[str, Tensor]
+    ) -> list[Group]:
+        """The groups that `select` keeps, with their demonstrations added."""
+        if self.algorithm.needs.rollouts == 0:
+            keep = [bool(demonstrations) for demonstrations in shown]
+        else:
+            batch = replace(assemble(sampled, self.policy.device), state=state)
+            keep = self.algorithm.select(batch).tolist()
+        return [
+            replace(group, responses=group.responses + demonstrations)
+            for group, demonstrations, good in zip(sampled, shown, keep, strict=True)
+            if good
+        ]
+
+    def _demonstrations(self, example: Example, number: int, refill_round: int) -> list[Response]:
+        """The example's demonstrations, graded by the same verifier; fewer than asked for where fewer exist."""
+        found = []
+        needs = self.algorithm.needs
+        wanted: tuple[tuple[Source, int], ...] = (("expert", needs.experts), ("teacher", needs.teachers))
+        for source, count in wanted:
+            if count and source in self.task.demonstration_sources:
+                seed = derive("demonstration", self.seed, number, refill_round, example.id)
+                for number_shown, text in enumerate(self.task.demonstrate(example, source, count, seed)):
+                    grade = self.task.grade(example, text)
+                    grade = controls.reward(self.control, grade, derive(source, seed, number_shown))
+                    found.append(Response(self.codec.demonstration(text), text, grade, source))
+        return found

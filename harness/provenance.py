@@ -1,0 +1,53 @@
+"""Where and how a run was made: everything worth knowing that is not part of its identity."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import models
+from .benchmark import Cell
+
+
+def provenance(cell: Cell, start: models.Source) -> dict[str, Any]:
+    """What is true of the cell in whatever session it runs."""
+    return {
+        "model": cell.start.name,
+        "start": models.fingerprint(start),
+        "description": (sys.modules[type(cell.algorithm).__module__].__doc__ or "").strip().split("\n")[0],
+        "execution": asdict(cell.execution),
+    }
+
+
+def session(device: torch.device, resumed_from: int) -> dict[str, Any]:
+    """One process on one machine; a cell that was resumed has several."""
+    processor = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        "device": f"{device.type}: {processor}",
+        "threads": torch.get_num_threads(),
+        "versions": {name: version(name) for name in ("groupbench", "torch", "transformers")},
+        "python": platform.python_version(),
+        "commit": _commit(),
+        "host": platform.node(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "resumed_from": resumed_from,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of our own code where it runs from a clone, with a + where the tree is changed."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return None
+    asked = [["git", "-C", str(root), *c] for c in (["rev-parse", "HEAD"], ["status", "--porcelain"])]
+    head, changes = (subprocess.run(command, capture_output=True, text=True) for command in asked)
+    return head.stdout.strip() + ("+" if changes.stdout.strip() else "") if head.returncode == 0 else None

@@ -1,0 +1,71 @@
+"""SIGTERM and Ctrl-C as a request: finish the step, save, and leave; after GRACE_SECONDS leave the step unfinished."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+GRACE_SECONDS = 20.0  # schedulers send SIGKILL 30 s after SIGTERM
+
+
+class Stopped(BaseException):
+    """The run was asked to end. Not an Exception: a plug-in's `except Exception` must not swallow it."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+
+class Stop:
+    """Whether an end was asked for; `check()` raises Stopped at a place where all is consistent."""
+
+    def __init__(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        self.grace_seconds = grace_seconds
+        self.number: int | None = None
+        self._deadline = float("inf")
+        self._timer: threading.Timer | None = None
+
+    def check(self) -> None:
+        """Raise Stopped if an end was asked for."""
+        if self.number is not None:
+            raise Stopped(self.number)
+
+    def handle(self, number: int, _: FrameType | None) -> None:
+        """The signal handler: the first signal asks; the deadline's, or a second Ctrl-C, ends the step where it is."""
+        if self.number is None:
+            self.number, self._deadline = number, time.monotonic() + self.grace_seconds
+            main = threading.main_thread().ident
+            assert main is not None
+            self._timer = threading.Timer(self.grace_seconds, signal.pthread_kill, (main, number))
+            self._timer.daemon = True
+            self._timer.start()
+        elif time.monotonic() >= self._deadline - 1 or number == signal.SIGINT:
+            self._deadline = float("inf")  # once: what follows is the saving
+            raise Stopped(self.number)
+
+    def end(self) -> None:
+        """No deadline any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+@contextmanager
+def on_signals(
+    grace_seconds: float = GRACE_SECONDS, numbers: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
+) -> Iterator[Stop]:
+    """A `Stop` that these signals set; outside the main thread none can be caught, and none is."""
+    stop = Stop(grace_seconds)
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, stop.handle) for number in numbers}
+    try:
+        yield stop
+    finally:
+        stop.end()
+        for number, handler in before.items():
+            signal.signal(number, handler)
