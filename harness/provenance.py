@@ -24,6 +24,7 @@ def provenance(cell: Cell, start: models.Source) -> dict[str, Any]:
         "model": cell.start.name,
         "start": models.fingerprint(start),
         "description": (sys.modules[type(cell.algorithm).__module__].__doc__ or "").strip().split("\n")[0],
+        "control": cell.control,
         "execution": asdict(cell.execution),
     }
 

@@ -18,6 +18,15 @@ AXES: tuple[Axis, ...] = get_args(Axis)
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
+# What must agree between a cell's sessions for equal bits: the key in their records, and what to call it.
+SAME_BITS = {"commit": "commit", "versions": "version of a library", "device": "device", "threads": "number of threads"}
+CONTROLS = {  # what a reader of the table must know about a control arm
+    "random-reward": "random reward: the same training on fair coins for rewards; what this row gains, it gains without "
+    "information, and a gain of that size elsewhere is no evidence of learning",
+    "a-a": "A/A: the same algorithm again, with draws of its own; what lies between the two rows is noise",
+}
+
+
 @dataclass(frozen=True)
 class Change:
     """Accuracy in [0, 1] over the finished seeds; None where no finished seed has it.
@@ -101,10 +110,15 @@ def notes(table: Table) -> list[str]:
     if len(measured) > len({mode for mode, _, _ in measured}):
         sizes = ", ".join(f"{mode} {examples} × {samples}" for mode, examples, samples in sorted(measured))
         found.append(f"the runs were not evaluated alike (examples × samples): {sizes}")
+    found += [CONTROLS[kind] for kind in CONTROLS if any(c.provenance.get("control") == kind for c in _cells(table))]
     devices = {str(cell.provenance["device"]) for row in table.rows for cell in row.done if "device" in cell.provenance}
     if len(devices) > 1:
         found.append(f"seconds are not comparable, the runs had different devices: {'; '.join(sorted(devices))}")
     return found
+
+
+def _cells(table: Table) -> Iterable[Cell]:
+    return (cell for row in table.rows for cell in row.cells)
 
 
 def frame(tables: Iterable[Table]) -> pandas.DataFrame:
@@ -212,6 +226,11 @@ def _remarks(cell: Cell) -> list[str]:
     if cell.state != "done":
         return []
     found = []
+    sessions = cell.provenance.get("sessions", ())
+    if others := [
+        said for name, said in SAME_BITS.items() if len({str(session.get(name)) for session in sessions}) > 1
+    ]:
+        found.append(f"resumed under another {', '.join(others)}: its bits are not those of an undisturbed run")
     if not cell.steps:
         found.append("finished, but without a step record")
     if status["weights_end"] == status["weights_start"]:

@@ -1,12 +1,18 @@
-"""What tests of the harness share: small random models, policies on them, and a model whose logits are planted."""
+"""What tests of the harness share: small random models, policies on them, and cells that run in a second."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
 
+from harness import benchmark, experiment, recipe
 from harness.policy import Policy
+from leaderboard import records
 
 BuildModel = Callable[..., Any]
 
@@ -49,3 +55,89 @@ def cpu_policy() -> Callable[..., Policy]:
         return Policy(model, torch.device("cpu"), precision, temperature)
 
     return make
+
+
+class Small:
+    """Cells of a second on one thread, and the same cells as they are when nothing happens to them."""
+
+    RECIPE: ClassVar[dict[str, Any]] = {
+        "name": "small",
+        "task": {"name": "arithmetic", "parameters": {"level": 1}},
+        "model": "tiny",
+        "algorithms": ["gft"],
+        "budget": {"steps": 5},
+        "training": {"prompts_per_step": 4, "responses_per_prompt": 6, "updates_per_rollout": 2, "learning_rate": 1e-3},
+        "sampling": {"max_tokens": 4},
+        "evaluation": {"every": 2, "examples": 10, "samples": 2},
+        "execution": {"threads": 1, "checkpoint_seconds": 0},
+    }  # fmt: skip
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: dict[str, Any] = {}
+
+    def cells(self, **changes: Any) -> tuple[benchmark.Cell, ...]:
+        return benchmark.plan(recipe.parse({**self.RECIPE, **changes}, "recipe"), "cpu").cells
+
+    def cell(self, **changes: Any) -> benchmark.Cell:
+        (cell,) = self.cells(**changes)
+        return cell
+
+    def run(self, cell: benchmark.Cell, folder: Path, stop: Any = None, on: Any = None) -> tuple[Any, list[Any]]:
+        """Status, and everything that a watcher was told; `on` is called with each of these as well."""
+        told: list[Any] = []
+
+        def watch(_: Any, progress: Any) -> None:
+            told.append(progress)
+            if on is not None:
+                on(progress)
+
+        return experiment.run_cell(cell, folder, cell.start, watch, stop), told
+
+    def command(self, folder: Path, overrides: Sequence[str] = (), **changes: Any) -> list[str]:
+        """`groupbench run` of the recipe into `folder`/out."""
+        path = folder / "small.yaml"
+        path.write_text(json.dumps({**self.RECIPE, **changes}))
+        program = Path(sys.executable).with_name("groupbench")
+        return [str(program), "run", str(path), *overrides, "--out", str(folder / "out")]
+
+    def wait_for_steps(self, results: Path, steps: int, seconds: float = 60) -> Path:
+        """The first cell of a running command that has recorded so many steps."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for path in results.glob("cells/*/steps.jsonl"):
+                if path.read_bytes().count(b"\n") >= steps:
+                    return path.parent
+            time.sleep(0.02)
+        raise AssertionError(f"no cell below {results} made {steps} steps in {seconds} s")
+
+    def timeless(self, folder: Path) -> dict[str, list[Any]]:
+        """All records of a cell, without what is measured in seconds."""
+
+        def strip(line: str) -> Any:
+            record = json.loads(line)
+            record.pop("seconds", None)
+            record.get("counters", {}).pop("seconds", None)
+            return record
+
+        return {n: [strip(x) for x in (folder / n).read_text().splitlines()] for n in records.RECORD_FILES}
+
+    def sessions(self, folder: Path) -> list[Any]:
+        return list(records.read_json(folder / "cell.json")["provenance"]["sessions"])
+
+    def assert_unharmed(self, folder: Path, algorithm: str) -> None:
+        """The cell is done, equal to one that nothing happened to, and nothing is left lying about."""
+        if algorithm not in self._known:
+            undisturbed = self.folder / algorithm
+            status, _ = self.run(self.cell(algorithms=[algorithm]), undisturbed)
+            self._known[algorithm] = status["weights_end"], self.timeless(undisturbed)
+        status = records.read_json(folder / "status.json")
+        assert status["state"] == "done"
+        assert (status["weights_end"], self.timeless(folder)) == self._known[algorithm]
+        left = {path.name for path in folder.iterdir()} - {*records.RECORD_FILES, "weights"}
+        assert left == {"cell.json", "status.json", "lock"}
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    return Small(tmp_path_factory.mktemp("undisturbed"))

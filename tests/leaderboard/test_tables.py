@@ -177,3 +177,15 @@ def test_frame_has_a_line_a_row_and_rounds_nothing(results, lines):
     assert [dapo["seeds_planned"], dapo["seeds_done"], dapo["heldout_sampled_final_seeds"]] == [3, 0, 0]
     assert math.isnan(dapo["heldout_sampled_final"]) and math.isnan(dapo["flops"])
     assert gift["seconds_sampling"] == 4.0 and gift["updates"] == 24
+
+
+def test_a_cell_resumed_under_other_conditions_is_noted(results):
+    same, other = ({"commit": "a", "threads": n, "resumed_from": 5 * n} for n in (1, 2))
+    for seed, second in ((0, {**same, "resumed_from": 3}), (1, other)):
+        cell = results.cell("gift", seed, [0.2, 0.4])
+        content = records.read_json(cell / "cell.json")
+        records.write_json(cell / "cell.json", content | {"provenance": {"sessions": [same, second]}})
+    (table,) = load(results.plan())
+    assert [note for note in notes(table) if "resumed" in note] == [
+        "gift, seed 1: resumed under another number of threads: its bits are not those of an undisturbed run"
+    ]
