@@ -21,8 +21,8 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 # What must agree between a cell's sessions for equal bits: the key in their records, and what to call it.
 SAME_BITS = {"commit": "commit", "versions": "version of a library", "device": "device", "threads": "number of threads"}
 CONTROLS = {  # what a reader of the table must know about a control arm
-    "random-reward": "random reward: the same training on fair coins for rewards; what this row gains, it gains without "
-    "information, and a gain of that size elsewhere is no evidence of learning",
+    "random-reward": "random reward: the same training on fair coins for rewards; what this row gains, it gains "
+    "without information, and a gain of that size elsewhere is no evidence of learning",
     "a-a": "A/A: the same algorithm again, with draws of its own; what lies between the two rows is noise",
 }
 
