@@ -132,7 +132,7 @@ def _run_cells(
     if not missing:
         return 0
     start = _warm_start(benchmark)
-    works = share_threads([Work(cell, folders[cell.id], start or cell.start) for cell in missing], jobs)
+    works = share_threads([Work(cell, folders[cell.id], start or cell.start) for cell in missing], jobs, _say)
     with ProgressBoard(missing, console, already_done=len(benchmark.cells) - len(missing)) as board:
         failed = run_cells(works, board, _say, jobs, plugin_files)
     for trace in (folders[cell.id] / "traceback.txt" for cell in missing):

@@ -60,14 +60,21 @@ def run_cells(works: Sequence[Work], watch: Watcher, say: Say, jobs: int = 1, pl
             pool.close()
 
 
-def share_threads(works: Sequence[Work], jobs: int) -> list[Work]:
+def share_threads(works: Sequence[Work], jobs: int, say: Say) -> list[Work]:
     """A fixed number of threads a cell: the recipe's, or an equal share of torch's own choice."""
-    threads = max(1, ALL_THREADS // jobs)
+    if jobs == 1:
+        return list(works)
+    share = max(1, ALL_THREADS // jobs)
+    if any(work.cell.execution.threads is None for work in works):
+        say(f"note: {share} threads a cell, since execution.threads is not set; another number may give other bits")
+    most = jobs * max((work.cell.execution.threads or share for work in works), default=1)
+    if most > (cores := os.cpu_count() or most):
+        say(f"note: {most} threads on {cores} cores; that is several times slower than one job after another")
     return [
-        work if work.cell.execution.threads or jobs == 1
-        else replace(work, cell=replace(work.cell, execution=replace(work.cell.execution, threads=threads)))
+        replace(work, cell=replace(work.cell, execution=replace(work.cell.execution, threads=threads)))
         for work in works
-    ]  # fmt: skip
+        for threads in [work.cell.execution.threads or share]
+    ]
 
 
 class _Pool(Protocol):
@@ -239,7 +246,7 @@ class _Workers:
         taken = {w.process.name for w in self.workers}
         number = next(n for n in range(self.jobs) if f"groupbench-{n}" not in taken)
         process = context.Process(
-            target=_work, args=(theirs, number, list(self.plugin_files)), name=f"groupbench-{number}", daemon=True
+            target=_work, args=(theirs, number, list(self.plugin_files)), name=f"groupbench-{number}"
         )
         process.start()
         theirs.close()  # or the end of the worker would not be seen here

@@ -175,7 +175,7 @@ class Execution:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None  # CPU threads; null: torch's choice
     save_weights: bool = True  # keep each cell's final weights in its folder
-    checkpoint_seconds: float = 120  # between two checkpoints: what a kill can lose; 0: after every step
+    checkpoint_seconds: float = 120  # between two: what a kill can lose (20 x a saving, if more); 0: after every step
     keep_checkpoints: int = 2  # of a running cell; a finished one needs none
 
     def __post_init__(self) -> None:
