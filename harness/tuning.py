@@ -25,6 +25,7 @@ from .space import Setting, dimensions, points
 FOLDER = "tuning"  # of the trials, below the results folder
 RECORD = "tuning.json"
 METRIC = "final sampled accuracy on the dev split"
+ONLY_THE_ENDS = 10**9  # steps between two evaluations of a trial: no choice looks at what lies between
 SHARED = "shared"  # the part of the space that every algorithm searches
 _TRAINING = "training."
 
@@ -77,7 +78,7 @@ def prepare(recipe: Recipe, tune: Tune, device: str) -> Tuning:
         recipe, name=f"{recipe.name}, trials on a dev split", tune=None, controls=(), seeds=tune.seeds,
         algorithms=tuple(trial.choice for search in searches for trial in search.trials),
         budget=tune.budget or recipe.budget,
-        evaluation=replace(recipe.evaluation, every=10**9, examples=min(examples, size) if examples else None),
+        evaluation=replace(recipe.evaluation, every=ONLY_THE_ENDS, examples=min(examples, size) if examples else None),
         execution=replace(recipe.execution, save_weights=False),
     )  # fmt: skip
     try:
@@ -117,7 +118,7 @@ def write(results: Path, searches: list[SearchRecord]) -> None:
     if path.exists():
         new = {search["row"] for search in searches}
         earlier = [search for search in records.read_json(path)["searches"] if search["row"] not in new]
-        there = {records.read_json(cell / "cell.json")["row"] for cell in (results / "cells").glob("*")}
+        there = {records.read_json(cell)["row"] for cell in (results / "cells").glob("*/cell.json")}
         searches = searches + [search for search in earlier if search["row"] in there]
     records.write_json(path, TuningRecord(schema=records.SCHEMA, searches=searches))
 

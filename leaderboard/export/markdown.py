@@ -27,7 +27,8 @@ are means over them."""
 SEARCH = """\
 Every algorithm was given the same number of trials over its own declared space (a Latin hypercube), and runs above with
 the best of them. Score: {protocol}. Budget of each trial: {budget}. No trial saw the held-out examples of the table
-above. At the edge: no trial lies further out in that range, and better settings may."""
+above. The chosen one's score is the best of several and flatters it for that reason; the accuracies above do not. At
+the edge: no trial lies further out in that range, and better settings may."""
 
 
 def leaderboard(tables: Sequence[Table], figures: Mapping[str, str]) -> list[str]:
