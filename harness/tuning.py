@@ -186,7 +186,8 @@ def _tried(trial: Trial, benchmark: Benchmark, results: Path) -> TrialRecord:
     finals, errors = [], []
     for cell in cells:
         folder = results / FOLDER / "cells" / cell.id
-        status = records.read_json(folder / "status.json")
+        there = (folder / "status.json").exists()  # not where a worker process died before it could begin
+        status = records.read_json(folder / "status.json") if there else {"state": "missing", "error": None}
         sampled = [record for record in records.read_lines(folder / "evals.jsonl") if record["mode"] == "sampled"]
         if status["state"] == "done":
             finals.append(sampled[-1]["accuracy"])

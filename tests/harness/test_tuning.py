@@ -179,6 +179,20 @@ def test_an_override_may_leave_an_algorithm_out():
     assert len(prepare(algorithms=["grpo@no-kl"]).searches) == 1
 
 
+def test_the_quickstarts_settings_are_trials_of_the_recipe_that_found_them():
+    folder = Path(__file__).parents[2] / "recipes"
+    search = recipes.load(folder / "quickstart-tuning.yaml")
+    searches = tuning.prepare(search, search.tune, "cpu").searches
+    cells = {
+        cell.algorithm.name: cell for cell in benchmark.plan(recipes.load(folder / "quickstart.yaml"), "cpu").cells
+    }
+    assert {s.choice.name.split("@")[0] for s in searches} == set(cells)
+    for found in searches:
+        cell = cells[found.choice.name.split("@")[0]]
+        runs = {f"training.{name}": value for name, value in vars(cell.training).items()} | vars(cell.algorithm)
+        assert any(setting.items() <= runs.items() for setting in (trial.setting for trial in found.trials)), cell.label
+
+
 # --- the run ---
 
 
