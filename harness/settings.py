@@ -187,6 +187,23 @@ class Execution:
 
 
 @dataclass(frozen=True)
+class Tune:
+    """A search for each algorithm's settings before the comparison: equally many trials for all, on a dev split."""
+
+    __pydantic_config__: ClassVar = STRICT
+    trials: int  # distinct settings tried, of every algorithm
+    space: dict[str, dict[str, Any]]  # by an entry's name or label, and `shared`; see space.py
+    seeds: tuple[int, ...] = (1000,)  # of the trials; none of the recipe's
+    budget: Budget | None = None  # of a trial; null: the recipe's
+    dev_share: float = 0.1  # of the training examples: not trained on in trials, which are scored on them
+
+    def __post_init__(self) -> None:
+        _check(self.trials >= 1, "trials", self.trials, "at least 1")
+        _check(0 < len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "one or more, each once")
+        _check(0 < self.dev_share < 1, "dev_share", self.dev_share, "between 0 and 1, both excluded")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A benchmark: algorithms x seeds on one task, from one start, under one protocol."""
 
@@ -202,3 +219,4 @@ class Recipe:
     sampling: Sampling = Sampling()
     evaluation: Evaluation = Evaluation()
     execution: Execution = Execution()
+    tune: Tune | None = None
