@@ -65,7 +65,8 @@ def measure(policy: Policy, drawn: Sequence[tuple[Row, Sequence[float]]], micro_
 
 def whole_responses(drawn: Sequence[tuple[Row, Sequence[float]]], tokens: int) -> list[tuple[Row, Sequence[float]]]:
     """The first responses that hold `tokens` tokens together; at least one, none cut off."""
-    total, chosen = 0, []
+    total = 0
+    chosen: list[tuple[Row, Sequence[float]]] = []
     for row, logp in drawn:
         total += len(row.response)
         if chosen and total > tokens:

@@ -262,7 +262,7 @@ def _tensors(model: Any) -> dict[str, Tensor]:
 
 
 def _repack_tied_output(model: Any) -> None:
-    """On a CPU a tied output projection computes from a packed copy of the embedding, which reloading does not renew."""
+    """On a CPU a tied output projection uses a packed copy of the embedding, which reloading does not renew."""
     head: Any = getattr(model, "lm_head", None)
     if hasattr(head, "cpu_linear"):
         head.quant_method.process_weights_after_loading(head)
