@@ -18,7 +18,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, TypedDict
 
 SCHEMA = 1
 RECORD_FILES = ("steps.jsonl", "evals.jsonl", "items.jsonl", "samples.jsonl")
@@ -73,7 +73,14 @@ class CellRecord(TypedDict):
     provenance: dict[str, Any]
 
 
-class StepRecord(TypedDict):
+class AddedToSteps(TypedDict, total=False):
+    """What runs of earlier versions have not recorded. (`NotRequired` is not seen behind postponed annotations.)"""
+
+    mismatch: dict[str, float] | None  # an engine of other code against the trainer's log-probabilities: mean and max
+    # |Δ|, k3, tokens compared; None where the trainer itself decodes, or where no group was kept
+
+
+class StepRecord(AddedToSteps):
     """One rollout step; what is about training is None where no group was kept.
 
     Shares are in [0, 1]; seconds are of this step alone; counters are cumulative.
@@ -100,8 +107,6 @@ class StepRecord(TypedDict):
     grad_norm_max: float | None
     learning_rate: float
     metrics: dict[str, float]  # the algorithm's own: clip_fraction, sigma_s, ...
-    mismatch: NotRequired[dict[str, float] | None]  # an engine of other code against the trainer's log-probabilities:
-    # mean and max |Δ|, k3, tokens compared; None where the trainer itself decodes, or where no group was kept
     seconds: dict[str, float]  # by PHASES
 
 
