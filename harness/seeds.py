@@ -19,13 +19,14 @@ def derive(*parts: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
-def uniforms(seeds: Tensor, position: int) -> Tensor:
-    """(M,) int64 seeds -> (M,) float64 in [0, 1): the number of each seed's stream at `position`.
+def uniforms(seeds: Tensor, position: int | Tensor) -> Tensor:
+    """(M,) int64 seeds -> (M,) float64 in [0, 1): the number of each seed's stream at `position`, one for all or (M,).
 
     splitmix64 (Steele et al. 2014) used as a counter-based generator: a response's randomness depends on nothing but
     its own seed and the position, whatever else is in the batch.
     """
-    x = seeds + _signed((position + 1) * _GOLDEN)
+    step = (position + 1) * _GOLDEN
+    x = seeds + (step if isinstance(step, Tensor) else _signed(step))
     x = (x ^ _shift(x, 30)) * _MIX_1
     x = (x ^ _shift(x, 27)) * _MIX_2
     return _shift(x ^ _shift(x, 31), 11).to(torch.float64) * 2.0**-53

@@ -40,6 +40,20 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Rollout:
+    """Which engine draws the responses. How much it decodes at once is `Execution.decode_tokens`."""
+
+    __pydantic_config__: ClassVar = STRICT
+    engine: Literal["transformers", "vllm"] = "transformers"
+    max_mismatch: float | None = None  # mean |Δ log-probability| above which an engine is refused; null: by precision
+
+    def __post_init__(self) -> None:
+        _check(
+            self.max_mismatch is None or self.max_mismatch > 0, "max_mismatch", self.max_mismatch, "above 0, or null"
+        )
+
+
+@dataclass(frozen=True)
 class Training:
     """The protocol that all algorithms of a benchmark share; an algorithm's entry may override single values."""
 
@@ -171,7 +185,7 @@ class Execution:
 
     __pydantic_config__: ClassVar = STRICT
     micro_batch_tokens: int = 8192  # prompt and response tokens of one forward-backward pass, padding included
-    decode_tokens: int = 65536  # tokens of the key-value cache that are decoded together
+    decode_tokens: int = 65536  # tokens of the key-value cache that are decoded together; with vllm, also the longest
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None  # CPU threads; null: torch's choice
     save_weights: bool = True  # keep each cell's final weights in its folder
@@ -217,6 +231,7 @@ class Recipe:
     controls: tuple[ControlArm, ...] = ()
     training: Training = Training()
     sampling: Sampling = Sampling()
+    rollout: Rollout = Rollout()
     evaluation: Evaluation = Evaluation()
     execution: Execution = Execution()
     tune: Tune | None = None

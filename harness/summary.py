@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 from algorithms import Loss
 from algorithms.step import add_losses
 from leaderboard.records import Counters, StepRecord
 
 from .collect import Collected
+from .rollout.mismatch import Mismatch
 
 
 def step_record(
-    counters: Counters, collected: Collected, shaped: float | None, updates: Sequence[tuple[Loss, float]],
-    learning_rate: float, seconds: Mapping[str, float],
+    counters: Counters, collected: Collected, shaped: float | None, mismatch: Mismatch | None,
+    updates: Sequence[tuple[Loss, float]], learning_rate: float, seconds: Mapping[str, float],
 ) -> StepRecord:  # fmt: skip
-    """`shaped`: mean shaped reward of the trained responses; `updates`: loss and unclipped gradient norm of each."""
+    """`shaped`: mean shaped reward of the trained responses; `mismatch`: of a foreign engine on the sampled ones;
+    `updates`: loss and unclipped gradient norm of each.
+    """
     sampled = [r for group in collected.sampled for r in group.responses]
     trained = [r for group in collected.groups for r in group.responses]
     shown = [r for r in trained if r.source != "policy"]
@@ -46,6 +50,7 @@ def step_record(
         grad_norm_max=max(norms, default=None),
         learning_rate=learning_rate,
         metrics={name: float(m.numerator) / int(m.count) for name, m in loss.metrics.items() if int(m.count)},
+        mismatch=None if mismatch is None else asdict(mismatch),
         seconds=dict(seconds),
     )
 

@@ -27,11 +27,13 @@ from .collect import Collector
 from .errors import UserError
 from .policy import Policy, Row
 from .rollout import Engine
+from .rollout.mismatch import Mismatch, measure, whole_responses
 from .rows import Group, assemble, cut, mini_batches, rows_of
 from .settings import Control, Execution, Sampling, Training
 from .summary import step_record
 
 IDLE_STEPS = 10  # steps in a row without a single group to train on, after which a run is given up
+MISMATCH_TOKENS = 2048  # of a step's rollout, on which a foreign engine is compared with the policy
 
 
 class TrainingError(UserError):
@@ -86,12 +88,15 @@ class Trainer:
 
     def _step(self, number: int) -> StepRecord:
         collected = self._collector.collect(number, self.memory, self.spent)
+        self.engine.release()
         self.samples = collected.groups or collected.sampled
         updates: list[tuple[Loss, float]] = []
         shaped: float | None = None
+        seen: Mismatch | None = None
         memory: Mapping[str, Tensor] = self.memory
         if collected.groups:  # dynamic sampling may have found none
             with self._clock.timed("scoring"):
+                seen = self._mismatch(collected.groups)
                 batch, rows = self._prepare(collected.groups)
                 parts = self._scored(batch, rows)
                 memory = self._next_memory(batch)
@@ -103,7 +108,7 @@ class Trainer:
         self.spent.steps = number
         self.spent.seconds += sum(self._clock.seconds.values())
         learning_rate = self.optimizer.param_groups[0]["lr"]
-        return step_record(self.spent.counters(), collected, shaped, updates, learning_rate, self._clock.seconds)
+        return step_record(self.spent.counters(), collected, shaped, seen, updates, learning_rate, self._clock.seconds)
 
     # --- what outlives a step ---
 
@@ -206,6 +211,18 @@ class Trainer:
 
         joined = {name: torch.cat([s.named()[name] for s in found]) for name in found[0].named()}
         return Signals(**{name: torch.empty_like(x).index_copy(0, places, x) for name, x in joined.items()})
+
+    def _mismatch(self, groups: Sequence[Group]) -> Mismatch | None:
+        """How far a foreign engine is from the policy that it should be; a measurement, not charged as compute."""
+        if not self.engine.foreign:
+            return None
+        drawn = [
+            (Row(group.prompt, response.tokens), response.logp_sampler)
+            for group in groups
+            for response in group.responses
+            if response.logp_sampler is not None
+        ]
+        return measure(self.policy, whole_responses(drawn, MISMATCH_TOKENS), self.execution.micro_batch_tokens)
 
     # --- update ---
 

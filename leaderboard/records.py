@@ -110,7 +110,14 @@ class CellRecord(TypedDict):
     provenance: dict[str, Any]
 
 
-class StepRecord(TypedDict):
+class AddedToSteps(TypedDict, total=False):
+    """What runs of earlier versions have not recorded. (`NotRequired` is not seen behind postponed annotations.)"""
+
+    mismatch: dict[str, float] | None  # an engine of other code against the trainer's log-probabilities: mean and max
+    # |Δ|, k3, tokens compared; None where the trainer itself decodes, or where no group was kept
+
+
+class StepRecord(AddedToSteps):
     """One rollout step; what is about training is None where no group was kept.
 
     Shares are in [0, 1]; seconds are of this step alone; counters are cumulative.

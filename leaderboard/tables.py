@@ -50,6 +50,7 @@ class Conduct:
     grad_norm: float | None  # before clipping; this and the next two: None where no step had anything to train on
     grad_norm_max: float | None
     zero_variance_groups: float | None
+    mismatch: float | None  # mean |Δ log-probability| of the sampler against the trainer; None where they are one
     steps: int  # this and the next five: totals over the finished seeds
     steps_without_update: int  # dynamic sampling kept no group
     updates: int
@@ -214,6 +215,7 @@ def _conduct(done: tuple[Cell, ...]) -> Conduct | None:
         grad_norm=_mean(step["grad_norm"] for step in steps),
         grad_norm_max=max((norm for step in steps if (norm := step["grad_norm_max"]) is not None), default=None),
         zero_variance_groups=_mean(step["zero_variance_groups"] for step in steps),
+        mismatch=_mean(seen["mean"] if (seen := step.get("mismatch")) else None for step in steps),
         steps=len(steps),
         steps_without_update=sum(step["updates"] == 0 for step in steps),
         updates=sum(step["updates"] for step in steps),

@@ -1,5 +1,5 @@
 """Rollout engines behind one protocol: token ids in, token ids out."""
 
-from .base import Completion, Engine, Request
+from .base import Completion, Engine, EngineError, Request
 
-__all__ = ["Completion", "Engine", "Request"]
+__all__ = ["Completion", "Engine", "EngineError", "Request"]

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..errors import UserError
 from ..settings import Sampling
+
+
+class EngineError(UserError):
+    """An engine that cannot be had, or that is not the policy it should draw from; the message says which and why."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,12 @@ class Completion:
 class Engine(Protocol):
     """Draws responses from the current policy."""
 
+    foreign: bool  # other code computes its log-probabilities, from weights of its own: to be checked, not believed
+
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
         """The completions of each request, in the order of its seeds. All prompts of a step come in one call."""
+        ...
+
+    def release(self) -> None:
+        """A step's rollout is over: give back the memory that the update may want. The next `generate` takes it."""
         ...

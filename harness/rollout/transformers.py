@@ -29,6 +29,8 @@ class TransformersEngine:
     for every token. It is refreshed when the policy's version has changed.
     """
 
+    foreign = False
+
     def __init__(self, policy: Policy, end_ids: Sequence[int], decode_tokens: int) -> None:
         self.policy = policy
         self.model = policy.model
@@ -47,6 +49,9 @@ class TransformersEngine:
                 for i, found in zip(chosen, completions, strict=True):
                     results[i] = found
         return results
+
+    def release(self) -> None:
+        """See `Engine.release`: there is nothing to give back."""
 
     def _refresh(self) -> None:
         if not self.policy.reduced or self._version == self.policy.version:

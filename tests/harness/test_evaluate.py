@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pytest
 
@@ -19,6 +20,7 @@ EXAMPLES = tuple(Example(f"{a}+{b}", f"{a}+{b}=", str(a + b)) for a, b in ((1, 1
 class FakeEngine:
     """Answers each prompt from a script: one text a sample, taken in turn."""
 
+    foreign: ClassVar[bool] = False
     codec: Codec
     script: dict[str, Sequence[str]]
     asked: list[list[Request]] = field(default_factory=list)
@@ -28,6 +30,9 @@ class FakeEngine:
         self.asked.append(list(requests))
         self.samplings.append(sampling)
         return [[self._complete(r, k) for k in range(len(r.seeds))] for r in requests]
+
+    def release(self) -> None:
+        pass
 
     def _complete(self, request: Request, sample: int) -> Completion:
         text = self.script.get(self.codec.text(request.prompt), ["0"])

@@ -95,6 +95,13 @@ def test_spent_is_the_mean_over_seeds_at_the_end(results):
     }
 
 
+def test_mismatch_is_the_mean_over_the_steps_that_measured_it(results):
+    seen = {"mean": 0.25, "max": 1.0, "k3": 0.001, "tokens": 2048}
+    results.cell("a", 0, [0.2, 0.4], steps={1: {"mismatch": seen}, 2: {"mismatch": None}})
+    (line,) = summarise(load(results.plan())[0])
+    assert line.conduct.mismatch == 0.25
+
+
 def test_conduct(results):
     first = {
         "truncated": 0.75,
@@ -122,6 +129,7 @@ def test_conduct(results):
     assert (a.updates_without_signal, a.updates) == (2, 8)
     assert (a.groups_discarded, a.groups) == (5 + 2 * 3, 6 * 4 + 5 + 2 * 3)
     assert a.demonstration_tokens == (30 + 10 + 10 + 10) / 2
+    assert a.mismatch is None  # the records of older runs do not have it
     assert a.seconds == {"sampling": 6 / 2, "grading": 0.25, "scoring": 0.375 / 2, "update": 0.5}
     assert lines["b"].clip_fraction is None
 

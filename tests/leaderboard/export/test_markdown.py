@@ -1,6 +1,6 @@
 import pytest
 
-from leaderboard.export import markdown
+from leaderboard.export import formats, markdown
 from leaderboard.runs import load
 
 
@@ -62,6 +62,17 @@ def test_conduct(section):
 def test_every_line_of_a_table_has_the_same_columns(section):
     counts = [line.count("|") for line in section.splitlines() if line.startswith("|")]
     assert counts == [14] * 5 + [16] * 5
+
+
+def test_the_samplers_column_is_there_only_where_a_foreign_engine_sampled(results):
+    results.cell("ours", 0, [0.2, 0.4])
+    assert "sampler mismatch |" not in markdown.leaderboard(load(results.plan()), {})[0]
+    seen = {"mean": 0.0301, "max": 1.0, "k3": 0.001, "tokens": 2048}
+    results.cell("foreign", 0, [0.2, 0.4], steps={1: {"mismatch": seen}})
+    (text,) = markdown.leaderboard(load(results.plan()), {})
+    header, _, *rows = [line.split(" | ") for line in text.splitlines() if line.startswith("|")][-4:]
+    column = header.index("sampler mismatch")
+    assert {row[0]: row[column] for row in rows} == {"| foreign": "0.03", "| ours": formats.NOTHING}
 
 
 def test_labels_cannot_break_the_table(results):
