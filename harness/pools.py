@@ -70,7 +70,7 @@ class Pool(Protocol):
 
 
 def open_pool(jobs: int, watch: Watcher, stop: Stop, plugin_files: Sequence[Path]) -> Pool:
-    """This process for one job at a time, worker processes for more."""
+    """The process itself for one job at a time, worker processes for more."""
     return _Here(watch, stop) if jobs == 1 else _Workers(jobs, watch, plugin_files)
 
 
