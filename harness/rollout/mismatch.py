@@ -7,9 +7,11 @@ every step, for the records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -116,17 +118,30 @@ def _refuse(engine: Engine, seen: Mismatch, bound: float, when: str) -> None:
 
 @contextmanager
 def _other_weights(policy: Policy) -> Iterator[None]:
-    """Every tensor doubled or halved: exact in binary, so that undoing it restores each bit; no version of its own."""
-    parameters, version = list(policy.model.parameters()), policy.version
-    factors = [2.0 if derive("other weights", number) & 1 else 0.5 for number in range(len(parameters))]
-    with torch.no_grad():
-        for parameter, factor in zip(parameters, factors, strict=True):
-            parameter.mul_(factor)
-    policy.version = -1
+    """Each tensor takes the place of the next layer's, and one that has no such sibling is rolled by a row.
+
+    Another function of the same scale, so that the engine's rounding is no worse than usual; and exact, so that undoing
+    it restores every bit. It is no version of the policy's.
+    """
+    siblings: dict[str, list[Tensor]] = {}
+    for name, parameter in policy.model.named_parameters():
+        siblings.setdefault(re.sub(r"\d+", "#", name), []).append(parameter.data)
+    version, policy.version = policy.version, -1
+    _rotate(siblings.values(), 1)
     try:
         yield
     finally:
+        _rotate(siblings.values(), -1)
         policy.version = version
-        with torch.no_grad():
-            for parameter, factor in zip(parameters, factors, strict=True):
-                parameter.div_(factor)
+
+
+def _rotate(groups: Iterable[list[Tensor]], by: int) -> None:
+    for tensors in groups:
+        if len(tensors) == 1:
+            tensors[0].copy_(tensors[0].roll(by, 0))
+            continue
+        order = tensors if by > 0 else tensors[::-1]
+        first = order[0].clone()
+        for mine, following in pairwise(order):
+            mine.copy_(following)
+        order[-1].copy_(first)
