@@ -1,6 +1,6 @@
-"""Rollout speed: our decoding loop against `model.generate`, same model, prompts, group size and length limit.
+"""Rollout speed: our decoding loop against `model.generate` and vLLM; same model, prompts, group size, length limit.
 
-    python benchmarks/rollout.py --data FOLDER [--prompts 8 --group 8 --max-tokens 256 --repeats 3]
+    python benchmarks/rollout.py --data FOLDER [--prompts 8 --group 8 --max-tokens 256 --repeats 3 --vllm]
 
 Reports useful tokens (up to and including the end token) per second; the median of the repeats, after a warm-up.
 """
@@ -17,9 +17,9 @@ import torch
 from harness import models
 from harness.codec import Codec
 from harness.policy import Policy
-from harness.rollout import Request
+from harness.rollout import Engine, Request, engines
 from harness.rollout.transformers import TransformersEngine
-from harness.settings import Sampling
+from harness.settings import Rollout, Sampling
 from tasks.gsm8k import GSM8K
 
 _MODEL = None
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--end-text", default="", help="also end at this token, for a long-tailed length distribution")
+    parser.add_argument("--vllm", action="store_true", help="vLLM as well, where it is installed")
     arguments = parser.parse_args()
 
     source = models.find(arguments.model)
@@ -44,9 +45,10 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     policy = Policy(models.load_model(source), device, "bfloat16", 1.0)
     prompts = [codec.prompt(example) for example in GSM8K(folder=arguments.data).train[: arguments.prompts]]
-    speeds: dict[str, list[float]] = {"ours": [], "generate": []}
+    contenders = {"ours": ours, "generate": generate} | ({"vllm": vllm} if arguments.vllm else {})
+    speeds: dict[str, list[float]] = {name: [] for name in contenders}
     for repeat in range(arguments.repeats + 1):
-        for name, run in (("ours", ours), ("generate", generate)):
+        for name, run in contenders.items():
             began = time.perf_counter()
             lengths = run(policy, codec, prompts, arguments.group, arguments.max_tokens, repeat)
             speed = sum(lengths) / (time.perf_counter() - began)
@@ -54,12 +56,22 @@ def main() -> None:
             if repeat:
                 speeds[name].append(speed)
     medians = {name: statistics.median(values) for name, values in speeds.items()}
-    print({name: round(value, 1) for name, value in medians.items()}, f"{medians['ours'] / medians['generate']:.2f}x")
+    print({name: f"{value:.1f} ({value / medians['generate']:.2f}x)" for name, value in medians.items()})
 
 
 def ours(policy: Policy, codec: Codec, prompts: list, group: int, max_tokens: int, repeat: int) -> list[int]:
     """The lengths of all responses."""
     engine = TransformersEngine(policy, codec.end_ids, decode_tokens=2**20)  # makes its bfloat16 copy: counted
+    return _lengths(engine, prompts, group, max_tokens, repeat)
+
+
+def vllm(policy: Policy, codec: Codec, prompts: list, group: int, max_tokens: int, repeat: int) -> list[int]:
+    """The same with vLLM: started in the warm-up, then taken over; the push of the weights is counted."""
+    engine = engines.build(Rollout("vllm"), policy, codec.end_ids, decode_tokens=2**15)
+    return _lengths(engine, prompts, group, max_tokens, repeat)
+
+
+def _lengths(engine: Engine, prompts: list, group: int, max_tokens: int, repeat: int) -> list[int]:
     requests = [
         Request(p, tuple(range(k, k + group)))
         for k, p in zip(range(1000 * repeat, 10**6, group), prompts, strict=False)

@@ -259,10 +259,10 @@ def test_bfloat16_is_within_its_bound(source, codec, prompts):
     engine = make(source, codec, "bfloat16")
     seen = mismatch.check(engine, engine.policy, prompts, SAMPLING, None, 4096)
     assert 1e-3 < seen.mean < 0.5 * mismatch.BOUNDS["bfloat16"]  # a different engine, and room below the bound
-    with pytest.raises(EngineError, match="rollout.max_mismatch"):
+    with pytest.raises(EngineError, match=r"rollout\.max_mismatch"):
         mismatch.check(engine, engine.policy, prompts, SAMPLING, 1e-3, 4096)
     change(engine.policy)
-    assert scored(engine, ask(prompts), SAMPLING).mean < 0.5 * mismatch.BOUNDS["bfloat16"]
+    assert scored(engine, ask(prompts), SAMPLING).mean < mismatch.BOUNDS["bfloat16"]
 
 
 def test_whole_cells(tmp_path, monkeypatch):
