@@ -112,6 +112,8 @@ class VLLMEngine:
             )
             for r in requests for seed in r.seeds
         ]  # fmt: skip
+        if not prompts:
+            return [[] for _ in requests]
         with _undisturbed():
             self._refresh()
             try:
