@@ -12,6 +12,7 @@ from algorithms import Algorithm
 from leaderboard.records import SCHEMA, BenchmarkRecord, PlannedCell
 from tasks.base import Source, Task
 from tasks.data import fingerprint
+from tasks.dev import DevSplit
 
 from . import controls, models
 from .errors import UserError
@@ -80,32 +81,33 @@ class Benchmark:
     cells: tuple[Cell, ...]
     warm_start: Cell | None
     notes: tuple[str, ...]
+    trials: bool = False  # of a search for settings: shown apart from what they were searched for
 
     def record(self) -> BenchmarkRecord:
         """What was planned, for the results folder."""
         return BenchmarkRecord(
             schema=SCHEMA,
             name=self.name,
+            trials=self.trials,
             cells=[
                 PlannedCell(id=c.id, row=c.row, algorithm=c.label, task=c.task.name, seed=c.seed) for c in self.cells
             ],
         )
 
 
-def plan(recipe: Recipe, device: str) -> Benchmark:
+def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     """Resolve and check a recipe. Raises UserError (or the task's TaskDataError) before any model is loaded.
 
-    `device` ("cpu" or "cuda") decides what precision `auto` means, which is part of a cell's identity.
+    `device` ("cpu" or "cuda") decides what precision `auto` means, which is part of a cell's identity. `task` stands
+    in for the recipe's, which trials do not see whole.
     """
     engines.check_available(recipe.rollout)
-    task = build_task(recipe.task.name, recipe.task.parameters, "task")
+    task = task or build_task(recipe.task.name, recipe.task.parameters, "task")
     notes: list[str] = []
     entries = []
     for number, choice in enumerate(recipe.algorithms):
         where = f"algorithms.{number}"
-        algorithm, label = build_algorithm(choice.name, choice.parameters, where)
-        training = build(Training, {**asdict(recipe.training), **choice.training}, f"{where}.training")
-        label = choice.label or _label(label, choice)
+        algorithm, training, label = resolve(choice, recipe.training, where)
         notes += check_algorithm(algorithm, task, training, recipe.sampling, f"{where} ({label})")
         check_examples(task, training, recipe.evaluation, f"{where}.training")
         entries.append(Entry(where, label, algorithm, training))
@@ -135,6 +137,13 @@ def plan(recipe: Recipe, device: str) -> Benchmark:
                 )
             cells[cell.id] = cell
     return Benchmark(recipe.name, tuple(cells.values()), warm, tuple(dict.fromkeys(notes)))
+
+
+def resolve(choice: AlgorithmChoice, shared: Training, where: str) -> tuple[Algorithm, Training, str]:
+    """An entry's algorithm, its training section and its row's label. Raises UserError for values that are refused."""
+    algorithm, label = build_algorithm(choice.name, choice.parameters, where)
+    training = build(Training, {**asdict(shared), **choice.training}, f"{where}.training")
+    return algorithm, training, choice.label or _label(label, choice)
 
 
 def check_algorithm(algorithm: Algorithm, task: Task, training: Training, sampling: Sampling, where: str) -> list[str]:
@@ -213,10 +222,13 @@ def task_identity(task: Task) -> dict[str, Any]:
 
     What is trained on counts as well as what is asked: the hash covers demonstrations, and a third party's grader.
     """
-    parameters = {name: value for name, value in asdict(task).items() if name not in task.locations}  # type: ignore[call-overload]
+    whole = task.task if isinstance(task, DevSplit) else task
+    parameters = {name: value for name, value in asdict(whole).items() if name not in whole.locations}  # type: ignore[call-overload]
+    if isinstance(task, DevSplit):
+        parameters["dev_share"] = task.share
     shown = [task.demonstrate(e, s, 2, 0) for s in sorted(task.demonstration_sources) for e in task.train]
     data = [fingerprint((*task.train, *task.heldout)), content_hash(shown)]
-    return {"name": task.name, "parameters": parameters, "data": content_hash(data), "source": source_hash(task)}
+    return {"name": task.name, "parameters": parameters, "data": content_hash(data), "source": source_hash(whole)}
 
 
 def content_hash(content: Any) -> str:

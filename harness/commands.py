@@ -19,6 +19,7 @@ from .stop import Stopped
 
 if TYPE_CHECKING:
     from .benchmark import Benchmark, Cell
+    from .tuning import Tuning
 
 console = Console(width=None if sys.stdout.isatty() else 140)  # a file or a pipe has no width of its own
 
@@ -32,28 +33,27 @@ def run(
     for file in plugin_files:
         plugins.load_file(file)
     recipe = recipes.load(path, overrides)
+    from . import tuning
     from .benchmark import plan
-    from .experiment import resolve_device, state_of
+    from .experiment import resolve_device
 
     quiet_libraries()
+    device = resolve_device(recipe.execution.device)
     try:
-        benchmark = plan(recipe, resolve_device(recipe.execution.device))
+        benchmark = plan(recipe, device)  # with `tune:`, all but the settings that are searched for
+        search = tuning.prepare(recipe, recipe.tune, device) if recipe.tune else None
     except (UserError, TaskDataError) as error:
         raise UserError(f"recipe {path}: {error}") from error
     results = out or Path("results") / benchmark.name
-    folders = {cell.id: results / "cells" / cell.id for cell in benchmark.cells}
-    states = {cell.id: state_of(folders[cell.id]) for cell in benchmark.cells}
-    missing = [cell for cell in benchmark.cells if states[cell.id] != "done"]
-    for note in benchmark.notes:
+    for note in (*benchmark.notes, *(search.benchmark.notes if search else ())):
         _say(f"note: {note}")
-    _say(f"{benchmark.name}: {len(benchmark.cells)} cells, {len(missing)} to run, into {results}")
     if dry_run:
-        for cell in benchmark.cells:
-            _say(f"  {cell.id}  {cell.label}  seed {cell.seed}: {states[cell.id]}")
+        _dry_run(benchmark, search, results, device)
         return 0
-    _record_plan(results, benchmark)
     try:
-        failed = _run_cells(benchmark, missing, folders, jobs, plugin_files)
+        if search is not None:
+            benchmark = _tune(search, results, device, jobs, plugin_files)
+        failed = _execute(benchmark, results, jobs, plugin_files)
     except Stopped as stopped:
         _say(f"{stopped}; what was done is saved, and the same command goes on with it")
         return 128 + stopped.number
@@ -122,6 +122,57 @@ def fetch(model: str) -> None:
     _say(f"{model}: {models.fetch(model)}")
 
 
+def _tune(search: Tuning, results: Path, device: str, jobs: int, plugin_files: Sequence[Path]) -> Benchmark:
+    """Run the trials, record the search, and return the comparison with the settings found."""
+    from . import tuning
+
+    trials = results / tuning.FOLDER
+    if failed := _execute(search.benchmark, trials, jobs, plugin_files):
+        _say(f"{failed} trials failed and have no score; the causes: groupbench leaderboard {trials}")
+    benchmark, searches = tuning.decide(search, results, device)
+    tuning.write(results, searches)
+    for found in searches:
+        _say(f"{found['algorithm']}: {found['trials'][found['chosen']]['label']}")
+    return benchmark
+
+
+def _dry_run(benchmark: Benchmark, search: Tuning | None, results: Path, device: str) -> None:
+    """List the cells; with a search, its trials first, and the others as far as they are decided."""
+    from . import tuning
+
+    decided = True
+    if search is not None:
+        decided = not _announce(search.benchmark, results / tuning.FOLDER, listed=True)
+        if decided:
+            benchmark, _ = tuning.decide(search, results, device)
+    if decided:
+        _announce(benchmark, results, listed=True)
+        return
+    _say(f"{benchmark.name}: {len(benchmark.cells)} cells, with the settings that the trials favour, into {results}")
+    for cell in benchmark.cells:
+        _say(f"  {'after the trials':16}  {cell.label}  seed {cell.seed}")
+
+
+def _announce(benchmark: Benchmark, results: Path, listed: bool = False) -> list[Cell]:
+    """Say what there is to do; returns the cells that are not done."""
+    from .experiment import state_of
+
+    states = {cell.id: state_of(results / "cells" / cell.id) for cell in benchmark.cells}
+    missing = [cell for cell in benchmark.cells if states[cell.id] != "done"]
+    _say(f"{benchmark.name}: {len(benchmark.cells)} cells, {len(missing)} to run, into {results}")
+    for cell in benchmark.cells if listed else ():
+        _say(f"  {cell.id}  {cell.label}  seed {cell.seed}: {states[cell.id]}")
+    return missing
+
+
+def _execute(benchmark: Benchmark, results: Path, jobs: int, plugin_files: Sequence[Path]) -> int:
+    """Record the plan and run its missing cells in `results`; returns how many failed."""
+    missing = _announce(benchmark, results)
+    _record_plan(results, benchmark)
+    folders = {cell.id: results / "cells" / cell.id for cell in benchmark.cells}
+    return _run_cells(benchmark, missing, folders, jobs, plugin_files)
+
+
 def _run_cells(
     benchmark: Benchmark, missing: Sequence[Cell], folders: dict[str, Path], jobs: int, plugin_files: Sequence[Path]
 ) -> int:
@@ -132,7 +183,7 @@ def _run_cells(
     if not missing:
         return 0
     start = _warm_start(benchmark)
-    works = share_threads([Work(cell, folders[cell.id], start or cell.start) for cell in missing], jobs)
+    works = share_threads([Work(cell, folders[cell.id], start or cell.start) for cell in missing], jobs, _say)
     with ProgressBoard(missing, console, already_done=len(benchmark.cells) - len(missing)) as board:
         failed = run_cells(works, board, _say, jobs, plugin_files)
     for trace in (folders[cell.id] / "traceback.txt" for cell in missing):

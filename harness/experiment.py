@@ -90,7 +90,7 @@ class _Run:
     def __init__(self, cell: Cell, folder: Path, start: models.Source, watch: Watcher, stop: Stop) -> None:
         self.cell, self.folder, self.start, self.watch, self.stop = cell, folder, start, watch, stop
         self.began = time.perf_counter()
-        self.saved_at = time.monotonic()
+        self.saved_at, self.saving_seconds = time.monotonic(), 0.0
         self.earlier_seconds = 0.0
         self.evaluated = -1  # the step of the last evaluation
         self.committed: dict[str, Any] = {}  # record sizes and random generators where a resumed run would go on
@@ -160,7 +160,7 @@ class _Run:
                 self.stop.check()
             if share >= 1:
                 return
-            if steps and time.monotonic() - self.saved_at >= cell.execution.checkpoint_seconds:
+            if steps and self._checkpoint_due():
                 self._checkpoint(trainer)
             step = trainer.step()
             self._record_step(step, trainer)
@@ -174,7 +174,13 @@ class _Run:
         """All records up to here belong together, and to the trainer's state."""
         self.committed = {"records": records.sizes(self.folder), "generators": checkpoint.generators()}
 
+    def _checkpoint_due(self) -> bool:
+        """By time, and so that saving a large model never takes more than a twentieth of it."""
+        wanted = self.cell.execution.checkpoint_seconds
+        return wanted == 0 or time.monotonic() - self.saved_at >= max(wanted, 20 * self.saving_seconds)
+
     def _checkpoint(self, trainer: Trainer) -> None:
+        began = time.monotonic()
         for name in RECORD_FILES:
             if (path := self.folder / name).exists():
                 checkpoint.sync(path)
@@ -185,6 +191,7 @@ class _Run:
         folder, keep = self.folder / "checkpoints", self.cell.execution.keep_checkpoints
         checkpoint.save(folder, self.cell.id, trainer.spent.steps, state, keep)
         self.saved_at = time.monotonic()
+        self.saving_seconds = self.saved_at - began
 
     def _save_on_leaving(self) -> None:
         """Save the state after the last whole step; where an unfinished one has changed the weights, that is past."""

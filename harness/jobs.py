@@ -6,26 +6,18 @@ every run ends with all cells finished. Where the other process dies, its lock i
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
 
-from leaderboard import records
-from leaderboard.records import RecordError, Status
-
-from . import models
-from .benchmark import Cell
-from .experiment import ALL_THREADS, Progress, Watcher, run_cell
-from .lock import Held, lock
+from .experiment import ALL_THREADS, Watcher
+from .pools import Pool, Work, open_pool
 from .stop import GRACE_SECONDS, Stop, Stopped, on_signals
+
+__all__ = ["Work", "run_cells", "share_threads"]
 
 POLL_SECONDS = 2.0  # between two tries of a cell that another process holds
 PARENT_GRACE_SECONDS = GRACE_SECONDS + 8  # workers save first
@@ -33,72 +25,34 @@ PARENT_GRACE_SECONDS = GRACE_SECONDS + 8  # workers save first
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one try."""
-
-    state: Literal["done", "failed", "held", "stopped"]
-    holder: str = ""
-
-
-@dataclass(frozen=True)
-class Work:
-    """One cell to run, and where."""
-
-    cell: Cell
-    folder: Path
-    start: models.Source
-
-
 def run_cells(works: Sequence[Work], watch: Watcher, say: Say, jobs: int = 1, plugin_files: Sequence[Path] = ()) -> int:
     """Run all, `jobs` at a time; returns how many failed. Raises Stopped, with all saved, on SIGTERM or Ctrl-C."""
     with on_signals(GRACE_SECONDS if jobs == 1 else PARENT_GRACE_SECONDS) as stop:
-        pool = _Here(watch, stop) if jobs == 1 else _Workers(jobs, watch, plugin_files)
+        pool = open_pool(jobs, watch, stop, plugin_files)
         try:
             return _schedule(works, pool, say, stop)
         finally:
             pool.close()
 
 
-def share_threads(works: Sequence[Work], jobs: int) -> list[Work]:
+def share_threads(works: Sequence[Work], jobs: int, say: Say) -> list[Work]:
     """A fixed number of threads a cell: the recipe's, or an equal share of torch's own choice."""
-    threads = max(1, ALL_THREADS // jobs)
+    if jobs == 1:
+        return list(works)
+    share = max(1, ALL_THREADS // jobs)
+    if any(work.cell.execution.threads is None for work in works):
+        say(f"note: {share} threads a cell, since execution.threads is not set; another number may give other bits")
+    most = jobs * max((work.cell.execution.threads or share for work in works), default=1)
+    if most > (cores := os.cpu_count() or most):
+        say(f"note: {most} threads on {cores} cores; that is several times slower than one job after another")
     return [
-        work if work.cell.execution.threads or jobs == 1
-        else replace(work, cell=replace(work.cell, execution=replace(work.cell.execution, threads=threads)))
+        replace(work, cell=replace(work.cell, execution=replace(work.cell.execution, threads=threads)))
         for work in works
-    ]  # fmt: skip
+        for threads in [work.cell.execution.threads or share]
+    ]
 
 
-class _Pool(Protocol):
-    """Where cells run."""
-
-    def free(self) -> bool:
-        """Whether `submit` would be taken now."""
-        ...
-
-    def submit(self, work: Work) -> None:
-        """Begin a cell."""
-        ...
-
-    def results(self) -> list[tuple[Work, Outcome]]:
-        """What has ended; waits a moment for it."""
-        ...
-
-    def busy(self) -> bool:
-        """Whether anything runs."""
-        ...
-
-    def close(self) -> None:
-        """End what still runs."""
-        ...
-
-    def ask_to_stop(self) -> None:
-        """Have running cells saved and ended."""
-        ...
-
-
-def _schedule(works: Sequence[Work], pool: _Pool, say: Say, stop: Stop) -> int:
+def _schedule(works: Sequence[Work], pool: Pool, say: Say, stop: Stop) -> int:
     waiting, again_at, told, failed = deque(works), dict[str, float](), set[str](), 0
     while waiting or pool.busy():
         if stop.number is not None:
@@ -119,194 +73,3 @@ def _schedule(works: Sequence[Work], pool: _Pool, say: Say, stop: Stop) -> int:
                     told.add(work.cell.id)
                     say(f"{work.cell.label} seed {work.cell.seed} is being run by {outcome.holder}; waiting for it")
     return failed
-
-
-def _attempt(work: Work, watch: Watcher, stop: Stop) -> Outcome:
-    """Run a cell; whatever it raises is recorded in its folder, and here it is one word."""
-    try:
-        run_cell(work.cell, work.folder, work.start, watch, stop)
-    except Held as held:
-        return Outcome("held", str(held))
-    except Exception:  # the watcher has been told; the cause stands in status.json
-        _give_memory_back()
-        return Outcome("failed")
-    return Outcome("done")
-
-
-def _give_memory_back() -> None:
-    """The next cell must not run out of memory because of what this one left."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-class _Here:
-    """The process itself: a cell at a time."""
-
-    def __init__(self, watch: Watcher, stop: Stop) -> None:
-        self.watch, self.stop = watch, stop
-        self.ended: list[tuple[Work, Outcome]] = []
-
-    def free(self) -> bool:
-        return not self.ended
-
-    def busy(self) -> bool:
-        return bool(self.ended)
-
-    def submit(self, work: Work) -> None:
-        self.ended.append((work, _attempt(work, self.watch, self.stop)))
-
-    def results(self) -> list[tuple[Work, Outcome]]:
-        ended, self.ended = self.ended, []
-        return ended
-
-    def ask_to_stop(self) -> None:
-        pass  # `run_cell` has seen to it
-
-    def close(self) -> None:
-        pass
-
-
-@dataclass
-class _Worker:
-    process: Any
-    connection: Connection
-    work: Work | None = None
-
-
-@dataclass
-class _Workers:
-    """Up to `jobs` processes, each for one cell after another; one that dies takes one cell with it."""
-
-    jobs: int
-    watch: Watcher
-    plugin_files: Sequence[Path]
-    workers: list[_Worker] = field(default_factory=list)
-
-    def free(self) -> bool:
-        return sum(worker.work is not None for worker in self.workers) < self.jobs
-
-    def busy(self) -> bool:
-        return any(worker.work is not None for worker in self.workers)
-
-    def submit(self, work: Work) -> None:
-        worker = next((w for w in self.workers if w.work is None), None)
-        if worker is None:
-            worker = self._start()
-        worker.work = work
-        worker.connection.send(work)
-
-    def results(self) -> list[tuple[Work, Outcome]]:
-        ended: list[tuple[Work, Outcome]] = []
-        by_connection = {w.connection: w for w in self.workers if w.work is not None}
-        for connection in wait(list(by_connection), timeout=0.5):
-            worker = by_connection[connection]  # type: ignore[index]
-            assert worker.work is not None
-            try:
-                news = worker.connection.recv()
-            except (EOFError, OSError):
-                ended.append((worker.work, self._bury(worker)))
-                continue
-            if isinstance(news, Outcome):
-                ended.append((worker.work, news))
-                worker.work = None
-            else:
-                self.watch(worker.work.cell, news)
-        return ended
-
-    def ask_to_stop(self) -> None:
-        for worker in self.workers:
-            if worker.work is not None and worker.process.is_alive():
-                os.kill(worker.process.pid, signal.SIGTERM)
-        while self.busy():  # a second Ctrl-C, or the deadline, ends this with Stopped
-            self.results()
-
-    def close(self) -> None:
-        for worker in self.workers:
-            worker.connection.close()  # an idle worker ends by itself
-            if worker.work is not None:
-                worker.process.kill()
-            worker.process.join(timeout=5)
-            if worker.process.is_alive():
-                worker.process.kill()
-        self.workers.clear()
-
-    def _start(self) -> _Worker:
-        context = multiprocessing.get_context("spawn")
-        mine, theirs = context.Pipe()
-        taken = {w.process.name for w in self.workers}
-        number = next(n for n in range(self.jobs) if f"groupbench-{n}" not in taken)
-        process = context.Process(
-            target=_work, args=(theirs, number, list(self.plugin_files)), name=f"groupbench-{number}", daemon=True
-        )
-        process.start()
-        theirs.close()  # or the end of the worker would not be seen here
-        worker = _Worker(process, mine)
-        self.workers.append(worker)
-        return worker
-
-    def _bury(self, worker: _Worker) -> Outcome:
-        """Record a cell whose process died without a word."""
-        work = worker.work
-        assert work is not None
-        worker.process.join()
-        self.workers.remove(worker)
-        worker.connection.close()
-        code = worker.process.exitcode
-        how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit code {code}"
-        hint = "; out of memory? lower --jobs or execution.micro_batch_tokens" if code == -signal.SIGKILL else ""
-        error = f"its process was {how}{hint}" if code and code < 0 else f"its process {how}"
-        _record_death(work.folder, error)
-        self.watch(work.cell, Progress("failed", 0, 0.0, error=error))
-        return Outcome("failed")
-
-
-def _record_death(folder: Path, error: str) -> None:
-    """Write the cause, unless another process has taken the cell over already."""
-    path = folder / "status.json"
-    none = Status(state="running", step=0, error=None, weights_start="", weights_end=None, seconds=0.0)
-    try:
-        with lock(folder):
-            status = records.read_json(path) if path.exists() else none
-            if status["state"] == "running":
-                records.write_json(path, {**status, "state": "failed", "error": error})
-    except (Held, OSError, RecordError):
-        pass  # the board has the cause all the same
-
-
-def _work(connection: Connection, number: int, plugin_files: Sequence[Path]) -> None:
-    """A worker process: cells come in, progress and outcomes go out, until the parent hangs up."""
-    import torch
-
-    from .commands import quiet_libraries
-    from .plugins import load_file
-
-    for file in plugin_files:  # before the first cell is unpickled: it may hold a plug-in's algorithm
-        load_file(file)
-    quiet_libraries()
-    if torch.cuda.is_available():
-        torch.cuda.set_device(number % torch.cuda.device_count())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the parent passes it on
-    with on_signals(GRACE_SECONDS, (signal.SIGTERM,)) as stop:
-
-        def tell(_: Cell, progress: Progress) -> None:
-            try:
-                connection.send(progress)
-            except OSError:  # the parent is gone: save and end
-                stop.number = stop.number or signal.SIGTERM
-
-        while stop.number is None:
-            try:
-                work = connection.recv()
-            except EOFError:
-                return
-            try:
-                outcome = _attempt(work, tell, stop)
-            except Stopped:
-                outcome = Outcome("stopped")
-            try:
-                connection.send(outcome)
-            except OSError:
-                return

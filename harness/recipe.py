@@ -18,17 +18,11 @@ from .settings import Recipe
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and apply `key.sub=value` overrides (values are YAML). Raises UserError naming file and key."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"recipe {path}: {error.strerror or error}") from None
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"recipe {path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"recipe {path}: found {type(content).__name__}, expected keys such as name, task, model")
+    """Read a recipe and apply `key.sub=value` overrides (values are YAML). Raises UserError naming file and key.
+
+    `extends: other.yaml`, relative to the file, is read first: mappings are merged, everything else is replaced.
+    """
+    content = _read(path, ())
     content.setdefault("name", path.stem)
     for override in overrides:
         _override(content, override)
@@ -55,6 +49,38 @@ def parse(content: Mapping[str, Any], where: str) -> Recipe:
     if len(set(recipe.seeds)) < len(recipe.seeds):
         raise UserError(f"{where}: seeds {list(recipe.seeds)} repeat themselves; each one is a run of its own")
     return recipe
+
+
+def _read(path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
+    """The content of a file on top of what it extends; `below` are the files that led here."""
+    where = f"recipe {' extends '.join(map(str, (*below, path)))}"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{where}: {error.strerror or error}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{where}: found {type(content).__name__}, expected keys such as name, task, model")
+    if "extends" not in content:
+        return content
+    other = content.pop("extends")
+    if not isinstance(other, str):
+        raise UserError(f"{where}: extends = {other!r}; expected the path of one recipe")
+    base = path.parent / other
+    if base.resolve() in {p.resolve() for p in (*below, path)}:
+        raise UserError(f"{where} extends {base}: a circle")
+    inherited = _read(base, (*below, path))
+    inherited.pop("name", None)  # or two recipes would share a results folder
+    return _merge(inherited, content)
+
+
+def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        below = {"name": base[key]} if isinstance(base.get(key), str) else base.get(key)  # `model: tiny`, as below
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _override(content: dict[str, Any], override: str) -> None:

@@ -189,7 +189,7 @@ class Execution:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None  # CPU threads; null: torch's choice
     save_weights: bool = True  # keep each cell's final weights in its folder
-    checkpoint_seconds: float = 120  # between two checkpoints: what a kill can lose; 0: after every step
+    checkpoint_seconds: float = 120  # between two: what a kill can lose (20 x a saving, if more); 0: after every step
     keep_checkpoints: int = 2  # of a running cell; a finished one needs none
 
     def __post_init__(self) -> None:
@@ -198,6 +198,23 @@ class Execution:
         _check(self.threads is None or self.threads >= 1, "threads", self.threads, "at least 1, or null")
         _check(self.checkpoint_seconds >= 0, "checkpoint_seconds", self.checkpoint_seconds, "0 or more")
         _check(self.keep_checkpoints >= 1, "keep_checkpoints", self.keep_checkpoints, "at least 1")
+
+
+@dataclass(frozen=True)
+class Tune:
+    """A search for each algorithm's settings before the comparison: equally many trials for all, on a dev split."""
+
+    __pydantic_config__: ClassVar = STRICT
+    trials: int  # distinct settings tried, of every algorithm
+    space: dict[str, dict[str, Any]]  # by an entry's name or label, and `shared`; see space.py
+    seeds: tuple[int, ...] = (1000,)  # of the trials; none of the recipe's
+    budget: Budget | None = None  # of a trial; null: the recipe's
+    dev_share: float = 0.1  # of the training examples: not trained on in trials, which are scored on them
+
+    def __post_init__(self) -> None:
+        _check(self.trials >= 1, "trials", self.trials, "at least 1")
+        _check(0 < len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "one or more, each once")
+        _check(0 < self.dev_share < 1, "dev_share", self.dev_share, "between 0 and 1, both excluded")
 
 
 @dataclass(frozen=True)
@@ -217,3 +234,4 @@ class Recipe:
     rollout: Rollout = Rollout()
     evaluation: Evaluation = Evaluation()
     execution: Execution = Execution()
+    tune: Tune | None = None

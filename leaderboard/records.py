@@ -1,6 +1,7 @@
 """What a run leaves on disk: the files of a results folder, their schema, and how they are appended and read.
 
     RESULTS/benchmark.json           the cells that were planned, so that a missing one can be shown as missing
+    RESULTS/tuning.json              how settings were found: a `SearchRecord` an algorithm; the trials lie in tuning/
     RESULTS/cells/<id>/cell.json     resolved specification and provenance; written once, before training
                        steps.jsonl   one `StepRecord` a rollout step
                        evals.jsonl   one `EvalRecord` an evaluation, split and decoding mode
@@ -52,12 +53,48 @@ class PlannedCell(TypedDict):
     seed: int
 
 
-class BenchmarkRecord(TypedDict):
+class _Kind(TypedDict, total=False):
+    trials: bool  # of a search for settings: left out where the folder above is read
+
+
+class BenchmarkRecord(_Kind):
     """benchmark.json."""
 
     schema: int
     name: str
     cells: list[PlannedCell]
+
+
+class TrialRecord(TypedDict):
+    """One setting that was tried."""
+
+    setting: dict[str, Any]  # field -> value, as in the recipe
+    label: str  # of its row in the trials' own leaderboard
+    cells: list[str]  # their ids, by seed
+    score: float | None  # mean over the seeds; None where a cell failed
+    error: str | None
+
+
+class SearchRecord(TypedDict):
+    """How one algorithm's settings were found: the whole search, so that it can be judged and repeated."""
+
+    algorithm: str  # label of the row that runs with the chosen setting
+    row: str  # its hash
+    space: dict[str, Any]  # as declared, the shared part included
+    trials: list[TrialRecord]
+    chosen: int  # index into trials
+    metric: str
+    seeds: list[int]
+    budget: dict[str, Any]  # of each trial
+    dev_share: float
+    dev_examples: int
+
+
+class TuningRecord(TypedDict):
+    """tuning.json."""
+
+    schema: int
+    searches: list[SearchRecord]
 
 
 class CellRecord(TypedDict):

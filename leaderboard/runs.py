@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from . import records
-from .records import EvalRecord, RecordError, Status, StepRecord
+from .records import EvalRecord, RecordError, SearchRecord, Status, StepRecord
 
 State = Literal["done", "failed", "stopped", "running", "missing"]
 Mode = Literal["sampled", "greedy"]
@@ -45,6 +45,13 @@ class Row:
     hash: str
     label: str  # the algorithm; with the start of the hash where another row of the table has the same algorithm
     cells: tuple[Cell, ...]
+    training: Mapping[str, Any] = field(default_factory=dict)  # the settings; empty where no cell was ever started
+    search: SearchRecord | None = None  # how the settings were found; None where none was recorded
+
+    @property
+    def control(self) -> bool:
+        """Whether it is a control arm, which has the settings of the row that it repeats."""
+        return any(cell.provenance.get("control") for cell in self.cells)
 
     @property
     def done(self) -> tuple[Cell, ...]:
@@ -83,11 +90,15 @@ class _Found:
 def load(results: Path) -> list[Table]:
     """Read every benchmark below `results`, sorted by benchmark, task, model and budget.
 
-    Raises RecordError that names the file, where one cannot be read or does not hold what it should.
+    The trials of a search for settings are left out, unless `results` is their own folder. Raises RecordError that
+    names the file, where one cannot be read or does not hold what it should.
     """
     results = Path(results)
     folders = records.find_cells(results)
     roots = {path.parent for path in results.rglob("benchmark.json")}
+    trials = {root for root in roots - {results} if records.read_json(root / "benchmark.json").get("trials")}
+    roots -= trials
+    folders = [folder for folder in folders if trials.isdisjoint(folder.parents)]
     cells: dict[Path, list[Path]] = {root: [] for root in sorted(roots)}
     for folder in folders:
         root = next((parent for parent in folder.parents if parent in roots), None)
@@ -96,7 +107,10 @@ def load(results: Path) -> list[Table]:
         cells.setdefault(root, []).append(folder)
     tables = [table for root in sorted(cells) for table in _benchmark(root, cells[root], planned=root in roots)]
     if not tables:
-        raise RecordError(f"{results}: no cell is planned in it and none has run; `groupbench run RECIPE` runs some")
+        hint = "`groupbench run RECIPE` runs some"
+        if trials:
+            hint += f"; there are trials of a search in {', '.join(map(str, sorted(trials)))}"
+        raise RecordError(f"{results}: no cell is planned in it and none has run; {hint}")
     return _with_slugs(sorted(tables, key=lambda table: (table.benchmark, table.task, table.model or "", table.slug)))
 
 
@@ -116,7 +130,8 @@ def _benchmark(root: Path, folders: list[Path], planned: bool) -> list[Table]:
     groups: dict[tuple[str, str], list[_Found]] = defaultdict(list)
     for one in found:
         groups[one.task, _comparable(one, found)].append(one)
-    return [_table(name, task, key, members) for (task, key), members in groups.items()]
+    searches = _read_searches(root)
+    return [_table(name, task, key, members, searches) for (task, key), members in groups.items()]
 
 
 def _comparable(one: _Found, found: list[_Found]) -> str:
@@ -132,7 +147,7 @@ def _comparable(one: _Found, found: list[_Found]) -> str:
     return keys.pop() if len(keys) == 1 else ""
 
 
-def _table(benchmark: str, task: str, key: str, members: list[_Found]) -> Table:
+def _table(benchmark: str, task: str, key: str, members: list[_Found], searches: Mapping[str, SearchRecord]) -> Table:
     started = next((one for one in members if one.spec is not None), None)
     spec = None if started is None else started.spec
     by_row: dict[str, list[_Found]] = defaultdict(list)
@@ -143,7 +158,9 @@ def _table(benchmark: str, task: str, key: str, members: list[_Found]) -> Table:
     for row, group in sorted(by_row.items()):
         algorithm = group[0].algorithm
         label = algorithm if names[algorithm] == 1 else f"{algorithm} #{row[:6]}"
-        rows.append(Row(row, label, tuple(sorted((one.cell for one in group), key=lambda cell: cell.seed))))
+        cells = tuple(sorted((one.cell for one in group), key=lambda cell: cell.seed))
+        training: Mapping[str, Any] = next((one.spec.get("training", {}) for one in group if one.spec), {})
+        rows.append(Row(row, label, cells, training, searches.get(row)))
     model = None if started is None else _model_name(started)
     budget = None if spec is None else spec.get("budget")
     return Table(benchmark, task, model, budget, hashlib.sha256(key.encode()).hexdigest()[:6], tuple(rows))
@@ -170,6 +187,19 @@ def _model_name(one: _Found) -> str:
     spec = model if isinstance(model, Mapping) else {"name": model}
     name = one.cell.provenance.get("model") or spec.get("name")
     return f"{name}, warm-started" if spec.get("warm_start") else str(name)
+
+
+def _read_searches(root: Path) -> dict[str, SearchRecord]:
+    """tuning.json by row; empty where nothing was searched."""
+    path = root / "tuning.json"
+    if not path.exists():
+        return {}
+    tuning = _checked(records.read_json(path), records.TuningRecord, str(path))
+    for search in tuning["searches"]:
+        _checked(search, SearchRecord, f"{path}, searches")
+        for trial in search["trials"]:
+            _checked(trial, records.TrialRecord, f"{path}, trials of {search['algorithm']}")
+    return {search["row"]: search for search in tuning["searches"]}
 
 
 def _read_cell(folder: Path) -> _Found:

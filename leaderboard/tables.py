@@ -21,8 +21,8 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 # What must agree between a cell's sessions for equal bits: the key in their records, and what to call it.
 SAME_BITS = {"commit": "commit", "versions": "version of a library", "device": "device", "threads": "number of threads"}
 CONTROLS = {  # what a reader of the table must know about a control arm
-    "random-reward": "random reward: the same training on fair coins for rewards; what this row gains, it gains without "
-    "information, and a gain of that size elsewhere is no evidence of learning",
+    "random-reward": "random reward: the same training on fair coins for rewards; what this row gains, it gains "
+    "without information, and a gain of that size elsewhere is no evidence of learning",
     "a-a": "A/A: the same algorithm again, with draws of its own; what lies between the two rows is noise",
 }
 
@@ -111,11 +111,24 @@ def notes(table: Table) -> list[str]:
     if len(measured) > len({mode for mode, _, _ in measured}):
         sizes = ", ".join(f"{mode} {examples} × {samples}" for mode, examples, samples in sorted(measured))
         found.append(f"the runs were not evaluated alike (examples × samples): {sizes}")
+    found += _differences(table)
     found += [CONTROLS[kind] for kind in CONTROLS if any(c.provenance.get("control") == kind for c in _cells(table))]
     devices = {str(cell.provenance["device"]) for row in table.rows for cell in row.done if "device" in cell.provenance}
     if len(devices) > 1:
         found.append(f"seconds are not comparable, the runs had different devices: {'; '.join(sorted(devices))}")
     return found
+
+
+def _differences(table: Table) -> list[str]:
+    """Training settings that are not the same in all rows; what differs within the algorithm stands in its label."""
+    rows = [row for row in sorted(table.rows, key=lambda row: row.label) if row.training and not row.control]
+    if all(row.search for row in rows):  # the search says so
+        return []
+    differing = [name for name in rows[0].training if len({str(row.training.get(name)) for row in rows}) > 1]
+    return [
+        f"the {name.replace('_', ' ')} is not the same: {', '.join(f'{r.label} {r.training.get(name)}' for r in rows)}"
+        for name in differing
+    ]
 
 
 def _cells(table: Table) -> Iterable[Cell]:
@@ -141,6 +154,7 @@ def _flat(table: Table, line: Summary) -> dict[str, object]:
         "model": table.model,
         "algorithm": row.label,
         "row": row.hash,
+        "tuning_trials": row.search and len(row.search["trials"]),
         "seeds_planned": len(row.cells),
         **{f"seeds_{state}": row.count(state) for state in get_args(State)},
         **{f"budget_{axis}": (table.budget or {}).get(axis) for axis in AXES},

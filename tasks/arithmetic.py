@@ -91,6 +91,10 @@ class Arithmetic(Task):
         question: Message = {"role": "user", "content": f"What is {a} + {b}? Answer with the number only."}
         return Example(id=f"{a}+{b}", prompt=(question,), answer=str(a + b))
 
+    def leak_key(self, example: Example) -> str:
+        """The unordered pair: 7+5 gives 5+7 away."""
+        return "+".join(sorted(example.id.split("+"), key=int))
+
     def grade(self, example: Example, response: str) -> Grade:
         """Reward 1.0 for the right sum, else 0.0.
 

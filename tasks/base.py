@@ -71,6 +71,10 @@ class Task(ABC):
     def grade(self, example: Example, response: str) -> Grade:
         """Grade the decoded text of one response (special tokens removed). Never raises on any text."""
 
+    def leak_key(self, example: Example) -> str:
+        """Examples of equal keys give each other's answer away: a dev split keeps them on one side."""
+        return example.id
+
     def demonstrate(self, example: Example, source: Source, count: int, seed: int) -> tuple[str, ...]:
         """Up to `count` response texts from `source`, fewer where fewer exist.
 

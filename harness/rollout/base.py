@@ -27,7 +27,7 @@ class Completion:
     """One response. `tokens` ends with an end-of-text token unless `truncated`."""
 
     tokens: tuple[int, ...]
-    logp: tuple[float, ...]  # of each token, tempered, before top-p/top-k; NaN where the engine cannot tell
+    logp: tuple[float, ...]  # of each token, under the distribution it was drawn from (tempered, before top-p/top-k)
     truncated: bool  # stopped by max_tokens
 
 

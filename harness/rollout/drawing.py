@@ -37,7 +37,7 @@ class Drawing:
         self.logp = [[] for _ in self.seeds]
 
 
-class Draw(LogitsProcessor):  # type: ignore[misc]  # untyped where vLLM is not installed
+class Draw(LogitsProcessor):
     """Replaces each row's logits by a single possible token, drawn from them."""
 
     current: Drawing | None = None  # of the call in progress; the engine lives in this process

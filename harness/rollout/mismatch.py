@@ -7,7 +7,8 @@ every step, for the records.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,7 @@ from ..policy import Policy, Row
 from ..rows import cut
 from ..seeds import derive
 from ..settings import Sampling
-from .base import Completion, Engine, EngineError, Request
+from .base import Engine, EngineError, Request
 
 # Mean |Δ| above which an engine is refused. On SmolLM2-135M: 1e-5 in float32, 0.03 in bfloat16.
 BOUNDS = {"float32": 1e-3, "bfloat16": 0.1}
@@ -38,22 +39,17 @@ class Mismatch:
     tokens: int
 
 
-def compare(logp_trainer: Tensor, logp_sampler: Tensor) -> Mismatch | None:
-    """(T,) and (T,). Tokens whose probability the sampler could not tell (NaN) are left out; None if that is all."""
-    known = ~logp_sampler.isnan()
-    difference = (logp_trainer.double() - logp_sampler.double())[known]
-    if not len(difference):
-        return None
+def compare(logp_trainer: Tensor, logp_sampler: Tensor) -> Mismatch:
+    """(T,) and (T,), of the same tokens."""
+    difference = logp_trainer.double() - logp_sampler.double()
     size = difference.abs()
     k3 = (torch.expm1(difference) - difference).mean()
     return Mismatch(size.mean().item(), size.max().item(), k3.item(), len(difference))
 
 
-def measure(policy: Policy, drawn: Sequence[tuple[Row, Sequence[float]]], micro_batch_tokens: int) -> Mismatch | None:
+def measure(policy: Policy, drawn: Sequence[tuple[Row, Sequence[float]]], micro_batch_tokens: int) -> Mismatch:
     """Score what was drawn, each row with its sampler's log-probabilities (one a response token), by `policy`."""
     rows = [row for row, _ in drawn]
-    if not rows:
-        return None
     trainer: list[Tensor] = []
     sampler: list[float] = []
     with torch.no_grad():
@@ -81,27 +77,56 @@ def check(
 ) -> Mismatch:  # fmt: skip
     """Draw from the engine, score by the policy, and refuse an engine that is not this policy.
 
-    `prompts` are a few of the run's own. Tokens are drawn at the run's temperature, without top-p and top-k. Raises
-    EngineError where the mean |Δ log-probability| is above `max_mismatch` (None: `BOUNDS` of the policy's precision),
-    or a single one above `WORST` times that.
+    Twice: with weights that are all another ones, which shows that every tensor is renewed by a push, and with the
+    policy's own. `prompts` are a few of the run's. Raises EngineError where the mean |Δ log-probability| is above
+    `max_mismatch` (None: `BOUNDS` of the policy's precision), or a single one above `WORST` times that.
     """
     bound = BOUNDS["bfloat16" if policy.reduced else "float32"] if max_mismatch is None else max_mismatch
+    with _other_weights(policy):
+        _refuse(engine, _drawn(engine, policy, prompts, sampling, micro_batch_tokens), bound, "after a push of weights")
+    seen = _drawn(engine, policy, prompts, sampling, micro_batch_tokens)
+    _refuse(engine, seen, bound, "at the start")
+    engine.release()
+    return seen
+
+
+def _drawn(
+    engine: Engine, policy: Policy, prompts: Sequence[tuple[int, ...]], sampling: Sampling, micro_batch_tokens: int
+) -> Mismatch:
+    """At least CHECKED_TOKENS tokens, drawn at the policy's temperature without top-p and top-k, and scored."""
     plain = Sampling(min(sampling.max_tokens, CHECKED_LENGTH), policy.temperature)
-    drawn: list[tuple[Row, Completion]] = []
+    drawn: list[tuple[Row, Sequence[float]]] = []
     rounds = 0
-    while sum(len(completion.tokens) for _, completion in drawn) < CHECKED_TOKENS:  # each has one token at least
+    while sum(len(logp) for _, logp in drawn) < CHECKED_TOKENS:  # each response has one token at least
         requests = [Request(p, tuple(derive("check", rounds, i, k) for k in range(4))) for i, p in enumerate(prompts)]
         for request, found in zip(requests, engine.generate(requests, plain), strict=True):
-            drawn += [(Row(request.prompt, completion.tokens), completion) for completion in found]
+            drawn += [(Row(request.prompt, completion.tokens), completion.logp) for completion in found]
         rounds += 1
-    engine.release()
-    seen = measure(policy, [(row, completion.logp) for row, completion in drawn], micro_batch_tokens)
-    if seen is None:
-        raise EngineError(f"{type(engine).__name__} reports no log-probabilities, so it cannot be checked")
+    return measure(policy, drawn, micro_batch_tokens)
+
+
+def _refuse(engine: Engine, seen: Mismatch, bound: float, when: str) -> None:
     if not (seen.mean <= bound and seen.max <= WORST * bound):  # infinities and NaN are refused as well
         raise EngineError(
-            f"{type(engine).__name__} does not draw from the policy: over {seen.tokens} tokens its "
+            f"{type(engine).__name__} does not draw from the policy ({when}): over {seen.tokens} tokens its "
             f"log-probabilities differ from the trainer's by {seen.mean:.2g} on average and "
             f"{seen.max:.2g} at worst; allowed are {bound:g} (rollout.max_mismatch) and {WORST * bound:g}"
         )
-    return seen
+
+
+@contextmanager
+def _other_weights(policy: Policy) -> Iterator[None]:
+    """Every tensor doubled or halved: exact in binary, so that undoing it restores each bit; no version of its own."""
+    parameters, version = list(policy.model.parameters()), policy.version
+    factors = [2.0 if derive("other weights", number) & 1 else 0.5 for number in range(len(parameters))]
+    with torch.no_grad():
+        for parameter, factor in zip(parameters, factors, strict=True):
+            parameter.mul_(factor)
+    policy.version = -1
+    try:
+        yield
+    finally:
+        policy.version = version
+        with torch.no_grad():
+            for parameter, factor in zip(parameters, factors, strict=True):
+                parameter.div_(factor)

@@ -5,9 +5,9 @@ weights carry the policy's version and are pushed whenever it differs; before ev
 engine's tensors is compared with that of the policy's; and how far the log-probabilities are from the trainer's is
 measured before a run and at every step (mismatch.py).
 
-What is reproducible: every response has a seed of its own, so the same requests on the same weights give the same
-tokens, in any order of the requests and whatever was drawn before. In other company (another batch) kernels round
-differently, and a token changes where two were as good as tied; unlike our own decoding, this is not held to rounding.
+Only the logits are vLLM's: tokens are drawn by our own inverse CDF (drawing.py). A response depends on its own seed and
+on rounding, whatever else is in the batch, and equal seeds give the transformers engine's responses wherever rounding
+does not decide.
 """
 
 from __future__ import annotations
@@ -97,25 +97,28 @@ class VLLMEngine:
         self._expected: tuple[int, dict[str, int]] = (-1, {})  # policy version, checksums of its tensors
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
-        """See `Engine.generate`. Log-probabilities are NaN under top-p or top-k, where vLLM tells only those after it.
+        """See `Engine.generate`.
 
         Raises EngineError where the engine does not hold the policy's weights, or vLLM fails.
         """
         from vllm import SamplingParams
 
+        from .drawing import RESPONSE, Draw, Drawing
+
         prompts = [{"prompt_token_ids": list(r.prompt)} for r in requests for _ in r.seeds]
         parameters = [
             SamplingParams(
-                temperature=sampling.temperature, top_p=sampling.top_p, top_k=sampling.top_k, seed=seed,
-                max_tokens=sampling.max_tokens, stop_token_ids=self.end_ids, ignore_eos=True, logprobs=0,
-                detokenize=False,
+                temperature=0.0, max_tokens=sampling.max_tokens, stop_token_ids=self.end_ids, ignore_eos=True,
+                detokenize=False, extra_args={RESPONSE: number},
             )
-            for r in requests for seed in r.seeds
+            for number in range(len(prompts))
         ]  # fmt: skip
         if not prompts:
             return [[] for _ in requests]
+        drawing = Drawing(sampling, torch.tensor([seed for r in requests for seed in r.seeds], dtype=torch.int64))
         with _undisturbed():
             self._refresh()
+            Draw.current = drawing
             try:
                 outputs = self._running.llm.generate(prompts, parameters, use_tqdm=False)
             except BaseException as error:  # it may still have requests of this batch: never to be used again
@@ -123,7 +126,9 @@ class VLLMEngine:
                 if not isinstance(error, Exception):
                     raise
                 raise EngineError(f"vLLM failed: {type(error).__name__}: {error}") from error
-        found = iter([_completion(output.outputs[0], sampling.truncates) for output in outputs])
+            finally:
+                Draw.current = None
+        found = iter([_completion(output.outputs[0], logp) for output, logp in zip(outputs, drawing.logp, strict=True)])
         return [[next(found) for _ in request.seeds] for request in requests]
 
     def release(self) -> None:
@@ -175,12 +180,9 @@ class VLLMEngine:
             )
 
 
-def _completion(output: Any, truncated_support: bool) -> Completion:
-    tokens = tuple(output.token_ids)
-    logp = tuple(entry[token].logprob for entry, token in zip(output.logprobs, tokens, strict=True))
-    if truncated_support:
-        logp = (float("nan"),) * len(tokens)
-    return Completion(tokens, logp, output.finish_reason != "stop")
+def _completion(output: Any, logp: Sequence[float]) -> Completion:
+    tokens = tuple(int(token) for token in output.token_ids)
+    return Completion(tokens, tuple(logp[: len(tokens)]), output.finish_reason != "stop")
 
 
 def _start(model: Any, dtype: torch.dtype, device: torch.device, decode_tokens: int) -> _Running:
@@ -205,9 +207,12 @@ def _start(model: Any, dtype: torch.dtype, device: torch.device, decode_tokens: 
         try:
             from vllm import LLM
 
+            from .drawing import Draw
+
             llm = LLM(
                 folder, load_format="dummy", skip_tokenizer_init=True, generation_config="vllm", seed=0,
-                logprobs_mode="processed_logprobs", enable_prefix_caching=True, disable_log_stats=True, **options,
+                logits_processors=[Draw], async_scheduling=False, enable_prefix_caching=True, disable_log_stats=True,
+                **options,
             )  # fmt: skip
         except Exception as error:
             raise EngineError(
@@ -219,11 +224,8 @@ def _start(model: Any, dtype: torch.dtype, device: torch.device, decode_tokens: 
 
 
 def _device_options(device: torch.device) -> dict[str, Any]:
-    """On a CPU prompts are prefilled whole: after a partial prefill vLLM winds the request's random generator back,
-    which only CUDA's can do (`CPU Generator does not use offset`). Compilation takes a minute there and gains nothing.
-    """
-    if device.type == "cpu":
-        return {"enable_chunked_prefill": False, "enforce_eager": True}
+    if device.type == "cpu":  # compilation takes a minute there and gains nothing
+        return {"enforce_eager": True}
     free, total = torch.cuda.mem_get_info(device)  # vLLM demands this share at its start; the cache has its own limit
     return {"enable_sleep_mode": True, "gpu_memory_utilization": round(0.9 * free / total, 2)}
 

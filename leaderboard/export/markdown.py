@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..runs import Table
+from ..searches import found, protocol, unsearched
 from ..tables import AXES, PHASES, Conduct, Summary, notes, seeds, summarise
 from . import formats
 from .formats import AXIS_NAMES, NOTHING, percent, quantity
@@ -24,6 +25,13 @@ are means over them. Sampler mismatch, where it is shown: mean |Δ log-probabili
 between the engine that drew it and the trainer."""
 
 
+SEARCH = """\
+Every algorithm was given the same number of trials over its own declared space (a Latin hypercube), and runs above with
+the best of them. Score: {protocol}. Budget of each trial: {budget}. No trial saw the held-out examples of the table
+above. The chosen one's score is the best of several and flatters it for that reason; the accuracies above do not. At
+the edge: no trial lies further out in that range, and better settings may."""
+
+
 def leaderboard(tables: Sequence[Table], figures: Mapping[str, str]) -> list[str]:
     """One Markdown section a table; `figures` has the convergence figure's file name by the table's slug."""
     return [
@@ -40,6 +48,8 @@ def section(table: Table, title: str, figure: str | None = None) -> str:
     if figure:
         parts.append(f"![Held-out accuracy over the run, mean and 95 % t-interval over seeds]({figure})")
     parts += ["### How the runs went", conduct(lines), CONDUCT]
+    if any(row.search for row in table.rows):
+        parts += ["### How the settings were found", *searches(table)]
     if remarks := notes(table):
         parts += ["### Notes", "\n".join(f"- {_escape(remark)}" for remark in remarks)]
     return "\n\n".join(parts) + "\n"
@@ -78,6 +88,23 @@ def conduct(lines: Sequence[Summary]) -> str:
     ]
     body = [[_escape(line.row.label), *_conduct(line.conduct, len(header) - 1, foreign)] for line in lines]
     return _table(header, body, left=1)
+
+
+def searches(table: Table) -> list[str]:
+    """The table of searches, what they had in common, and who had none or lost trials."""
+    header = ["algorithm", "space", "chosen", "trials", "score of the chosen", "of the others", "at the edge"]
+    body = []
+    for one in found(table):
+        others = ", ".join(percent(score) for score in one.others) or NOTHING
+        cells = [one.label, one.space, one.chosen, str(one.trials), percent(one.score), others]
+        body.append([*map(_escape, cells), _escape(", ".join(one.edge)) or NOTHING])
+    known = [row.search for row in table.rows if row.search]
+    protocols = dict.fromkeys((protocol(search), formats.budget(search["budget"])) for search in known)
+    parts = [_table(header, body, left=3)]
+    parts += [_escape(SEARCH.format(protocol=words, budget=budget)) for words, budget in protocols]
+    remarks = [f"{one.label}, failed: {failure}" for one in found(table) for failure in one.failed]
+    remarks += [f"{label}: no search is recorded" for label in unsearched(table)]
+    return parts + (["\n".join(f"- {_escape(remark)}" for remark in remarks)] if remarks else [])
 
 
 def _conduct(went: Conduct | None, columns: int, foreign: bool) -> list[str]:

@@ -8,6 +8,7 @@ import rich.table
 from rich.text import Text
 
 from ..runs import Table
+from ..searches import found, unsearched
 from ..tables import MODES, notes, seeds, summarise
 from . import formats
 
@@ -21,7 +22,7 @@ def _render(table: Table, title: str) -> rich.table.Table:
     legend = "held-out accuracy in %, ± 95 % t-interval over seeds; Δ bold where above zero; † one seed, no interval"
     shown = rich.table.Table(
         title=Text(f"{title}; budget {formats.budget(table.budget)}"),
-        caption=Text("\n".join([legend, *notes(table)])),
+        caption=Text("\n".join([legend, *_searches(table), *notes(table)])),
         title_justify="left",
         caption_justify="left",
     )
@@ -38,3 +39,12 @@ def _render(table: Table, title: str) -> rich.table.Table:
             cells += [Text(formats.start_to_final(change)), Text(formats.delta(change), style=style)]
         shown.add_row(*cells)
     return shown
+
+
+def _searches(table: Table) -> list[str]:
+    lines = [
+        f"{one.label}: {one.chosen}: best of {one.trials} trials on a dev split, from {one.space}"
+        + (f"; {len(one.failed)} failed" if one.failed else "")
+        for one in found(table)
+    ]
+    return [*lines, *(f"{label}: no search is recorded" for label in unsearched(table))]

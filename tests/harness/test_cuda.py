@@ -11,7 +11,7 @@ import torch
 from algorithms import Signals
 from algorithms.registry import load
 from algorithms.step import accumulate_gradient
-from harness import models
+from harness import checkpoint, models
 from harness.policy import Policy, Row
 from harness.rollout import Request
 from harness.rollout.transformers import TransformersEngine
@@ -77,6 +77,33 @@ def test_the_loop_takes_two_bfloat16_steps(name):
     assert all(math.isfinite(r["grad_norm"] or 0.0) for r in records)
     if any(r["updates"] > r["updates_without_signal"] for r in records):
         assert any((a != b).any() for a, b in zip(before, policy.parameters(), strict=True))
+
+
+def test_a_checkpoint_goes_back_to_the_device(tmp_path):
+    """Weights, both moments of the optimizer and its step counts, each where it was."""
+    trainers = []
+    for _ in range(2):
+        codec, task = models.load_codec(models.find("tiny")), Arithmetic(level=2)
+        policy = Policy(models.load_model(models.find("tiny")), torch.device("cuda"), "bfloat16", 1.0)
+        trainers.append(
+            Trainer(
+                load()["gft"].cls(), task, policy, TransformersEngine(policy, codec.end_ids, 4096), codec,
+                training=Training(8, updates_per_rollout=2, learning_rate=1e-3), sampling=Sampling(max_tokens=6),
+                execution=Execution(), seed=0,
+            )
+        )  # fmt: skip
+    whole, resumed = trainers
+    whole.step()
+    checkpoint.save(tmp_path, "cell", 1, whole.state() | {"generators": checkpoint.generators()}, keep=1)
+    state = checkpoint.load(checkpoint.found(tmp_path)[0], "cell").state
+    resumed.load_state(state)
+    checkpoint.set_generators(state["generators"])
+    for mine, theirs in zip(whole.policy.parameters(), resumed.policy.parameters(), strict=True):
+        assert theirs.is_cuda and torch.equal(mine, theirs)
+        for name, slot in whole.optimizer.state[mine].items():
+            other = resumed.optimizer.state[theirs][name]
+            assert other.device == slot.device and torch.equal(other, slot)
+    assert math.isfinite(resumed.step()["grad_norm"])
 
 
 def test_samples_equal_the_cpus():

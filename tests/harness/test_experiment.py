@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from harness import benchmark, commands, experiment, jobs, models, recipe
+from harness import benchmark, commands, experiment, models, pools, recipe
 from leaderboard import records
 from tasks.arithmetic import Arithmetic
 
@@ -138,8 +138,8 @@ def test_running_again_does_only_what_is_missing(tmp_path, monkeypatch, capsys):
     assert commands.run(path, ["algorithms=[gft]"], out, [], False) == 0
     before = {p: p.stat().st_mtime_ns for p in (out / "cells").rglob("*.jsonl")}
     ran = []
-    real = jobs.run_cell
-    monkeypatch.setattr(jobs, "run_cell", lambda cell, *rest: ran.append(cell.label) or real(cell, *rest))
+    real = pools.run_cell
+    monkeypatch.setattr(pools, "run_cell", lambda cell, *rest: ran.append(cell.label) or real(cell, *rest))
     assert commands.run(path, [], out, [], False) == 0
     assert ran == ["grpo@no-kl"]
     assert {p: p.stat().st_mtime_ns for p in before} == before

@@ -43,11 +43,16 @@ def test_two_processes_give_the_bits_of_one(tmp_path, small):
 
 def test_threads_are_shared_out_and_the_recipes_number_is_kept(small, tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "ALL_THREADS", 8)
+    monkeypatch.setattr(jobs.os, "cpu_count", lambda: 8)
     free, fixed = small.cell(execution={}), small.cell(execution={"threads": 3})
-    shared = share_threads(works_of([free, fixed], tmp_path), 3)
+    said: list[str] = []
+    shared = share_threads(works_of([free, fixed], tmp_path), 3, said.append)
     assert [work.cell.execution.threads for work in shared] == [2, 3]
     assert shared[0].cell.id == free.id
-    assert share_threads(works_of([free], tmp_path), 1)[0].cell.execution.threads is None
+    assert "2 threads a cell" in said[0] and "9 threads on 8 cores" in said[1]
+    assert (
+        share_threads(works_of([free], tmp_path), 1, said.append)[0].cell.execution.threads is None and len(said) == 2
+    )
 
 
 def test_a_worker_that_dies_fails_its_cell_and_the_others_go_on(tmp_path, small):

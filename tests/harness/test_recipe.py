@@ -89,3 +89,31 @@ def test_missing_file(tmp_path):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_shipped_recipes_parse(path):
     assert recipes.load(path).algorithms
+
+
+def test_extends_merges_mappings_and_replaces_the_rest(tmp_path):
+    (tmp_path / "base.yaml").write_text(GOOD + "name: base\ntraining: {prompts_per_step: 8, learning_rate: 1e-4}\n")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "middle.yaml").write_text("extends: ../base.yaml\ntraining: {learning_rate: 1e-3}\n")
+    recipe = load(tmp_path, "extends: sub/middle.yaml\nalgorithms: [gft]\nmodel: {precision: float32}\n", ["seeds=[3]"])
+    assert recipe.name == "mine"  # never the base's: they would share a results folder
+    assert (recipe.training.prompts_per_step, recipe.training.learning_rate) == (8, 1e-3)
+    assert [a.name for a in recipe.algorithms] == ["gft"] and recipe.seeds == (3,)
+    assert (recipe.model.name, recipe.model.precision) == ("tiny", "float32")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("extends: none.yaml", r"mine.yaml extends .*none.yaml: No such file"),
+        ("extends: mine.yaml", r"mine.yaml extends .*mine.yaml: a circle"),
+        ("extends: other.yaml", r"mine.yaml extends .*other.yaml extends .*mine.yaml: a circle"),
+        ("extends: [a.yaml, b.yaml]", r"mine.yaml: extends = \['a.yaml', 'b.yaml'\]; expected the path of one"),
+        ("extends: list.yaml", r"mine.yaml extends .*list.yaml: found list"),
+    ],
+)
+def test_what_cannot_be_extended(tmp_path, text, said):
+    (tmp_path / "other.yaml").write_text("extends: mine.yaml")
+    (tmp_path / "list.yaml").write_text("- a")
+    with pytest.raises(UserError, match=said):
+        load(tmp_path, text)

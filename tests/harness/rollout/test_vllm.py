@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +15,7 @@ from algorithms.registry import load
 from harness import commands, models
 from harness.policy import Policy, Row
 from harness.rollout import Completion, EngineError, Request, mismatch, vllm
+from harness.rollout.transformers import TransformersEngine
 from harness.rollout.vllm import VLLMEngine
 from harness.settings import Execution, Sampling, Training
 from harness.trainer import Trainer
@@ -68,9 +68,7 @@ def ask(prompts: list[tuple[int, ...]], count: int = 4) -> list[Request]:
 def scored(engine: VLLMEngine, requests: list[Request], sampling: Sampling) -> mismatch.Mismatch:
     found = engine.generate(requests, sampling)
     drawn = [(Row(r.prompt, c.tokens), c.logp) for r, cs in zip(requests, found, strict=True) for c in cs]
-    seen = mismatch.measure(engine.policy, drawn, 4096)
-    assert seen is not None
-    return seen
+    return mismatch.measure(engine.policy, drawn, 4096)
 
 
 def change(policy: Policy, names: str = "") -> None:
@@ -115,9 +113,18 @@ def test_greedy_and_truncated_sampling(engine, prompts):
     assert scored(engine, requests, replace(SAMPLING, temperature=0.0)).max < 1e-3  # of the plain distribution
     narrow = engine.generate(requests, replace(SAMPLING, top_k=1))
     assert tokens(narrow) == tokens(greedy)
-    assert all(math.isnan(logp) for completions in narrow for c in completions for logp in c.logp)
     nucleus = engine.generate(requests, replace(SAMPLING, top_p=1e-6))
     assert tokens(nucleus) == tokens(greedy)
+    assert scored(engine, requests, replace(SAMPLING, top_p=0.5)).max < 1e-3  # before the truncation, as everywhere
+
+
+def test_equal_seeds_give_the_other_engines_responses(engine, prompts):
+    """In float32 rounding hardly ever decides: the same uniforms, the same inverse CDF, the same tokens."""
+    other, requests = TransformersEngine(engine.policy, engine.end_ids, 10**6), ask(prompts, 8)
+    for sampling in (SAMPLING, replace(SAMPLING, temperature=0.7), replace(SAMPLING, top_p=0.9, top_k=50)):
+        mine, theirs = (tokens(e.generate(requests, sampling)) for e in (engine, other))
+        same = sum(a == b for x, y in zip(mine, theirs, strict=True) for a, b in zip(x, y, strict=True))
+        assert same >= 30, sampling  # of 32: rounding may move a draw that lies on a boundary
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6, 1.4])
@@ -162,7 +169,7 @@ def test_after_every_real_optimizer_step_it_draws_from_the_new_policy(engine, co
             for c in cs
         ]
         stale = mismatch.measure(before, drawn, 4096)  # the step has moved the policy: the bound means something
-        assert stale is not None and stale.mean > 10 * 1e-3
+        assert stale.mean > 10 * 1e-3
 
 
 class Length(Arithmetic):
@@ -197,21 +204,47 @@ def test_old_weights_are_found_out(engine, prompts, monkeypatch):
     assert scored(engine, ask(prompts, 1), SAMPLING).max < 1e-3
 
 
-def test_what_no_checksum_sees_is_refused_by_the_check(engine, prompts, monkeypatch):
-    """On a CPU vLLM repacks the matrices; the log-probabilities show what they hold."""
-    honest, policy = engine.policy.frozen_copy(), engine.policy
-
-    def push_spoilt() -> None:
-        engine.policy = honest
-        change(honest, "down_proj")
-        VLLMEngine._push(engine)
-        engine.policy = policy
-
+@pytest.mark.parametrize("kind", ["qkv_proj", "o_proj", "gate_up_proj", "down_proj", "lm_head"])
+def test_a_matrix_that_pushes_do_not_reach_is_refused_at_the_start(engine, prompts, monkeypatch, kind):
+    """On a CPU vLLM repacks the matrices, and no checksum sees them; what they compute is compared, with weights other
+    than those it was started with. The tied output projection (lm_head) is what vLLM itself forgets to renew.
+    """
+    policy = engine.policy
+    before = [p.detach().clone() for p in policy.parameters()]
     mismatch.check(engine, policy, prompts, SAMPLING, None, 4096)
-    monkeypatch.setattr(engine, "_push", push_spoilt)
-    policy.version += 1
-    with pytest.raises(EngineError, match=r"VLLMEngine does not draw from the policy: over \d+ tokens"):
+    assert policy.version == 0 and all(torch.equal(a, b) for a, b in zip(before, policy.parameters(), strict=True))
+    if kind == "lm_head":
+        monkeypatch.setattr(vllm, "_repack_tied_output", lambda model: None)
+    else:
+        parts = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}.get(
+            kind, (kind,)
+        )
+        stale = {
+            name: p.detach().clone()
+            for name, p in policy.model.named_parameters()
+            if any(f"layers.7.{where}.{part}." in name for where in ("self_attn", "mlp") for part in parts)
+        }
+        assert stale
+        push = vllm.VLLMEngine._push
+
+        def push_the_rest(self: Any) -> None:
+            """One layer's matrix stays what it was at the start."""
+            now = {name: p.detach().clone() for name, p in policy.model.named_parameters() if name in stale}
+            named = dict(policy.model.named_parameters())
+            with torch.no_grad():
+                for name, old in stale.items():
+                    named[name].copy_(old)
+                push(self)
+                for name, new in now.items():
+                    named[name].copy_(new)
+
+        monkeypatch.setattr(vllm.VLLMEngine, "_push", push_the_rest)
+    engine._running.held = None
+    with pytest.raises(
+        EngineError, match=r"does not draw from the policy \(after a push of weights\): over \d+ tokens"
+    ):
         mismatch.check(engine, policy, prompts, SAMPLING, None, 4096)
+    assert all(torch.equal(a, b) for a, b in zip(before, policy.parameters(), strict=True))
 
 
 def test_two_policies_take_turns_on_one_vllm(source, codec, prompts):
@@ -241,15 +274,29 @@ def test_a_large_seeded_batch(engine, codec):
     assert sum(len(completions) for completions in found) == 128
 
 
-def test_with_partial_prefill_the_same_batch_fails(source, codec, monkeypatch):
-    """The cause of `CPU Generator does not use offset`, and that a failed vLLM is replaced by a new one."""
+def test_partial_prefill_changes_nothing_and_is_what_per_request_seeds_die_of(source, codec, monkeypatch):
+    """The cause of `CPU Generator does not use offset`: after a partial prefill vLLM takes a draw back, on CUDA only.
+
+    Our own draws need no generator. A failed vLLM is replaced by a new one.
+    """
+    from vllm import SamplingParams
+
+    requests = long_batch(codec)
+    whole = make(source, codec).generate(requests, Sampling(4))
     monkeypatch.setattr(vllm, "_device_options", lambda device: {"enforce_eager": True, "max_num_batched_tokens": 512})
-    chunked = make(source, codec)
-    with pytest.raises(EngineError, match="does not use offset"):
-        chunked.generate(long_batch(codec), Sampling(4))
+    engine = make(source, codec)
+    found = engine.generate(requests, Sampling(4))
+    same = sum(a == b for x, y in zip(tokens(whole), tokens(found), strict=True) for a, b in zip(x, y, strict=True))
+    assert same >= 124  # of 128
+    prompts = [{"prompt_token_ids": list(r.prompt)} for r in requests for _ in r.seeds]
+    seeded = [SamplingParams(seed=seed, max_tokens=4, detokenize=False) for r in requests for seed in r.seeds]
+    with pytest.raises(RuntimeError, match="does not use offset"):
+        engine._running.llm.generate(prompts, seeded, use_tqdm=False)
+    with pytest.raises(EngineError, match="vLLM failed"):
+        engine.generate([Request((1,), (0,))], Sampling(10**6))  # longer than its context: it refuses, and is ended
     monkeypatch.undo()
     assert vllm._running is None
-    assert len(make(source, codec).generate(long_batch(codec)[:1], Sampling(4))[0]) == 8
+    assert len(make(source, codec).generate(requests[:1], Sampling(4))[0]) == 8
 
 
 # --- bfloat16, and whole cells ---
