@@ -94,7 +94,7 @@ class VLLMEngine:
         self.dtype = torch.bfloat16 if policy.reduced else torch.float32
         self._on_cpu = policy.device.type == "cpu"
         self._running = _start(policy.model, self.dtype, policy.device, decode_tokens)
-        self._expected: tuple[int, dict[str, int]] = (-1, {})  # policy version, checksums of its tensors
+        self._expected: tuple[int | None, dict[str, int]] = (None, {})  # policy version, checksums of its tensors
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
         """See `Engine.generate`.
