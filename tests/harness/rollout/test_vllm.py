@@ -204,7 +204,7 @@ def test_old_weights_are_found_out(engine, prompts, monkeypatch):
     assert scored(engine, ask(prompts, 1), SAMPLING).max < 1e-3
 
 
-@pytest.mark.parametrize("kind", ["qkv_proj", "o_proj", "gate_up_proj", "down_proj", "lm_head"])
+@pytest.mark.parametrize("kind", ["qkv_proj", "down_proj", "lm_head"])
 def test_a_matrix_that_pushes_do_not_reach_is_refused_at_the_start(engine, prompts, monkeypatch, kind):
     """On a CPU vLLM repacks the matrices, and no checksum sees them; what they compute is compared, with weights other
     than those it was started with. The tied output projection (lm_head) is what vLLM itself forgets to renew.
@@ -260,18 +260,7 @@ def test_two_policies_take_turns_on_one_vllm(source, codec, prompts):
 
 def long_batch(codec) -> list[Request]:
     text = " ".join(str(n) for n in range(40))
-    return [
-        Request(tuple(codec.tokenizer(f"{i}: {text}").input_ids), tuple(range(8 * i, 8 * i + 8))) for i in range(16)
-    ]
-
-
-def test_a_large_seeded_batch(engine, codec):
-    """16 prompts x 8 seeds, more prompt tokens than one step of vLLM's holds."""
-    requests = long_batch(codec)
-    held = engine._running.llm.llm_engine.vllm_config.scheduler_config.max_num_batched_tokens
-    assert sum(len(r.prompt) * len(r.seeds) for r in requests) > held
-    found = engine.generate(requests, Sampling(4))
-    assert sum(len(completions) for completions in found) == 128
+    return [Request(tuple(codec.tokenizer(f"{i}: {text}").input_ids), tuple(range(4 * i, 4 * i + 4))) for i in range(8)]
 
 
 def test_partial_prefill_changes_nothing_and_is_what_per_request_seeds_die_of(source, codec, monkeypatch):
@@ -283,11 +272,11 @@ def test_partial_prefill_changes_nothing_and_is_what_per_request_seeds_die_of(so
 
     requests = long_batch(codec)
     whole = make(source, codec).generate(requests, Sampling(4))
-    monkeypatch.setattr(vllm, "_device_options", lambda device: {"enforce_eager": True, "max_num_batched_tokens": 512})
+    monkeypatch.setattr(vllm, "_device_options", lambda device: {"enforce_eager": True, "max_num_batched_tokens": 256})
     engine = make(source, codec)
     found = engine.generate(requests, Sampling(4))
     same = sum(a == b for x, y in zip(tokens(whole), tokens(found), strict=True) for a, b in zip(x, y, strict=True))
-    assert same >= 124  # of 128
+    assert same >= 30  # of 32: rounding may move a draw that lies on a boundary
     prompts = [{"prompt_token_ids": list(r.prompt)} for r in requests for _ in r.seeds]
     seeded = [SamplingParams(seed=seed, max_tokens=4, detokenize=False) for r in requests for seed in r.seeds]
     with pytest.raises(RuntimeError, match="does not use offset"):
@@ -296,19 +285,25 @@ def test_partial_prefill_changes_nothing_and_is_what_per_request_seeds_die_of(so
         engine.generate([Request((1,), (0,))], Sampling(10**6))  # longer than its context: it refuses, and is ended
     monkeypatch.undo()
     assert vllm._running is None
-    assert len(make(source, codec).generate(requests[:1], Sampling(4))[0]) == 8
+    assert len(make(source, codec).generate(requests[:1], Sampling(4))[0]) == 4
 
 
 # --- bfloat16, and whole cells ---
 
 
-def test_bfloat16_is_within_its_bound(source, codec, prompts):
+def test_bfloat16_is_within_its_bound(source, codec, prompts, monkeypatch):
     engine = make(source, codec, "bfloat16")
     seen = mismatch.check(engine, engine.policy, prompts, SAMPLING, None, 4096)
     assert 1e-3 < seen.mean < 0.5 * mismatch.BOUNDS["bfloat16"]  # a different engine, and room below the bound
     with pytest.raises(EngineError, match=r"rollout\.max_mismatch"):
         mismatch.check(engine, engine.policy, prompts, SAMPLING, 1e-3, 4096)
     change(engine.policy)
+    scored(engine, ask(prompts), SAMPLING)
+    with monkeypatch.context() as patch:
+        patch.setattr(vllm, "_repack_tied_output", lambda model: None)
+        with pytest.raises(EngineError, match="after a push of weights"):
+            mismatch.check(engine, engine.policy, prompts, SAMPLING, None, 4096)
+    engine._running.held = None
     assert scored(engine, ask(prompts), SAMPLING).mean < mismatch.BOUNDS["bfloat16"]
 
 
