@@ -93,7 +93,8 @@ class _Run:
         self.saved_at, self.saving_seconds = time.monotonic(), 0.0
         self.earlier_seconds = 0.0
         self.evaluated = -1  # the step of the last evaluation
-        self.committed: dict[str, Any] = {}  # record sizes and random generators where a resumed run would go on
+        self.committed: dict[str, Any] = {}  # what belongs to the trainer's state after `committed_step`
+        self.committed_step = -1
         self.trainer: Trainer | None = None
         self.status = Status(state="running", step=0, error=None, weights_start="", weights_end=None, seconds=0.0)
         self.progress = Progress("running", 0, 0.0)
@@ -156,7 +157,7 @@ class _Run:
             due = steps == 0 or share >= 1 or steps % cell.evaluation.every == 0
             if due and self.evaluated != steps:
                 self._evaluate(trainer)
-                self._commit()
+                self._commit(trainer)
                 self.stop.check()
             if share >= 1:
                 return
@@ -164,15 +165,17 @@ class _Run:
                 self._checkpoint(trainer)
             step = trainer.step()
             self._record_step(step, trainer)
-            self._commit()
+            self._commit(trainer)
             share = min(trainer.spent.share(cell.budget), 1.0)
             self._tell(state="running", step=step["step"], share=share, reward=step["reward"])
 
     # --- checkpoints ---
 
-    def _commit(self) -> None:
-        """All records up to here belong together, and to the trainer's state."""
-        self.committed = {"records": records.sizes(self.folder), "generators": checkpoint.generators()}
+    def _commit(self, trainer: Trainer) -> None:
+        """All records up to here belong together, and to the trainer's state: a resumed run goes on from here."""
+        sizes, generators = records.sizes(self.folder), checkpoint.generators()
+        self.committed = {"records": sizes, "generators": generators, "evaluated": self.evaluated}
+        self.committed_step = trainer.spent.steps
 
     def _checkpoint_due(self) -> bool:
         """By time, and so that saving a large model never takes more than a twentieth of it."""
@@ -185,7 +188,7 @@ class _Run:
             if (path := self.folder / name).exists():
                 checkpoint.sync(path)
         state = {
-            "trainer": trainer.state(), "evaluated": self.evaluated, "seconds": self._seconds(), **self.committed,
+            "trainer": trainer.state(), "seconds": self._seconds(), **self.committed,
             "progress": {name: getattr(self.progress, name) for name in SHOWN},
         }  # fmt: skip
         folder, keep = self.folder / "checkpoints", self.cell.execution.keep_checkpoints
@@ -194,12 +197,13 @@ class _Run:
         self.saving_seconds = self.saved_at - began
 
     def _save_on_leaving(self) -> None:
-        """Save the state after the last whole step; where an unfinished one has changed the weights, that is past."""
-        if self.trainer is None or not self.committed or not self.trainer.between_steps:
+        """Save the state after the last whole step; where weights have changed since its records, that is past."""
+        trainer = self.trainer
+        if trainer is None or not trainer.between_steps or trainer.spent.steps != self.committed_step:
             return
         try:
             records.rewind(self.folder, self.committed["records"])
-            self._checkpoint(self.trainer)
+            self._checkpoint(trainer)
         except OSError as error:
             self._tell(note=f"could not save on leaving: {error}")
 
@@ -215,7 +219,8 @@ class _Run:
             trainer.load_state(state["trainer"])
             checkpoint.set_generators(state["generators"])
             self.evaluated, self.earlier_seconds = state["evaluated"], state["seconds"]
-            self.committed = {name: state[name] for name in ("records", "generators")}
+            self.committed = {name: state[name] for name in ("records", "generators", "evaluated")}
+            self.committed_step = trainer.spent.steps
             self.status["step"] = trainer.spent.steps
             self._tell(**state["progress"], note=f"goes on from step {trainer.spent.steps}")
             return
