@@ -115,7 +115,7 @@ def _refuse(engine: Engine, seen: Mismatch, bound: float, when: str) -> None:
         raise EngineError(
             f"{type(engine).__name__} does not draw from the policy ({when}): over {seen.tokens} tokens its "
             f"log-probabilities differ from the trainer's by {seen.mean:.2g} on average and "
-            f"{seen.max:.2g} at worst; allowed are {bound:g} (rollout.max_mismatch) and {WORST * bound:g}"
+            f"{seen.max:.2g} at worst; allowed here are {bound:g} and {WORST * bound:g} (see rollout.max_mismatch)"
         )
 
 
