@@ -16,7 +16,7 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,13 +63,13 @@ def save(folder: Path, cell: str, step: int, state: Mapping[str, Any], keep: int
             sync(path)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)  # a full disk gets its space back
-        if isinstance(error, OSError) or "SafetensorError" in type(error).__name__:
-            raise _with_path(error, target) from error
+        if is_io(error):
+            raise with_path(error, target) from error
         raise
     temporary.rename(target)
     sync(folder)
-    for old in found(folder)[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
+    remove([path for path in folder.glob(f"step-{step:08d}*") if path != target])
+    remove(found(folder)[keep:])
 
 
 def load(path: Path, cell: str) -> Checkpoint:
@@ -99,8 +99,13 @@ def found(folder: Path) -> list[Path]:
 
 def clean(folder: Path) -> None:
     """Remove what a kill left half written."""
-    for left in folder.glob("tmp-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    remove(folder.glob("tmp-*"))
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove checkpoints."""
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def generators() -> dict[str, Any]:
@@ -148,12 +153,9 @@ def sync(path: Path) -> None:
 
 
 def _free_name(folder: Path, step: int) -> Path:
-    """A step may be saved again, after its evaluation; the later name sorts behind the earlier one."""
-    path, again = folder / f"step-{step:08d}", 0
-    while path.exists():
-        again += 1
-        path = folder / f"step-{step:08d}-{again}"
-    return path
+    """A step may be saved again, after its evaluation; the earlier one goes when the later is there."""
+    names = (f"step-{step:08d}{again}" for again in ("", "-1", "-2"))
+    return next(path for name in names if not (path := folder / name).exists())
 
 
 def _split(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
@@ -172,7 +174,7 @@ def _split(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
 
 def _join(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(value, dict):
-        if value.keys() == {"tensor"}:
+        if value.keys() == {"tensor"} and isinstance(value["tensor"], str):
             return tensors[value["tensor"]]
         return {key: _join(inner, tensors) for key, inner in value.items()}
     return [_join(inner, tensors) for inner in value] if isinstance(value, list) else value
@@ -183,6 +185,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _with_path(error: BaseException, target: Path) -> OSError:
+def is_io(error: BaseException) -> bool:
+    """Whether writing failed; the library has an error class of its own."""
+    return isinstance(error, OSError) or type(error).__name__ == "SafetensorError"
+
+
+def with_path(error: BaseException, target: Path) -> OSError:
     """The library's own I/O errors carry no path, and its error number only in the text."""
-    return OSError(getattr(error, "errno", None), f"the checkpoint could not be written ({error})", str(target))
+    return OSError(getattr(error, "errno", None), f"could not be written ({error})", str(target))

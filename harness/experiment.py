@@ -11,7 +11,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,19 +100,21 @@ class _Run:
         self.progress = Progress("running", 0, 0.0)
 
     def go(self) -> Status:
-        (self.folder / "traceback.txt").unlink(missing_ok=True)
+        for left in (self.folder / "traceback.txt", *self.folder.glob("*.json.*.tmp")):
+            left.unlink(missing_ok=True)
         try:
             self._train()
+            self._end("done")
         except (Stopped, KeyboardInterrupt) as error:
             self._save_on_leaving()
             self._end("stopped", str(error) or "interrupted")
             raise
         except Exception as error:
             if not isinstance(error, (UserError, OSError)):  # a defect, ours or a plug-in's: its author needs the line
-                (self.folder / "traceback.txt").write_text(traceback.format_exc())
+                with suppress(OSError):
+                    (self.folder / "traceback.txt").write_text(traceback.format_exc())
             self._end("failed", cause(error))
             raise
-        self._end("done")
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
         return self.status
 
@@ -209,13 +211,16 @@ class _Run:
 
     def _resume(self, trainer: Trainer) -> None:
         """Go on from the newest usable checkpoint; without one, begin anew."""
+        skipped: list[Path] = []
         for path in checkpoint.found(self.folder / "checkpoints"):
             try:
                 state = checkpoint.load(path, self.cell.id).state
                 records.rewind(self.folder, state["records"])
             except (checkpoint.DamagedCheckpoint, RecordError) as error:
                 self._tell(note=f"{path.name} is skipped: {error}")
+                skipped.append(path)  # left lying, it would one day match records that were made since
                 continue
+            checkpoint.remove(skipped)
             trainer.load_state(state["trainer"])
             checkpoint.set_generators(state["generators"])
             self.evaluated, self.earlier_seconds = state["evaluated"], state["seconds"]
@@ -224,6 +229,7 @@ class _Run:
             self.status["step"] = trainer.spent.steps
             self._tell(**state["progress"], note=f"goes on from step {trainer.spent.steps}")
             return
+        checkpoint.remove(skipped)
         for name in RECORD_FILES:
             (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "weights", ignore_errors=True)

@@ -66,6 +66,8 @@ def _schedule(works: Sequence[Work], pool: Pool, say: Say, stop: Stop) -> int:
             time.sleep(POLL_SECONDS / 4)
         for work, outcome in pool.results():
             failed += outcome.state == "failed"
+            if outcome.state == "stopped" and stop.number is None:  # that process alone: another goes on with it
+                waiting.append(work)
             if outcome.state == "held":
                 waiting.append(work)
                 again_at[work.cell.id] = time.monotonic() + POLL_SECONDS

@@ -2,7 +2,8 @@
 
 On one machine the kernel holds the lock (flock) and lets go of it when its process ends, however it ends. Network file
 systems may keep flock to each machine alone, so the holder also writes who it is into the file and touches it every
-BEAT_SECONDS; a lock of another machine counts as stale when it has not been touched for STALE_SECONDS.
+BEAT_SECONDS; a lock of another machine counts as stale when it has not been touched for STALE_SECONDS. What this cannot
+do, where flock does not reach: keep two machines apart that begin the same cell within the same instant.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import os
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,16 +38,18 @@ def lock(folder: Path) -> Iterator[None]:
             raise Held(_holder(folder / NAME) or "another process") from None
         if (other := _alive_elsewhere(folder)) is not None:
             raise Held(other)
-        _write(file.fileno(), {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()})
+        mine = {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
+        _write(file.fileno(), mine)
         stopped = threading.Event()
-        beat = threading.Thread(target=_beat, args=(folder / NAME, stopped), daemon=True)
+        beat = threading.Thread(target=_beat, args=(folder / NAME, mine, stopped), daemon=True)
         beat.start()
         try:
             yield
         finally:
             stopped.set()
             beat.join()
-            _write(file.fileno(), None)  # the file stays: whoever waits for it would lock a name that is gone
+            if _content(folder / NAME) == mine:  # the file stays: whoever waits for it would lock a name that is gone
+                _write(file.fileno(), None)
 
 
 def _alive_elsewhere(folder: Path) -> str | None:
@@ -81,12 +84,12 @@ def _write(descriptor: int, content: dict[str, object] | None) -> None:
         os.write(descriptor, json.dumps(content).encode())
 
 
-def _beat(path: Path, stopped: threading.Event) -> None:
+def _beat(path: Path, mine: Mapping[str, object], stopped: threading.Event) -> None:
     while not stopped.wait(BEAT_SECONDS):
-        try:
+        with suppress(OSError):  # a file system that is away for a moment; for longer, the run itself will say so
+            if _content(path) != mine:  # taken over while this process slept
+                return
             os.utime(path)
-        except OSError:  # a file system that went away: the run itself will say so
-            return
 
 
 def _now() -> str:

@@ -106,10 +106,18 @@ def load_model(source: Source) -> Any:
 
 def save(model: Any, codec: Codec, folder: Path) -> None:
     """Write weights and tokenizer as a folder that transformers, vLLM and `find` read; appears whole or not at all."""
+    from .checkpoint import is_io, with_path
+
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
-    codec.tokenizer.save_pretrained(temporary)
+    try:
+        model.save_pretrained(temporary)
+        codec.tokenizer.save_pretrained(temporary)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)  # a full disk gets its space back
+        if is_io(error):
+            raise with_path(error, folder) from error
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 

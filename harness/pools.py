@@ -7,8 +7,9 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -81,16 +82,13 @@ def _attempt(work: Work, watch: Watcher, stop: Stop) -> Outcome:
     except Held as held:
         return Outcome("held", str(held))
     except Exception:  # the watcher has been told; the cause stands in status.json
-        _give_memory_back()
-        return Outcome("failed")
-    return Outcome("done")
-
-
-def _give_memory_back() -> None:
-    """The next cell must not run out of memory because of what this one left."""
-    gc.collect()
+        outcome = Outcome("failed")
+    else:
+        return Outcome("done")
+    gc.collect()  # not before: the exception held the cell's frames, and with them the model
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    return outcome
 
 
 class _Here:
@@ -120,11 +118,15 @@ class _Here:
         pass
 
 
+NOTHING_YET = Progress("running", 0, 0.0)
+
+
 @dataclass
 class _Worker:
     process: Any
     connection: Connection
     work: Work | None = None
+    heard: Progress = field(default=NOTHING_YET)
 
 
 @dataclass
@@ -143,11 +145,18 @@ class _Workers:
         return any(worker.work is not None for worker in self.workers)
 
     def submit(self, work: Work) -> None:
-        worker = next((w for w in self.workers if w.work is None), None)
-        if worker is None:
-            worker = self._start()
+        message = ForkingPickler.dumps(work)
+        for worker in [w for w in self.workers if w.work is None]:
+            try:
+                worker.connection.send_bytes(message)
+            except OSError:  # it died while it had nothing to do
+                self._dismiss(worker)
+                continue
+            worker.work = work
+            return
+        worker = self._start()
         worker.work = work
-        worker.connection.send(work)
+        worker.connection.send_bytes(message)
 
     def results(self) -> list[tuple[Work, Outcome]]:
         ended: list[tuple[Work, Outcome]] = []
@@ -160,11 +169,14 @@ class _Workers:
             except (EOFError, OSError):
                 ended.append((worker.work, self._bury(worker)))
                 continue
-            if isinstance(news, Outcome):
-                ended.append((worker.work, news))
-                worker.work = None
-            else:
+            if isinstance(news, Progress):
+                worker.heard = news
                 self.watch(worker.work.cell, news)
+                continue
+            ended.append((worker.work, news))
+            worker.work, worker.heard = None, NOTHING_YET
+            if news.state == "stopped":  # someone asked this one process to end, and it does
+                self._dismiss(worker)
         return ended
 
     def ask_to_stop(self) -> None:
@@ -192,7 +204,9 @@ class _Workers:
         process = context.Process(
             target=_work, args=(theirs, number, list(self.plugin_files)), name=f"groupbench-{number}"
         )
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: a terminal's Ctrl-C is ours to pass on
         process.start()
+        signal.signal(signal.SIGINT, before)
         theirs.close()  # or the end of the worker would not be seen here
         worker = _Worker(process, mine)
         self.workers.append(worker)
@@ -203,15 +217,23 @@ class _Workers:
         work = worker.work
         assert work is not None
         worker.process.join()
-        self.workers.remove(worker)
-        worker.connection.close()
+        self._dismiss(worker)
         code = worker.process.exitcode
+        if code == -signal.SIGTERM:  # asked to end before it could listen
+            return Outcome("stopped")
         how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit code {code}"
         hint = "; out of memory? lower --jobs or execution.micro_batch_tokens" if code == -signal.SIGKILL else ""
         error = f"its process was {how}{hint}" if code and code < 0 else f"its process {how}"
         _record_death(work.folder, error)
-        self.watch(work.cell, Progress("failed", 0, 0.0, error=error))
+        self.watch(work.cell, replace(worker.heard, state="failed", error=error, note=None))
         return Outcome("failed")
+
+    def _dismiss(self, worker: _Worker) -> None:
+        self.workers.remove(worker)
+        worker.connection.close()
+        worker.process.join(timeout=5)
+        if worker.process.is_alive():
+            worker.process.kill()
 
 
 def _record_death(folder: Path, error: str) -> None:
@@ -237,7 +259,6 @@ def _work(connection: Connection, number: int, plugin_files: Sequence[Path]) -> 
     quiet_libraries()
     if torch.cuda.is_available():
         torch.cuda.set_device(number % torch.cuda.device_count())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the parent passes it on
     with on_signals(GRACE_SECONDS, (signal.SIGTERM,)) as stop:
 
         def tell(_: Cell, progress: Progress) -> None:

@@ -28,14 +28,17 @@ class Stop:
         self.number: int | None = None
         self._deadline = float("inf")
         self._timer: threading.Timer | None = None
+        self._raised = False  # once: what follows is the saving, and no signal may cut it short
 
     def check(self) -> None:
         """Raise Stopped if an end was asked for."""
         if self.number is not None:
-            raise Stopped(self.number)
+            self._raise()
 
     def handle(self, number: int, _: FrameType | None) -> None:
         """The signal handler: the first signal asks; the deadline's, or a second Ctrl-C, ends the step where it is."""
+        if self._raised:
+            return
         if self.number is None:
             self.number, self._deadline = number, time.monotonic() + self.grace_seconds
             main = threading.main_thread().ident
@@ -44,8 +47,13 @@ class Stop:
             self._timer.daemon = True
             self._timer.start()
         elif time.monotonic() >= self._deadline - 1 or number == signal.SIGINT:
-            self._deadline = float("inf")  # once: what follows is the saving
-            raise Stopped(self.number)
+            self._raise()
+
+    def _raise(self) -> None:
+        self._raised = True
+        self.end()
+        assert self.number is not None
+        raise Stopped(self.number)
 
     def end(self) -> None:
         """No deadline any more."""

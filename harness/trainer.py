@@ -75,13 +75,13 @@ class Trainer:
     def step(self) -> StepRecord:
         """One rollout and its updates. Raises TrainingError when it cannot go on."""
         self._clock.restart()
-        number, before, version = self.spent.steps + 1, replace(self.spent), self.policy.version
+        number, before, version = self.spent.steps + 1, (replace(self.spent), self._idle_steps), self.policy.version
         self.between_steps = False
         try:
             record = self._step(number)
         except BaseException:
             if self.policy.version == version:  # nothing is updated yet: this is still the state after the last step
-                self.spent, self.between_steps = before, True
+                (self.spent, self._idle_steps), self.between_steps = before, True
             raise
         self.between_steps = True
         return record
@@ -222,6 +222,8 @@ class Trainer:
             for response in group.responses
             if response.logp_sampler is not None
         ]
+        if not drawn:
+            return None
         return measure(self.policy, whole_responses(drawn, MISMATCH_TOKENS), self.execution.micro_batch_tokens)
 
     # --- update ---
@@ -243,8 +245,8 @@ class Trainer:
             )
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
+        self.policy.version += 1  # first: a signal that arrives during the next call is handled right after it
         self.optimizer.step()
-        self.policy.version += 1
         self.spent.optimizer_steps += 1
         self.spent.trained_tokens += batch.tokens
         self.spent.flops += 6 * self.policy.flop_parameters * sum(row.tokens for row in rows)

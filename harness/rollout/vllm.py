@@ -117,11 +117,13 @@ class VLLMEngine:
             return [[] for _ in requests]
         drawing = Drawing(sampling, torch.tensor([seed for r in requests for seed in r.seeds], dtype=torch.int64))
         with _undisturbed():
-            self._refresh()
-            Draw.current = drawing
             try:
+                self._refresh()
+                Draw.current = drawing
                 outputs = self._running.llm.generate(prompts, parameters, use_tqdm=False)
-            except BaseException as error:  # it may still have requests of this batch: never to be used again
+            except EngineError:
+                raise
+            except BaseException as error:  # half awake, or still with requests of this batch: never to be used again
                 _stop()
                 if not isinstance(error, Exception):
                     raise

@@ -83,6 +83,21 @@ def test_a_worker_that_dies_fails_its_cell_and_the_others_go_on(tmp_path, small)
     assert records.read_json(tmp_path / victim.id / "status.json")["weights_end"] == again["weights_end"]
 
 
+def test_a_worker_that_is_asked_to_end_is_replaced_and_its_cell_goes_on(tmp_path, small):
+    """SIGTERM to one process alone, as a monitor of memory sends it: no other cell may suffer."""
+    cells, asked = small.cells(algorithms=["gft", "grpo@no-kl"], budget={"steps": 30}), []
+
+    def watch(cell, progress):
+        if progress.step == 4 and not asked:
+            os.kill(json.loads((tmp_path / cell.id / "lock").read_text())["pid"], signal.SIGTERM)
+            asked.append(cell)
+
+    assert run_cells(works_of(cells, tmp_path), watch, print, 2) == 0
+    assert [experiment.state_of(tmp_path / cell.id) for cell in cells] == ["done", "done"]
+    assert small.sessions(tmp_path / asked[0].id)[-1]["resumed_from"] >= 4
+    assert len(small.sessions(tmp_path / next(c.id for c in cells if c is not asked[0]))) == 1
+
+
 def test_two_runs_share_a_folder_and_wait_for_each_others_cells(tmp_path, small):
     """Started together on one cell: one trains, the other waits; both end with the table."""
     command = small.command(tmp_path, ["budget.steps=40"])
@@ -228,7 +243,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path, sm
     command = quoted(small.command(tmp_path, ["execution.keep_checkpoints=1"]))
     # One checkpoint of the tiny model is 3.6 MB: there is room for one, and for the half of another.
     first, second = in_a_mount(tmp_path, command, "6m", " ".join(command), "size=64m")
-    assert "No space left on device" in first and "checkpoint could not be written" in first
+    assert "No space left on device" in first and "could not be written" in first
     assert "failed after" in first
     assert second.startswith("1\n") and "goes on from step 1" in second
     (folder,) = (tmp_path / "copy" / "cells").iterdir()

@@ -138,7 +138,9 @@ def test_a_run_asked_to_stop_saves_and_goes_on(tmp_path, small):
     small.assert_unharmed(tmp_path, "gft")
 
 
-@pytest.mark.parametrize(("slow", "nth", "saved"), [("sampling", 5, 2), ("evaluation", 6, 2), ("update", 6, None)])
+@pytest.mark.parametrize(
+    ("slow", "nth", "saved"), [("sampling", 5, 2), ("evaluation", 6, 2), ("update", 5, None), ("update", 6, None)]
+)
 def test_a_step_longer_than_the_grace_is_left_unfinished(slow, nth, saved, tmp_path, small, monkeypatch):
     """While it samples or evaluates, the state after the last step is still whole and is saved. Once it has updated,
     that state is gone: the last checkpoint, here none, is what remains."""
@@ -231,6 +233,46 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(tmp_path, small
     _, told = small.run(small.cell(), tmp_path)
     assert "step-00000004 is skipped: tensors.safetensors is not what was written" in told[0].note
     assert before.name == "step-00000003" and told[1].note == "goes on from step 3"
+    small.assert_unharmed(tmp_path, "gft")
+
+
+def test_what_was_skipped_does_not_push_out_what_is_saved_since(tmp_path, small):
+    for path in stopped_at_step_4(small, tmp_path):
+        (path / checkpoint.STATE).write_text("{}")
+    stop = Stop()
+    with pytest.raises(Stopped):
+        small.run(small.cell(), tmp_path, stop, on=lambda p: setattr(stop, "number", 15 if p.step == 2 else None))
+    assert [path.name for path in checkpoint.found(tmp_path / "checkpoints")] == ["step-00000002", "step-00000001"]
+    small.run(small.cell(), tmp_path)
+    assert [s["resumed_from"] for s in small.sessions(tmp_path)] == [0, 2]
+    small.assert_unharmed(tmp_path, "gft")
+
+
+def test_no_signal_cuts_the_saving_short(tmp_path, small, monkeypatch):
+    """The deadline, and a person who presses Ctrl-C once more, come while the checkpoint is written."""
+    stop, real = Stop(0.2), checkpoint.save_file
+
+    def slow(*arguments):
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+        real(*arguments)
+
+    monkeypatch.setattr(checkpoint, "save_file", slow)
+    before = signal.signal(signal.SIGINT, stop.handle)
+    try:
+        with pytest.raises(Stopped):
+            small.run(
+                small.cell(execution={"threads": 1, "checkpoint_seconds": 1e6}), tmp_path, stop,
+                on=lambda p: p.step == 3 and stop.number is None and os.kill(os.getpid(), signal.SIGINT),
+            )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
+        stop.end()
+    assert experiment.state_of(tmp_path) == "stopped"
+    monkeypatch.undo()
+    small.run(small.cell(), tmp_path)
+    assert small.sessions(tmp_path)[-1]["resumed_from"] == 3
     small.assert_unharmed(tmp_path, "gft")
 
 
