@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -46,6 +47,8 @@ class Stop:
             self._timer = threading.Timer(self.grace_seconds, signal.pthread_kill, (main, number))
             self._timer.daemon = True
             self._timer.start()
+            if number == signal.SIGINT:  # a person waits for an answer; print() is not safe in a handler
+                os.write(2, b"\ngroupbench: finishing the step, then saving; Ctrl-C again leaves the step unfinished\n")
         elif time.monotonic() >= self._deadline - 1 or number == signal.SIGINT:
             self._raise()
 

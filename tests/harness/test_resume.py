@@ -203,12 +203,13 @@ def test_a_stop_between_a_step_and_its_records_loses_neither(write, saved, tmp_p
 def test_signals_end_the_command_within_the_grace(number, tmp_path, small):
     """The command as a scheduler, or a person, meets it."""
     command = small.command(tmp_path, ["budget.steps=400", "evaluation.every=400"])
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     folder = small.wait_for_steps(tmp_path / "out", 5)
     began = time.monotonic()
     process.send_signal(number)
-    said, _ = process.communicate(timeout=30)
+    said, warned = process.communicate(timeout=30)
     assert time.monotonic() - began < 10
+    assert ("finishing the step" in warned) == (number == signal.SIGINT)
     assert process.returncode == 128 + number and "the same command goes on" in said
     status = records.read_json(folder / "status.json")
     assert status["state"] == "stopped" and 5 <= status["step"] < 400
