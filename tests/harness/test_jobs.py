@@ -83,6 +83,7 @@ def test_a_worker_that_dies_fails_its_cell_and_the_others_go_on(tmp_path, small)
     assert records.read_json(tmp_path / victim.id / "status.json")["weights_end"] == again["weights_end"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_asked_to_end_is_replaced_and_its_cell_goes_on(tmp_path, small):
     """SIGTERM to one process alone, as a monitor of memory sends it: no other cell may suffer."""
     cells, asked = small.cells(algorithms=["gft", "grpo@no-kl"], budget={"steps": 30}), []
@@ -98,6 +99,7 @@ def test_a_worker_that_is_asked_to_end_is_replaced_and_its_cell_goes_on(tmp_path
     assert len(small.sessions(tmp_path / next(c.id for c in cells if c is not asked[0]))) == 1
 
 
+@pytest.mark.slow
 def test_two_runs_share_a_folder_and_wait_for_each_others_cells(tmp_path, small):
     """Started together on one cell: one trains, the other waits; both end with the table."""
     command = small.command(tmp_path, ["budget.steps=40"])
@@ -111,6 +113,7 @@ def test_two_runs_share_a_folder_and_wait_for_each_others_cells(tmp_path, small)
     assert len(small.sessions(folder)) == 1
 
 
+@pytest.mark.slow
 def test_a_plug_in_trains_in_worker_processes(tmp_path, small, capsys):
     plugin = tmp_path / "mine.py"
     plugin.write_text(
@@ -250,6 +253,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path, sm
     small.assert_unharmed(folder, "gft")
 
 
+@pytest.mark.slow
 def test_a_read_only_folder_is_told_before_a_model_is_loaded(tmp_path, small):
     command = quoted(small.command(tmp_path))
     first = f"mount -o remount,ro {tmp_path / 'out'} && {' '.join(command)} 2>&1"
