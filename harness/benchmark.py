@@ -29,7 +29,7 @@ from .settings import (
     Rollout,
     Sampling,
     Training,
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

@@ -72,20 +72,15 @@ class Collector:
         self, examples: Sequence[Example], shown: Sequence[list[Response]], number: int, refill_round: int, spent: Spent
     ) -> list[Group]:
         """One group an example: its responses, graded, without demonstrations."""
-        requests = []
+        requests, salt = [], controls.stream(self.control)
         for example, demonstrations in zip(examples, shown, strict=True):
             count = self.algorithm.needs.rollouts
             if count is None:  # where demonstrations are missing, sampled responses fill up
                 count = self.training.responses_per_prompt - len(demonstrations)
-            path: tuple[int | str, ...] = (
-                "rollout",
-                *controls.stream(self.control),
-                self.seed,
-                number,
-                refill_round,
-                example.id,
+            seeds = tuple(
+                derive("rollout", *salt, self.seed, number, refill_round, example.id, k) for k in range(count)
             )
-            requests.append(Request(self.codec.prompt(example), tuple(derive(*path, k) for k in range(count))))
+            requests.append(Request(self.codec.prompt(example), seeds))
         spent.prompts += len(examples)
         if self.algorithm.needs.rollouts == 0:
             return [Group(e, r.prompt) for e, r in zip(examples, requests, strict=True)]

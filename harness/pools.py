@@ -221,9 +221,11 @@ class _Workers:
         code = worker.process.exitcode
         if code == -signal.SIGTERM:  # asked to end before it could listen
             return Outcome("stopped")
-        how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit code {code}"
-        hint = "; out of memory? lower --jobs or execution.micro_batch_tokens" if code == -signal.SIGKILL else ""
-        error = f"its process was {how}{hint}" if code and code < 0 else f"its process {how}"
+        error = f"its process ended with exit code {code}"
+        if code and code < 0:
+            error = f"its process was killed by {signal.Signals(-code).name}"
+        if code == -signal.SIGKILL:
+            error += "; out of memory? lower --jobs or execution.micro_batch_tokens"
         _record_death(work.folder, error)
         self.watch(work.cell, replace(worker.heard, state="failed", error=error, note=None))
         return Outcome("failed")

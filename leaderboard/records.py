@@ -221,17 +221,17 @@ def sizes(folder: Path) -> dict[str, int]:
     return {name: path.stat().st_size if (path := folder / name).exists() else 0 for name in RECORD_FILES}
 
 
-def rewind(folder: Path, sizes: Mapping[str, int]) -> None:
-    """Cut the record files back to `sizes`: what came later will be written again. All of them, or none.
+def rewind(folder: Path, earlier: Mapping[str, int]) -> None:
+    """Cut the record files back to `earlier` sizes: what came later will be written again. All of them, or none.
 
     Raises RecordError where a file is shorter than it was: records are lost, and cutting cannot bring them back.
     """
-    for name, size in sizes.items():
+    for name, size in earlier.items():
         path = folder / name
         there = path.stat().st_size if path.exists() else 0
         if there < size:
             raise RecordError(f"{path} has {there} bytes and had {size}")
-    for name, size in sizes.items():
+    for name, size in earlier.items():
         if (path := folder / name).exists():
             os.truncate(path, size)
 
