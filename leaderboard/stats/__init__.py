@@ -1,0 +1,80 @@
+"""The statistics of a table, as pure functions on numpy arrays; docs/statistics.md says which number is which formula.
+
+intervals: means with the errors of seeds and items. comparing: corrections, ranks, exact tests. convergence: time to
+target and what goes with it. across: several tasks. scipy is loaded at the first call that needs it.
+"""
+
+from .across import (
+    iqm,
+    macro_gain,
+    optimality_gap,
+    performance_profile,
+    probability_of_improvement,
+    stratified_bootstrap,
+)
+from .comparing import generator, holm, mcnemar, ranks, sign_flip
+from .convergence import (
+    Success,
+    algoperf_scores,
+    nauc,
+    peak_drop,
+    reference_target,
+    restricted_mean,
+    smoothed,
+    speedup,
+    success,
+    time_to_target,
+)
+from .intervals import (
+    AGREEMENT,
+    Estimate,
+    Part,
+    cluster_means,
+    crossed,
+    half_widths,
+    minimum_detectable,
+    over_items,
+    over_seeds,
+    sample_size,
+    variances,
+    wilson,
+)
+from .old import Interval, t_interval
+
+__all__ = [
+    "AGREEMENT",
+    "Estimate",
+    "Interval",
+    "Part",
+    "Success",
+    "algoperf_scores",
+    "cluster_means",
+    "crossed",
+    "generator",
+    "half_widths",
+    "holm",
+    "iqm",
+    "macro_gain",
+    "mcnemar",
+    "minimum_detectable",
+    "nauc",
+    "optimality_gap",
+    "over_items",
+    "over_seeds",
+    "peak_drop",
+    "performance_profile",
+    "probability_of_improvement",
+    "ranks",
+    "reference_target",
+    "restricted_mean",
+    "sample_size",
+    "sign_flip",
+    "smoothed",
+    "speedup",
+    "stratified_bootstrap",
+    "success",
+    "t_interval",
+    "time_to_target",
+    "variances",
+    "wilson",
+]
