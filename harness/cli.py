@@ -40,12 +40,17 @@ def run(
 def leaderboard(
     results: Annotated[Path, typer.Argument(help="A results folder, or a folder of several.")],
     out: Annotated[Path | None, typer.Option(help="Where tables and figures go; default: the results folder.")] = None,
-    axis: Annotated[str, typer.Option(help="The figures' horizontal axis, e.g. steps or generated_tokens.")] = "steps",
+    axis: Annotated[
+        str | None, typer.Option(help="What curves and ways to a target are measured on, e.g. generated_tokens.")
+    ] = None,
+    tables: Annotated[
+        Path | None, typer.Option(help="A TOML file of tables to be made instead; see docs/tables.md.")
+    ] = None,
 ) -> None:
-    """Make tables (Markdown, CSV) and figures (SVG, PNG) from what runs left on disk."""
+    """Make tables (Markdown, CSV, LaTeX) and figures (SVG, PNG) from what runs left on disk."""
     from . import commands
 
-    commands.leaderboard(results, out, axis)
+    commands.leaderboard(results, out, axis, tables)
 
 
 @app.command()
@@ -98,14 +103,14 @@ def fetch(model: Annotated[str, typer.Argument(help="smollm2-135m")]) -> None:
 def main() -> None:
     """Run the console script; a user's mistake ends in one paragraph and exit code 2."""
     refuse_shadows()
-    from leaderboard.records import RecordError
+    from leaderboard.records import LeaderboardError
     from tasks.base import TaskDataError  # light, like the two below
 
     from .errors import UserError
 
     try:
         app()
-    except (UserError, TaskDataError, RecordError) as error:
+    except (UserError, TaskDataError, LeaderboardError) as error:
         print(f"groupbench: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -59,7 +59,7 @@ def run(
     except Stopped as stopped:
         say(f"{stopped}; what was done is saved, and the same command goes on with it")
         return 128 + stopped.number
-    leaderboard(results, None, "steps")
+    leaderboard(results)
     if failed:
         say(f"{failed} of {len(benchmark.cells)} cells failed; run the same command again to retry them")
         return 1
@@ -69,16 +69,19 @@ def run(
     return 0
 
 
-def leaderboard(results: Path, out: Path | None, axis: str) -> None:
+def leaderboard(results: Path, out: Path | None = None, axis: str | None = None, tables: Path | None = None) -> None:
     """See `groupbench leaderboard`."""
-    from leaderboard.build import build, render
+    from leaderboard import build, programs
 
-    try:
-        built = build(results, out, axis)  # type: ignore[arg-type]  # a free string here; build checks it
+    program = None if tables is None else programs.load(tables)
+    try:  # the axis is a free string here; build checks it
+        built = build.build(results, out, axis) if program is None else build.build_program(results, program, out, axis)  # type: ignore[arg-type]
     except OSError as error:
         raise UserError(f"leaderboard: {error.filename}: {error.strerror}") from None
-    for table in render(built.tables):
+    for table in build.terminal(built.archive) if program is None else ():
         console.print(table)
+    for section in built.markdown if program is not None else ():
+        say(section)
     for written in built.paths:
         say(f"wrote {written}")
 

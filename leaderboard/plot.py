@@ -9,11 +9,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from .export.formats import AXIS_NAMES
+from .analysis import Analysis
 from .records import Axis
-from .runs import Mode, Row, Table
-from .stats import Interval, t_interval
-from .tables import MODES, summarise
+from .runs import MODES, Mode, Row
+from .stats import Estimate, over_seeds
+from .tables import ordered
+from .words import AXIS_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)))
 GREY = "#6f6f6f"
 START: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 3)), "linewidth": 1, "zorder": 1.5}
+TARGET: dict[str, Any] = START | {"linestyle": (0, (1, 2))}
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
     "font.size": 9,
@@ -54,7 +56,7 @@ class Point:
     """One evaluation of a row: the mean counter of its seeds, and the accuracy in [0, 1] with its interval."""
 
     x: float
-    accuracy: Interval
+    accuracy: Estimate  # over seeds
 
 
 def curve(row: Row, mode: Mode, axis: Axis = "steps") -> list[Point]:
@@ -65,37 +67,42 @@ def curve(row: Row, mode: Mode, axis: Axis = "steps") -> list[Point]:
     for step in sorted(common):
         evaluations = [records[step] for records in by_step]
         x = step if axis == "steps" else fmean(record["counters"][axis] for record in evaluations)
-        points.append(Point(x, t_interval(record["accuracy"] for record in evaluations)))
+        points.append(Point(x, over_seeds([record["accuracy"] for record in evaluations])))
     return points
 
 
-def draw(table: Table, path: Path, axis: Axis = "steps", title: str | None = None) -> list[Path]:
+def draw(analysis: Analysis, path: Path, title: str | None = None) -> list[Path]:
     """Write and return `path` with .svg and .png added. The same records give the same SVG, byte for byte."""
     import matplotlib
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # not the user's matplotlibrc
         matplotlib.rcParams.update(STYLE)
-        shown = figure(table, axis, title)
+        shown = figure(analysis, title)
         written = [path.with_name(f"{path.name}.{kind}") for kind in ("svg", "png")]
         shown.savefig(written[0], metadata={"Date": None})
         shown.savefig(written[1], metadata={"Software": None})
     return written
 
 
-def figure(table: Table, axis: Axis = "steps", title: str | None = None) -> Figure:
-    """Two panels, sampled and greedy accuracy; one line and band a row; the start dashed; rows without a seed named."""
+def figure(analysis: Analysis, title: str | None = None) -> Figure:
+    """Two panels, sampled and greedy accuracy, on the view's axis: one line and band a row, the best on top.
+
+    The start is dashed, the target dotted in the panel of the view's metric; rows without a finished seed are named.
+    """
     from matplotlib.figure import Figure
 
-    rows = [line.row for line in summarise(table)]
+    rows, axis = ordered(analysis), analysis.view.axis
     looks = _looks(rows)
     shown = Figure(figsize=(9.2, 4.4))
     shown.set_layout_engine("constrained", wspace=0.04)
     panels = shown.subplots(1, 2, sharey=True)
     for panel, mode in zip(panels, MODES, strict=True):
         _panel(panel, rows, looks, mode, axis)
+        if mode == analysis.view.metric and analysis.target is not None:
+            panel.axhline(100 * analysis.target, **TARGET)
     panels[0].set_ylabel("held-out accuracy (%)")
-    _legend(shown, rows, looks)
+    _legend(shown, rows, looks, analysis.target is not None)
     if title:
         shown.suptitle(title, x=0.012, ha="left", fontsize=11, fontweight="bold")
     return shown
@@ -138,7 +145,7 @@ def _draw_row(panel: Axes, points: Sequence[Point], look: dict[str, Any], on_top
     """One line and, where there is more than one seed, its band, cut at 0 and 100 %; `on_top` is in (0, 1]."""
     x = [point.x for point in points]
     panel.plot(x, [100 * point.accuracy.mean for point in points], zorder=3 + on_top, **look)
-    bands = [(point.accuracy.mean, point.accuracy.half_width) for point in points]
+    bands = [(point.accuracy.mean, point.accuracy.half_width()) for point in points]
     low = [100 * max(0.0, mean - width) for mean, width in bands if width is not None]
     high = [100 * min(1.0, mean + width) for mean, width in bands if width is not None]
     if low:  # all points of a row have equally many seeds
@@ -147,12 +154,12 @@ def _draw_row(panel: Axes, points: Sequence[Point], look: dict[str, Any], on_top
             panel.plot(x, edge, color=look["color"], alpha=0.45, linewidth=0.6, zorder=2 + on_top)
 
 
-def _legend(shown: Figure, rows: Sequence[Row], looks: dict[str, dict[str, Any]]) -> None:
+def _legend(shown: Figure, rows: Sequence[Row], looks: dict[str, dict[str, Any]], target: bool) -> None:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], **(looks[row.label] if row.done else {"linestyle": "none"})) for row in rows]
-    handles.append(Line2D([], [], **START))
-    names = [*map(_name, rows), "start"]
+    handles += [Line2D([], [], **START)] + [Line2D([], [], **TARGET)] * target
+    names = [*map(_name, rows), "start"] + ["target"] * target
     columns = 130 // (8 + max(map(len, names)))  # 130 characters fit across the figure, 8 are the line's
     columns = max(1, min(4, len(handles), columns))
     shown.set_figheight(4.0 + 0.19 * math.ceil(len(handles) / columns))  # the panels keep their size

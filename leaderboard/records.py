@@ -10,6 +10,7 @@
                        samples.jsonl a few sampled texts a step, with their rewards
                        status.json   `Status`, replaced atomically
                        checkpoints/  of a running cell; see harness/checkpoint.py
+                       tensorboard/  where asked for: the steps and evaluations once more, for TensorBoard
 
 Everything is plain JSON: no pandas here, so that a machine that only trains needs none.
 """
@@ -20,15 +21,21 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 SCHEMA = 1
 RECORD_FILES = ("steps.jsonl", "evals.jsonl", "items.jsonl", "samples.jsonl")
+SPLITS = ("heldout", "probe")  # examples that training never sees; some that it does, to show overfitting
 PHASES = ("sampling", "grading", "scoring", "update")  # what a step's seconds are split into
 Axis = Literal["steps", "optimizer_steps", "prompts", "generated_tokens", "trained_tokens", "flops", "seconds"]
+AXES: tuple[Axis, ...] = get_args(Axis)
 
 
-class RecordError(Exception):
+class LeaderboardError(Exception):
+    """A user's mistake, or a folder's: the message is all that is shown of it."""
+
+
+class RecordError(LeaderboardError):
     """A results folder that cannot be read; the message names the file, the line and what was expected."""
 
 
@@ -159,11 +166,17 @@ class StepRecord(AddedToSteps):
     seconds: dict[str, float]  # by PHASES
 
 
-class EvalRecord(TypedDict):
+class AddedToEvals(TypedDict, total=False):
+    """What runs of earlier versions have not recorded."""
+
+    items: list[int]  # [start, stop): where in items.jsonl its `ItemRecord` lines lie, in bytes; see `read_items`
+
+
+class EvalRecord(AddedToEvals):
     """One evaluation of one split in one decoding mode."""
 
     step: int
-    split: str  # heldout
+    split: str  # of SPLITS
     mode: str  # greedy | sampled
     counters: Counters
     accuracy: float  # mean over examples of the mean over samples
@@ -172,10 +185,14 @@ class EvalRecord(TypedDict):
     truncated: float
     no_answer: float
     response_tokens: float
-    seconds: float
+    seconds: float  # of the call for all splits, the share of this one's examples
 
 
-class ItemRecord(TypedDict):
+class _Clustered(TypedDict, total=False):
+    cluster: str  # `Task.leak_key`, where it is not the id: items of equal keys are not independent
+
+
+class ItemRecord(_Clustered):
     """One example within one evaluation: `correct` holds one verdict a sample."""
 
     step: int
@@ -186,10 +203,13 @@ class ItemRecord(TypedDict):
     tokens: list[int]
 
 
+State = Literal["done", "failed", "stopped", "running"]  # stopped: asked to end, and saved; goes on when run again
+
+
 class Status(TypedDict):
     """status.json."""
 
-    state: Literal["running", "stopped", "failed", "done"]  # stopped: asked to end, and saved; goes on when run again
+    state: State
     step: int
     error: str | None
     weights_start: str  # sha256 of the trained tensors
@@ -255,11 +275,11 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
         raise
 
 
-def append(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+def append(path: Path, records: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
     """Append records as JSON lines in one write, so that a kill leaves at most one torn line, at the end.
 
     A line torn by an earlier kill is cut off first, or the new record would be glued to it. Text is escaped to ASCII:
-    a model may emit what no encoding can carry.
+    a model may emit what no encoding can carry. Returns the bytes that they take up, [start, stop).
     """
     lines = "".join(json.dumps(record) + "\n" for record in records).encode("ascii")
     with path.open("ab+") as file:
@@ -268,7 +288,9 @@ def append(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
             if file.read(1) != b"\n":
                 file.seek(0)
                 file.truncate(file.read().rfind(b"\n") + 1)
+        start = file.seek(0, os.SEEK_END)
         file.write(lines)
+    return start, start + len(lines)
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -301,11 +323,16 @@ def read_json(path: Path) -> Any:
         raise RecordError(f"{path}: not readable as JSON ({error})") from None
 
 
-def read_lines(path: Path) -> Iterator[Any]:
-    """The records of a JSON-lines file; nothing where the file is missing. A torn last line is left out."""
+def read_lines(path: Path, start: int = 0) -> Iterator[Any]:
+    """The records of a JSON-lines file from byte `start` on, a line's first; nothing where the file is missing.
+
+    A torn last line is left out. Raises RecordError, which names the line (counted from `start`), for any other.
+    """
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").split("\n")
+    with path.open("rb") as file:
+        file.seek(start)
+        lines = file.read().decode("utf-8").split("\n")
     for number, line in enumerate(lines, start=1):
         if not line:
             continue

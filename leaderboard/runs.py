@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from . import records
+from . import reading, records
 from .records import EvalRecord, RecordError, SearchRecord, Status, StepRecord
 
-State = Literal["done", "failed", "stopped", "running", "missing"]
+State = Literal["done", "failed", "stopped", "running", "missing"]  # a record's, or never started
 Mode = Literal["sampled", "greedy"]
-SPLIT = "heldout"
+Split = Literal["heldout", "probe"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,21 @@ class Cell:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[StepRecord, ...] = ()  # by step
     evals: Mapping[tuple[str, str], tuple[EvalRecord, ...]] = field(default_factory=dict)  # (split, mode) -> by step
+    folder: Path | None = None  # where its item-level results lie
 
-    def curve(self, mode: Mode) -> tuple[EvalRecord, ...]:
-        """The evaluations of the held-out split in one decoding mode, by step."""
-        return self.evals.get((SPLIT, mode), ())
+    def curve(self, mode: Mode, split: Split = "heldout") -> tuple[EvalRecord, ...]:
+        """The evaluations of one split in one decoding mode, by step."""
+        return self.evals.get((split, mode), ())
+
+    def start(self, mode: Mode, split: Split = "heldout") -> EvalRecord | None:
+        """The evaluation at step 0; None where there is none."""
+        curve = self.curve(mode, split)
+        return curve[0] if curve and curve[0]["step"] == 0 else None
+
+    def final(self, mode: Mode, split: Split = "heldout") -> EvalRecord | None:
+        """The last evaluation, whatever its score: no checkpoint is chosen by the number that it is judged by."""
+        curve = self.curve(mode, split)
+        return curve[-1] if curve else None
 
 
 @dataclass(frozen=True)
@@ -43,8 +55,9 @@ class Row:
     """Cells that differ in nothing but the seed, by seed."""
 
     hash: str
-    label: str  # the algorithm; with the start of the hash where another row of the table has the same algorithm
+    label: str  # the entry's; with the start of the hash where another row of the table has the same one
     cells: tuple[Cell, ...]
+    algorithm: str = ""  # its plain name, e.g. grpo; empty where no cell was ever started
     training: Mapping[str, Any] = field(default_factory=dict)  # the settings; empty where no cell was ever started
     search: SearchRecord | None = None  # how the settings were found; None where none was recorded
     card: Mapping[str, str] = field(default_factory=dict)  # what the algorithm computes, in words; empty where unknown
@@ -73,7 +86,7 @@ class Table:
     model: str | None
     budget: Mapping[str, Any] | None
     slug: str  # names the table's files; unique within a results folder
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...]  # as the recipe has them; what no plan names comes last, by label
 
 
 @dataclass(frozen=True)
@@ -98,7 +111,7 @@ def load(results: Path) -> list[Table]:
     results = Path(results)
     folders = records.find_cells(results)
     roots = {path.parent for path in results.rglob("benchmark.json")}
-    trials = {root for root in roots - {results} if records.read_json(root / "benchmark.json").get("trials")}
+    trials = {root for root in roots - {results} if reading.one(root / "benchmark.json", dict[str, Any]).get("trials")}
     roots -= trials
     folders = [folder for folder in folders if trials.isdisjoint(folder.parents)]
     cells: dict[Path, list[Path]] = {root: [] for root in sorted(roots)}
@@ -107,7 +120,8 @@ def load(results: Path) -> list[Table]:
         if root is None:
             root = folder.parent.parent if folder.parent.name == "cells" else folder.parent
         cells.setdefault(root, []).append(folder)
-    tables = [table for root in sorted(cells) for table in _benchmark(root, cells[root], planned=root in roots)]
+    with reading.no_garbage():
+        tables = [table for root in sorted(cells) for table in _benchmark(root, cells[root], planned=root in roots)]
     if not tables:
         hint = "`groupbench run RECIPE` runs some"
         if trials:
@@ -119,20 +133,23 @@ def load(results: Path) -> list[Table]:
 def _benchmark(root: Path, folders: list[Path], planned: bool) -> list[Table]:
     found = [_read_cell(folder) for folder in folders]
     name = root.resolve().name
+    places: dict[str, int] = {}  # of the rows, in the recipe's order
     if planned:
-        path = root / "benchmark.json"
-        benchmark = _checked(records.read_json(path), records.BenchmarkRecord, str(path))
+        benchmark = reading.one(root / "benchmark.json", records.BenchmarkRecord)
         name = benchmark["name"]
+        run = {(one.row, one.cell.seed) for one in found}
         for plan in benchmark["cells"]:
-            _checked(plan, records.PlannedCell, f"{path}, cells")
-            if not any((one.row, one.cell.seed) == (plan["row"], plan["seed"]) for one in found):
+            places.setdefault(plan["row"], len(places))
+            if (plan["row"], plan["seed"]) not in run:
                 missing = Cell(plan["seed"], "missing")
-                found.append(_Found(path, plan["row"], plan["algorithm"], plan["task"], None, missing))
+                found.append(_Found(root, plan["row"], plan["algorithm"], plan["task"], None, missing))
     _refuse_twins(found)
+    found.sort(key=lambda one: (places.get(one.row, len(places)), one.algorithm, one.row, one.cell.seed))
     groups: dict[tuple[str, str], list[_Found]] = defaultdict(list)
     for one in found:
         groups[one.task, _comparable(one, found)].append(one)
-    searches = _read_searches(root)
+    tuning = reading.searches(root)
+    searches = {search["row"]: search for search in tuning["searches"]} if tuning else {}
     return [_table(name, task, key, members, searches) for (task, key), members in groups.items()]
 
 
@@ -157,13 +174,13 @@ def _table(benchmark: str, task: str, key: str, members: list[_Found], searches:
         by_row[one.row].append(one)
     names = Counter(group[0].algorithm for group in by_row.values())
     rows = []
-    for row, group in sorted(by_row.items()):
-        algorithm = group[0].algorithm
-        label = algorithm if names[algorithm] == 1 else f"{algorithm} #{row[:6]}"
-        cells = tuple(sorted((one.cell for one in group), key=lambda cell: cell.seed))
+    for row, group in by_row.items():
+        label = group[0].algorithm if names[group[0].algorithm] == 1 else f"{group[0].algorithm} #{row[:6]}"
+        cells = tuple(one.cell for one in group)
+        algorithm = next((_algorithm_name(one.spec) for one in group if one.spec), "")
         training: Mapping[str, Any] = next((one.spec.get("training", {}) for one in group if one.spec), {})
         card: Mapping[str, str] = next((one.card for one in group if one.card), {})
-        rows.append(Row(row, label, cells, training, searches.get(row), card))
+        rows.append(Row(row, label, cells, algorithm, training, searches.get(row), card))
     model = None if started is None else _model_name(started)
     budget = None if spec is None else spec.get("budget")
     return Table(benchmark, task, model, budget, hashlib.sha256(key.encode()).hexdigest()[:6], tuple(rows))
@@ -184,6 +201,11 @@ def _with_slugs(tables: list[Table]) -> list[Table]:
     return tables
 
 
+def _algorithm_name(spec: Mapping[str, Any]) -> str:
+    algorithm = spec.get("algorithm")
+    return str(algorithm.get("name", "") if isinstance(algorithm, Mapping) else algorithm or "")
+
+
 def _model_name(one: _Found) -> str:
     """The name that a person gave it; the specification may know the model by a hash of its weights only."""
     model = (one.spec or {}).get("model")
@@ -192,76 +214,14 @@ def _model_name(one: _Found) -> str:
     return f"{name}, warm-started" if spec.get("warm_start") else str(name)
 
 
-def _read_searches(root: Path) -> dict[str, SearchRecord]:
-    """tuning.json by row; empty where nothing was searched."""
-    path = root / "tuning.json"
-    if not path.exists():
-        return {}
-    tuning = _checked(records.read_json(path), records.TuningRecord, str(path))
-    for search in tuning["searches"]:
-        _checked(search, SearchRecord, f"{path}, searches")
-        for trial in search["trials"]:
-            _checked(trial, records.TrialRecord, f"{path}, trials of {search['algorithm']}")
-    return {search["row"]: search for search in tuning["searches"]}
-
-
 def _read_cell(folder: Path) -> _Found:
-    path = folder / "cell.json"
-    cell = _checked(records.read_json(path), records.CellRecord, str(path))
-    if cell["schema"] != records.SCHEMA:
-        raise RecordError(f"{path}: schema {cell['schema']!r}; this groupbench reads schema {records.SCHEMA}")
-    for key in ("spec", "provenance"):
-        if not isinstance(cell[key], Mapping):
-            raise RecordError(f"{path}: `{key}` is {cell[key]!r}; expected an object")
-    status: Status | None = None
-    if (folder / "status.json").exists():
-        path = folder / "status.json"
-        status = _checked(records.read_json(path), Status, str(path))
-        if status["state"] not in get_args(State)[:-1]:
-            raise RecordError(f"{path}: state {status['state']!r}; expected {', '.join(get_args(State)[:-1])}")
+    cell, status = reading.cell(folder)
     state: State = "running" if status is None else status["state"]  # cell.json is written before the first status
-    read = Cell(cell["seed"], state, status, cell["provenance"])
+    read = Cell(cell["seed"], state, status, cell["provenance"], folder=folder)
     if state == "done":
-        read = replace(read, steps=_read_steps(folder), evals=_read_evals(folder))
-    words = cell.get("card", {}).get("words", {})
+        read = replace(read, steps=reading.steps(folder), evals=reading.evaluations(folder))
+    words = cell["card"]["words"] if "card" in cell else {}
     return _Found(folder, cell["row"], cell["algorithm"], cell["task"], cell["spec"], read, words)
-
-
-def _read_steps(folder: Path) -> tuple[StepRecord, ...]:
-    # A resumed cell writes some steps again: the later record supersedes.
-    latest = _latest(folder / "steps.jsonl", StepRecord, lambda record: record["step"])
-    return tuple(latest[step] for step in sorted(latest))
-
-
-def _read_evals(folder: Path) -> dict[tuple[str, str], tuple[EvalRecord, ...]]:
-    latest = _latest(
-        folder / "evals.jsonl", EvalRecord, lambda record: (record["split"], record["mode"], record["step"])
-    )
-    curves: dict[tuple[str, str], list[EvalRecord]] = defaultdict(list)
-    for split, mode, step in sorted(latest):
-        curves[split, mode].append(latest[split, mode, step])
-    return {key: tuple(curve) for key, curve in curves.items()}
-
-
-def _latest(path: Path, schema: type, key: Callable[[Any], Any]) -> dict[Any, Any]:
-    latest = {}
-    for number, record in enumerate(records.read_lines(path), start=1):
-        _checked(record, schema, f"{path}, record {number}")
-        _checked(record["counters"], records.Counters, f"{path}, record {number}, counters")
-        latest[key(record)] = record
-    return latest
-
-
-def _checked(record: Any, schema: type, where: str) -> Any:
-    """The record, if it is an object with the schema's keys. More are allowed: older code reads newer records."""
-    expected = schema.__required_keys__  # type: ignore[attr-defined]
-    if not isinstance(record, Mapping):
-        raise RecordError(f"{where}: found {record!r}; expected an object with {', '.join(sorted(expected))}")
-    if absent := sorted(expected - record.keys()):
-        raise RecordError(
-            f"{where}: without {', '.join(absent)}; a {schema.__name__} has {', '.join(sorted(expected))}"
-        )
-    return record
 
 
 def _refuse_twins(found: list[_Found]) -> None:

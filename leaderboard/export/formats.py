@@ -1,87 +1,41 @@
-"""Numbers and names as words, the same in every export."""
+"""An entry as text, the same in every export; marks and bold are each export's own."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
 
-from ..records import Axis
-from ..runs import Table
-from ..stats import Interval
-from ..tables import Change
+from ..columns import Entry, Kind
+from ..words import NOTHING, minus, percent, quantity
 
-NOTHING = "–"
-AXIS_NAMES: Mapping[Axis, str] = {
-    "steps": "steps",
-    "optimizer_steps": "optimizer steps",
-    "prompts": "prompts",
-    "generated_tokens": "generated tokens",
-    "trained_tokens": "trained tokens",
-    "flops": "FLOPs",
-    "seconds": "seconds",
+PLAIN: Mapping[Kind, Callable[[float], str]] = {
+    "text": str,
+    "share": percent,
+    "points": lambda value: minus(f"{100 * value:+.1f}"),
+    "quantity": quantity,
+    "log_ratio": lambda value: f"{math.exp(value):.2f}",
+    "number": lambda value: minus(f"{value:.3g}"),
+    "seconds": lambda value: f"{value:.1f}",
+    "count": lambda value: f"{value:.0f}",
 }
-_PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+HALF_WIDTHS: Mapping[Kind, Callable[[float], str]] = {
+    "share": percent,
+    "points": percent,
+    "quantity": lambda value: quantity(float(f"{value:.2g}")),
+    "number": lambda value: f"{value:.2g}",
+}
 
 
-def titles(tables: Sequence[Table]) -> list[str]:
-    """One title a table: benchmark, task, model; with the table's slug where two would be the same."""
-    plain = [f"{table.benchmark}: {table.task}, {table.model or 'model unknown'}" for table in tables]
-    counts = Counter(plain)
-    return [
-        title if counts[title] == 1 else f"{title} ({table.slug})" for title, table in zip(plain, tables, strict=True)
-    ]
-
-
-def budget(spec: Mapping[str, Any] | None) -> str:
-    """A budget in words: `50 steps or 2 M generated tokens, whichever comes first`."""
-    if spec is None:
-        return "unknown (no cell was started)"
-    limits = [
-        f"{quantity(limit)} {AXIS_NAMES.get(axis, axis)}"  # type: ignore[call-overload]
-        for axis in (*AXIS_NAMES, *sorted(spec.keys() - AXIS_NAMES.keys()))
-        if (limit := spec.get(axis)) is not None
-    ]
-    if not limits:
-        return "none recorded"
-    return limits[0] if len(limits) == 1 else f"{', '.join(limits[:-1])} or {limits[-1]}, whichever comes first"
-
-
-def quantity(value: object) -> str:
-    """A count with at most four digits and an SI prefix: `512`, `1.235 M`, `20 k`; anything else as it is."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return str(value)
-    for factor, prefix in _PREFIXES:
-        if abs(value) >= 0.9999 * factor and abs(value) >= 1e4:
-            return f"{value / factor:.4g} {prefix}"
-    return f"{value:.4g}"
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    """A share in [0, 1] as a percentage without its sign."""
-    return NOTHING if share is None else f"{100 * share:.{digits}f}"
-
-
-def interval(value: Interval | None, sign: str = "") -> str:
-    """`61.3 ± 2.4` from accuracies in [0, 1]; one seed has no interval, and gets †."""
-    if value is None:
+def text(kind: Kind, entry: Entry) -> str:
+    """`61.3 ± 2.4`, `1.20 [1.05, 1.37]`, `12/48` or –, without mark."""
+    if entry.text is not None:
+        return entry.text
+    if entry.value is None:
         return NOTHING
-    text = f"{100 * value.mean:{sign}.1f}".replace("-", "−")
-    return f"{text} †" if value.half_width is None else f"{text} ± {100 * value.half_width:.1f}"
-
-
-def start_to_final(change: Change) -> str:
-    """`25.0 ± 1.2 → 61.3 ± 2.4`."""
-    if change.start is None and change.final is None:
-        return NOTHING
-    return f"{interval(change.start).removesuffix(' †')} → {interval(change.final)}"
-
-
-def delta(change: Change) -> str:
-    """`+36.3 ± 2.4`: final − start, paired by seed."""
-    return interval(change.delta, sign="+")
-
-
-def improved(change: Change) -> bool:
-    """Whether the interval of final − start excludes zero upward; the exports show it bold."""
-    return change.delta is not None and change.delta.above_zero
+    shown = PLAIN[kind](entry.value)
+    if entry.low is None or entry.high is None:
+        return shown
+    symmetric = math.isclose(entry.high - entry.value, entry.value - entry.low, rel_tol=1e-9, abs_tol=1e-12)
+    if kind in HALF_WIDTHS and symmetric:
+        return f"{shown} ± {HALF_WIDTHS[kind]((entry.high - entry.low) / 2)}"
+    return f"{shown} [{PLAIN[kind](entry.low)}, {PLAIN[kind](entry.high)}]"

@@ -1,0 +1,224 @@
+"""A table of runs under one way to look at it: differences, tests, ranks and times to a target, each computed once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+from . import scores
+from .records import Axis
+from .runs import Cell, Mode, Row, Split, Table
+from .scores import Scores, When
+from .stats import Estimate, convergence, holm, ranks
+
+ALPHA = 0.05
+STARS = ((0.01, "**"), (ALPHA, "*"))
+ONE_SEED, OTHER_PROTOCOL = "†", "‡"
+
+
+@dataclass(frozen=True)
+class View:
+    """How to look at a table of runs. The defaults are those of a program that does not say."""
+
+    metric: Mode = "sampled"  # what rows are ranked by, and whose curve reaches the target
+    axis: Axis = "steps"  # on which the way to the target is measured
+    reference: str | None = None  # label or pattern; None: the first GRPO of the recipe, else its first row
+    target_gain: float = 0.9  # the target: start + this share of the reference's median gain
+    target_accuracy: float | None = None  # in [0, 1]; the target itself, instead
+
+
+@dataclass(frozen=True, eq=False)
+class Contrast:
+    """One row's final accuracy minus another's, paired by seed and item."""
+
+    difference: Scores | None  # None: their items are not the same
+    adjusted: float | None  # two-sided p, after Holm over its family; None where nothing can be tested
+
+    @property
+    def mark(self) -> str:
+        """`*` below .05, `**` below .01 after Holm; `†` one seed; `‡` another protocol, not compared."""
+        if self.difference is None:
+            return OTHER_PROTOCOL
+        if len(self.difference.seeds) == 1:
+            return ONE_SEED
+        return star(self.adjusted)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All pairs of ranked rows, tested; by row hash."""
+
+    rank: Mapping[str, int]  # 1 + the number of rows that are significantly better; shared
+    best: frozenset[str]  # rows that are not significantly worse than the best
+    pairs: int  # the family of Holm's correction
+
+
+class Analysis:
+    """`rows` of `table` under a view. `known` keeps what was read of its cells, for other views of the same table."""
+
+    def __init__(self, table: Table, rows: Sequence[Row], view: View, known: dict[Any, Any]) -> None:
+        self.table, self.rows, self.view, self._known = table, tuple(rows), view, known
+        self._rankings: dict[Mode, Ranking] = {}
+        self._contrasts: dict[Mode, dict[str, Contrast]] = {}
+
+    # --- accuracies ---
+
+    def scores(self, row: Row, mode: Mode, split: Split = "heldout", when: When = "final") -> Scores | None:
+        """By seed and item; None where no finished seed has them."""
+        key = row.hash, mode, split, when
+        if key not in self._known:
+            self._known[key] = scores.read(row, mode, split, when)
+        return self._known[key]
+
+    def gain(self, row: Row, mode: Mode, split: Split = "heldout") -> Scores | None:
+        """Final − start, paired."""
+        start, final = (self.scores(row, mode, split, when) for when in ("start", "final"))
+        return final.less(start) if start is not None and final is not None else None
+
+    def overfit(self, row: Row, mode: Mode) -> Estimate | None:
+        """How much more the row gained on its own training examples than on held-out ones."""
+        parts = [self.gain(row, mode, "probe"), self.gain(row, mode)]
+        probe, heldout = parts
+        if probe is None or heldout is None:
+            return None
+        return scores.sum_of([probe, Scores(heldout.seeds, -heldout.values, heldout.items, heldout.clusters)])
+
+    # --- comparisons ---
+
+    @cached_property
+    def reference(self) -> Row | None:
+        """The row that others are compared with, chosen without a look at results; None in an empty table."""
+        rows = [row for row in self.table.rows if not row.control]
+        wanted = self.view.reference
+        if wanted is not None:
+            return next((row for row in rows if matches(row, wanted)), None)
+        return next((row for row in rows if row.algorithm == "grpo"), rows[0] if rows else None)
+
+    def contrast(self, row: Row, mode: Mode) -> Contrast | None:
+        """The row against the reference; None for the reference itself, and where one of the two has no scores.
+
+        Holm's family: the tests of this table's rows against the reference in this mode, control arms left out.
+        """
+        if mode not in self._contrasts:
+            self._contrasts[mode] = self._against_reference(mode)
+        return self._contrasts[mode].get(row.hash)
+
+    def _against_reference(self, mode: Mode) -> dict[str, Contrast]:
+        reference = self.reference
+        theirs = None if reference is None else self.scores(reference, mode)
+        if reference is None or theirs is None:
+            return {}
+        found: dict[str, Scores | None] = {}
+        for row in self.rows:
+            mine = self.scores(row, mode)
+            if row.hash != reference.hash and mine is not None and mine.by_seed.keys() & theirs.by_seed.keys():
+                found[row.hash] = mine.less(theirs)
+        family = [row.hash for row in self.rows if row.hash in found and not row.control]
+        adjusted = dict(zip(family, holm([_p(found[row]) for row in family]), strict=True))
+        return {row: Contrast(less, adjusted.get(row)) for row, less in found.items()}
+
+    def ranking(self, mode: Mode) -> Ranking:
+        """Ranks of the rows with at least two finished seeds, control arms left out, by Holm over all their pairs."""
+        if mode not in self._rankings:
+            self._rankings[mode] = self._rank(mode)
+        return self._rankings[mode]
+
+    def _rank(self, mode: Mode) -> Ranking:
+        rows = [row for row in self.rows if not row.control]
+        found = {row.hash: s for row in rows if (s := self.scores(row, mode)) is not None and len(s.seeds) > 1}
+        names = list(found)
+        pairs = {
+            (a, b): less
+            for a, b in combinations(range(len(names)), 2)
+            if (less := found[names[a]].less(found[names[b]])) is not None
+        }
+        adjusted = holm([_p(less) for less in pairs.values()])
+        better = [
+            (a, b) if less.estimate.mean > 0 else (b, a)
+            for ((a, b), less), p in zip(pairs.items(), adjusted, strict=True)
+            if p is not None and p < ALPHA
+        ]
+        best = max(range(len(names)), key=lambda n: found[names[n]].values.mean(), default=None)
+        return Ranking(
+            rank=dict(zip(names, ranks(len(names), better), strict=True)),
+            best=frozenset(name for n, name in enumerate(names) if (best, n) not in better),
+            pairs=len(pairs),
+        )
+
+    # --- the way to a target ---
+
+    @cached_property
+    def target(self) -> float | None:
+        """The accuracy to be reached; None where the reference gained nothing that its interval would vouch for."""
+        view, reference = self.view, self.reference
+        if view.target_accuracy is not None:
+            return view.target_accuracy
+        gain = None if reference is None else self.gain(reference, view.metric)
+        if reference is None or gain is None or gain.estimate.low is None or gain.estimate.low <= 0:
+            return None
+        start, final = (self.scores(reference, view.metric, when=when) for when in ("start", "final"))
+        assert start is not None and final is not None
+        finals = [final.by_seed[seed] for seed in gain.seeds]
+        return convergence.reference_target([start.by_seed[seed] for seed in gain.seeds], finals, view.target_gain)
+
+    @cached_property
+    def horizon(self) -> float | None:
+        """How far every finished run of the table got on the axis; None where none was evaluated."""
+        ends = [self._curve(cell)[0][-1] for row in self.rows for cell in row.done if cell.curve(self.view.metric)]
+        return min(ends, default=None)
+
+    def times(self, row: Row) -> dict[int, float]:
+        """By finished seed: where on the axis the target was reached for good; inf where it was not."""
+        if self.target is None:
+            return {}
+        return {
+            cell.seed: convergence.time_to_target(*self._curve(cell), self.target)
+            for cell in row.done
+            if cell.curve(self.view.metric)
+        }
+
+    def early(self, row: Row) -> dict[int, float]:
+        """By finished seed: area between curve and start up to the horizon, 1 for a run that stood at the target."""
+        if self.target is None or not self.horizon:
+            return {}
+        found = {}
+        for cell in row.done:
+            start = cell.start(self.view.metric)
+            if start is not None and self.target > start["accuracy"]:
+                x, y = self._curve(cell)
+                found[cell.seed] = convergence.nauc(x, y, self.target - start["accuracy"], self.horizon)
+        return found
+
+    def peak_drops(self, row: Row, mode: Mode) -> dict[int, float]:
+        """By finished seed: how far the smoothed held-out curve ends below its highest point."""
+        curves = {cell.seed: [record["accuracy"] for record in cell.curve(mode)] for cell in row.done}
+        return {seed: convergence.peak_drop(curve) for seed, curve in curves.items() if curve}
+
+    def _curve(self, cell: Cell) -> tuple[list[float], list[float]]:
+        """Points whose x rises strictly: of evaluations between which nothing was spent on the axis, the last."""
+        metric, axis = self.view.metric, self.view.axis
+        key = id(cell), metric, axis
+        if key not in self._known:
+            points = {float(record["counters"][axis]): record["accuracy"] for record in cell.curve(metric)}
+            self._known[key] = list(points), list(points.values())
+        return self._known[key]
+
+
+def matches(row: Row, pattern: str) -> bool:
+    """Whether a row is called this: its label, the algorithm's name, or a pattern with `*` and `?` for its label."""
+    return pattern in (row.label, row.algorithm) or fnmatchcase(row.label, pattern)
+
+
+def star(adjusted: float | None) -> str:
+    """`*` or `**` for a p after Holm; empty where nothing was found or tested."""
+    return next((mark for bound, mark in STARS if adjusted is not None and adjusted < bound), "")
+
+
+def _p(less: Scores | None) -> float | None:
+    p = None if less is None else less.estimate.p
+    return None if p is None or math.isnan(p) else p

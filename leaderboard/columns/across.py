@@ -1,0 +1,184 @@
+"""Columns over several tasks: mean gains, probability of improvement, interquartile mean, AlgoPerf's score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from statistics import median
+
+import numpy as np
+
+from ..analysis import Analysis, star
+from ..runs import MODES, Mode, Row
+from ..scores import Scores
+from ..stats import (
+    algoperf_scores,
+    holm,
+    iqm,
+    macro_gain,
+    probability_of_improvement,
+    stratified_bootstrap,
+)
+from .base import NOTHING, Entry, Kind, estimated
+
+ENOUGH = 20  # runs x tasks: below, an interquartile mean throws away half of little data
+
+
+class Across:
+    """Several analyses of one model, one a task, and their rows by label."""
+
+    def __init__(self, analyses: Sequence[Analysis]) -> None:
+        self.analyses = tuple(analyses)
+        every = [row for analysis in analyses for row in analysis.rows if not row.control]
+        self.labels = tuple(dict.fromkeys(row.label for row in every))
+        self._tests: dict[Mode, dict[str, float | None]] = {}
+
+    def rows(self, label: str) -> list[Row | None]:
+        """The row of this label in each analysis."""
+        return [next((row for row in analysis.rows if row.label == label), None) for analysis in self.analyses]
+
+    def finals(self, label: str, mode: Mode) -> np.ndarray | None:
+        """Final accuracies (R, M) of the seeds that all tasks have; None where there is none."""
+        found = [
+            None if row is None else analysis.scores(row, mode)
+            for analysis, row in zip(self.analyses, self.rows(label), strict=True)
+        ]
+        there = [one.by_seed for one in found if one is not None]
+        seeds = [s for s in there[0] if all(s in one for one in there)] if len(there) == len(found) and there else []
+        return np.array([[one[seed] for one in there] for seed in seeds]) if seeds else None
+
+    def each(self, label: str, what: Callable[[Analysis, Row], Scores | None]) -> list[Scores] | None:
+        """Something of the label's row in every task; None where one has it not."""
+        found = [
+            None if row is None else what(analysis, row)
+            for analysis, row in zip(self.analyses, self.rows(label), strict=True)
+        ]
+        there = [one for one in found if one is not None]
+        return there if len(there) == len(found) else None
+
+    @cached_property
+    def reference(self) -> str | None:
+        """The label of the reference, where all tasks have the same one."""
+        found = {None if a.reference is None else a.reference.label for a in self.analyses}
+        return found.pop() if len(found) == 1 else None
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """AlgoPerf's score by label, from each row's median way to the task's target."""
+        times = [
+            [
+                median(found.values()) if row is not None and (found := analysis.times(row)) else math.inf
+                for analysis, row in zip(self.analyses, self.rows(label), strict=True)
+            ]
+            for label in self.labels
+        ]
+        if not times or all(analysis.target is None for analysis in self.analyses):
+            return {}
+        return dict(zip(self.labels, algoperf_scores(times).tolist(), strict=True))
+
+    def adjusted(self, mode: Mode) -> dict[str, float | None]:
+        """Each label's test of its mean difference from the reference: p after Holm over the labels."""
+        if mode not in self._tests:
+            found = {label: _difference(self, label, mode) for label in self.labels if label != self.reference}
+            tested = {label: macro_gain([s.estimate for s in one]).p for label, one in found.items() if one}
+            self._tests[mode] = dict(zip(tested, holm(list(tested.values())), strict=True))
+        return self._tests[mode]
+
+
+@dataclass(frozen=True)
+class AcrossColumn:
+    """A column over several tasks that a program may name."""
+
+    name: str
+    kind: Kind
+    heading: Callable[[Across], str]
+    entry: Callable[[Across, str], Entry]
+    explain: Callable[[Across], tuple[str, ...]]
+
+
+def _difference(across: Across, label: str, mode: Mode) -> list[Scores] | None:
+    return across.each(label, lambda a, row: c.difference if (c := a.contrast(row, mode)) else None)
+
+
+def _gain(across: Across, label: str, *, mode: Mode) -> Entry:
+    gains = across.each(label, lambda analysis, row: analysis.gain(row, mode))
+    return NOTHING if gains is None else estimated(macro_gain([gain.estimate for gain in gains]))
+
+
+def _delta(across: Across, label: str, *, mode: Mode) -> Entry:
+    if label == across.reference:
+        return Entry(text="reference")
+    found = _difference(across, label, mode)
+    if found is None:
+        return NOTHING
+    estimate, adjusted = macro_gain([one.estimate for one in found]), across.adjusted(mode).get(label)
+    entry = estimated(estimate)
+    return replace(entry, mark=entry.mark or star(adjusted), p=estimate.p, p_holm=adjusted)
+
+
+def _improvement(across: Across, label: str, *, mode: Mode) -> Entry:
+    if across.reference is None or label == across.reference:
+        return Entry(text="reference") if across.reference else NOTHING
+    return _bootstrapped(probability_of_improvement, [across.finals(one, mode) for one in (label, across.reference)])
+
+
+def _iqm(across: Across, label: str, *, mode: Mode) -> Entry:
+    finals = across.finals(label, mode)
+    return NOTHING if finals is None or finals.size < ENOUGH else _bootstrapped(iqm, [finals])
+
+
+def _bootstrapped(statistic: Callable[..., float], found: Sequence[np.ndarray | None]) -> Entry:
+    matrices = [matrix for matrix in found if matrix is not None]
+    if len(matrices) < len(found):
+        return NOTHING
+    value = statistic(*matrices)
+    if min(len(matrix) for matrix in matrices) < 2:
+        return Entry(value, mark="†")
+    content = b"".join(matrix.tobytes() for matrix in matrices)
+    low, high = stratified_bootstrap(statistic, *matrices, content=content, draws=2000)
+    return Entry(value, low, high)
+
+
+def _algoperf(across: Across, label: str) -> Entry:
+    return Entry(across.scores[label]) if label in across.scores else NOTHING
+
+
+ACROSS: dict[str, AcrossColumn] = {}
+
+
+def _add(
+    name: str, kind: Kind, heading: str, entry: Callable[[Across, str], Entry], *words: str | Callable[[Across], str]
+) -> None:
+    ACROSS[name] = AcrossColumn(
+        name, kind, lambda _: heading, entry, lambda a: tuple(w(a) if callable(w) else w for w in words)
+    )
+
+
+MACRO_GAIN = "Mean gain: mean over tasks of final − start, in points."
+IMPROVEMENT = (
+    "P(better): probability that a run beats one of the reference's, mean over tasks; interval by a bootstrap of runs "
+    "within tasks."
+)
+IQM = f"IQM: mean of the middle half of all runs on all tasks, if there are {ENOUGH} or more; interval by a bootstrap."
+ALGOPERF = (
+    "AlgoPerf score: mean over tasks of max(0, 4 − r)/3, r the median way to the task's target over the shortest of "
+    "any row."
+)
+
+
+def _versus(across: Across) -> str:
+    return (
+        f"Mean vs reference: mean over tasks of the difference from {across.reference}; * p < .05, ** p < .01 after "
+        "Holm over the rows."
+    )
+
+
+_add("algorithm", "text", "algorithm", lambda _, label: Entry(text=label))
+_add("algoperf", "number", "AlgoPerf score", _algoperf, ALGOPERF)
+for _mode in MODES:
+    _add(f"{_mode}_macro_gain", "points", f"{_mode}: mean gain", partial(_gain, mode=_mode), MACRO_GAIN)
+    _add(f"{_mode}_macro_delta", "points", f"{_mode}: mean vs reference", partial(_delta, mode=_mode), _versus)
+    _add(f"{_mode}_improvement", "share", f"{_mode}: P(better)", partial(_improvement, mode=_mode), IMPROVEMENT)
+    _add(f"{_mode}_iqm", "share", f"{_mode}: IQM", partial(_iqm, mode=_mode), IQM)

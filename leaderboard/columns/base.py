@@ -1,0 +1,78 @@
+"""What a column is: a name for programs, a heading, and one entry a row; and the register of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..analysis import Analysis
+from ..runs import Row
+from ..stats import Estimate
+
+# How a number is printed. share: 0.613 as 61.3 %; points: a difference of shares, signed; quantity: with SI prefix;
+# log_ratio: exp of it, with its interval; number: three digits; seconds: one decimal; count: as it is.
+Kind = Literal["text", "share", "points", "quantity", "log_ratio", "number", "seconds", "count"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a table: a number in the column's kind, nothing, or a text."""
+
+    value: float | None = None
+    low: float | None = None  # 95 % interval
+    high: float | None = None
+    df: float | None = None  # its degrees of freedom
+    p: float | None = None  # two-sided, against no difference, before and
+    p_holm: float | None = None  # after Holm over the column's family
+    by_seed: Mapping[int, float] = field(default_factory=dict)
+    text: str | None = None  # what people read instead of the number
+    mark: str = ""  # * ** † ‡
+    bold: bool = False  # not significantly worse than the best
+
+
+NOTHING = Entry()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a program may name."""
+
+    name: str
+    kind: Kind
+    heading: Callable[[Analysis], str]
+    entry: Callable[[Analysis, Row], Entry]
+    explain: Callable[[Analysis], tuple[str, ...]]  # sentences for below the table
+
+
+COLUMNS: dict[str, Column] = {}
+
+
+def add(
+    name: str,
+    kind: Kind,
+    heading: str | Callable[[Analysis], str],
+    entry: Callable[[Analysis, Row], Entry],
+    explain: tuple[str, ...] | Callable[[Analysis], tuple[str, ...]] = (),
+) -> None:
+    """Register a column; heading and explanation may depend on the table that they stand in."""
+    COLUMNS[name] = Column(
+        name,
+        kind,
+        heading if callable(heading) else lambda _: heading,
+        entry,
+        explain if callable(explain) else lambda _: explain,
+    )
+
+
+def estimated(estimate: Estimate | None, by_seed: Mapping[int, float] | None = None) -> Entry:
+    """A mean with its 95 % interval; † where it stands on one seed."""
+    if estimate is None:
+        return NOTHING
+    mark = "†" * (estimate.seeds == 1)
+    return Entry(estimate.mean, estimate.low, estimate.high, estimate.df, by_seed=by_seed or {}, mark=mark)
+
+
+def over_seeds(values: Mapping[int, float], combine: Callable[[Sequence[float]], float]) -> Entry:
+    """One number a seed, and their mean, sum or largest."""
+    return Entry(combine(list(values.values())), by_seed=values) if values else NOTHING

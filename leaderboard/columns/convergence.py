@@ -1,0 +1,97 @@
+"""Columns of convergence: how far a run must go on the chosen axis to reach the target, and how it compares."""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+
+from ..analysis import Analysis
+from ..runs import Row
+from ..stats import convergence, over_seeds
+from ..words import AXIS_NAMES, percent, quantity
+from .base import NOTHING, Entry, add, estimated
+
+
+def _target(analysis: Analysis) -> str:
+    if analysis.target is None:
+        return "No target: the reference gained nothing that its interval would vouch for."
+    view, reference = analysis.view, analysis.reference
+    how = ""
+    if view.target_accuracy is None and reference is not None:
+        how = f", the start + {100 * view.target_gain:g} % of {reference.label}'s median gain"
+    return (
+        f"Target: {percent(analysis.target)} % of held-out {view.metric} accuracy{how}; reached where the curve, "
+        "smoothed over three evaluations, stays at or above it for two, interpolated."
+    )
+
+
+def _horizon(analysis: Analysis) -> str:
+    if analysis.horizon is None:
+        return "No horizon: no run was evaluated."
+    return f"Horizon: {quantity(analysis.horizon)} {AXIS_NAMES[analysis.view.axis]}, as far as every run went."
+
+
+def _time(analysis: Analysis, row: Row) -> Entry:
+    times = analysis.times(row)
+    return Entry(median(times.values()), by_seed=times) if times else NOTHING
+
+
+def _success(analysis: Analysis, row: Row) -> Entry:
+    times = analysis.times(row)
+    if not times:
+        return NOTHING
+    reached = {seed: float(math.isfinite(time)) for seed, time in times.items()}
+    return Entry(sum(reached.values()) / len(times), text=f"{sum(reached.values()):.0f}/{len(times)}", by_seed=reached)
+
+
+def _restricted(analysis: Analysis, row: Row) -> Entry:
+    times, horizon = analysis.times(row), analysis.horizon
+    if not times or horizon is None:
+        return NOTHING
+    restricted = {seed: min(time, horizon) for seed, time in times.items()}
+    return estimated(convergence.restricted_mean(list(times.values()), horizon), restricted)
+
+
+def _speedup(analysis: Analysis, row: Row) -> Entry:
+    if analysis.reference is None or analysis.horizon is None:
+        return NOTHING
+    if row.hash == analysis.reference.hash:
+        return Entry(text="reference")
+    ours, theirs = analysis.times(row), analysis.times(analysis.reference)
+    seeds = [seed for seed in ours if seed in theirs]
+    if not seeds:
+        return NOTHING
+    return estimated(convergence.speedup([theirs[s] for s in seeds], [ours[s] for s in seeds], analysis.horizon))
+
+
+def _nauc(analysis: Analysis, row: Row) -> Entry:
+    found = analysis.early(row)
+    return estimated(over_seeds(list(found.values())), found) if found else NOTHING
+
+
+def _axis(analysis: Analysis) -> str:
+    return f"{AXIS_NAMES[analysis.view.axis]} to target"
+
+
+def _versus(analysis: Analysis) -> str:
+    return f"speed-up vs {analysis.reference.label if analysis.reference else 'reference'}"
+
+
+TIME = "To target: the median over seeds, ∞ where the run ends before."
+RESTRICTED = "Restricted: the mean over seeds, where what lies beyond the horizon counts as the horizon."
+SPEEDUP = (
+    "Speed-up: the reference's way to the target over the row's, restricted to the horizon, paired by seed: geometric "
+    "mean and 95 % t-interval of the logarithm; only where both reach it in half of their seeds."
+)
+AREA = (
+    "Area: between curve and start up to the horizon, over (target − start) × horizon; 1 for a run that stood at the "
+    "target from its first step on."
+)
+
+add("time_to_target", "quantity", _axis, _time, lambda a: (_target(a), TIME))
+add("success", "share", "reached it", _success, lambda a: (_target(a),))
+add(
+    "restricted_time", "quantity", lambda a: f"{_axis(a)}, restricted", _restricted, lambda a: (RESTRICTED, _horizon(a))
+)
+add("speedup", "log_ratio", _versus, _speedup, lambda a: (SPEEDUP, _horizon(a)))
+add("nauc", "number", "area", _nauc, lambda a: (AREA, _horizon(a)))

@@ -1,0 +1,86 @@
+"""What a reader of a table must know about single cells and about what the runs do not have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .runs import MODES, Cell, Table
+
+# What must agree between a cell's sessions for equal bits: the key in their records, and what to call it.
+SAME_BITS = {"commit": "commit", "versions": "version of a library", "device": "device", "threads": "number of threads"}
+CONTROLS = {  # what a reader of the table must know about a control arm
+    "random-reward": "random reward: the same training on fair coins for rewards; what this row gains, it gains "
+    "without information, and a gain of that size elsewhere is no evidence of learning",
+    "a-a": "A/A: the same algorithm again, with draws of its own; what lies between the two rows is noise",
+}
+
+
+def notes(table: Table) -> list[str]:
+    """What a reader of the table must know about single cells, by row label and seed."""
+    found = []
+    for row in sorted(table.rows, key=lambda row: row.label):
+        for cell in row.cells:
+            found += [f"{row.label}, seed {cell.seed}: {text}" for text in _remarks(cell)]
+    measured = {
+        (mode, last["examples"], last["samples"])
+        for row in table.rows
+        for cell in row.done
+        for mode in MODES
+        if (last := cell.final(mode))
+    }
+    if len(measured) > len({mode for mode, _, _ in measured}):
+        sizes = ", ".join(f"{mode} {examples} × {samples}" for mode, examples, samples in sorted(measured))
+        found.append(f"the runs were not evaluated alike (examples × samples): {sizes}")
+    found += _differences(table)
+    found += [CONTROLS[kind] for kind in CONTROLS if any(c.provenance.get("control") == kind for c in _cells(table))]
+    devices = {str(cell.provenance["device"]) for row in table.rows for cell in row.done if "device" in cell.provenance}
+    if len(devices) > 1:
+        found.append(f"seconds are not comparable, the runs had different devices: {'; '.join(sorted(devices))}")
+    return found
+
+
+def _differences(table: Table) -> list[str]:
+    """Training settings that are not the same in all rows; what differs within the algorithm stands in its label."""
+    rows = [row for row in sorted(table.rows, key=lambda row: row.label) if row.training and not row.control]
+    if all(row.search for row in rows):  # the search says so
+        return []
+    differing = [name for name in rows[0].training if len({str(row.training.get(name)) for row in rows}) > 1]
+    return [
+        f"the {name.replace('_', ' ')} is not the same: {', '.join(f'{r.label} {r.training.get(name)}' for r in rows)}"
+        for name in differing
+    ]
+
+
+def _cells(table: Table) -> Iterable[Cell]:
+    return (cell for row in table.rows for cell in row.cells)
+
+
+def _remarks(cell: Cell) -> list[str]:
+    status = cell.status
+    if status is None:
+        return []
+    if cell.state == "failed":
+        return [f"failed after step {status['step']}: {' '.join((status['error'] or 'no error recorded').split())}"]
+    if cell.state != "done":
+        return []
+    found = []
+    sessions = cell.provenance.get("sessions", ())
+    if others := [
+        said for name, said in SAME_BITS.items() if len({str(session.get(name)) for session in sessions}) > 1
+    ]:
+        found.append(f"resumed under another {', '.join(others)}: its bits are not those of an undisturbed run")
+    if not cell.steps:
+        found.append("finished, but without a step record")
+    if status["weights_end"] == status["weights_start"]:
+        found.append("the weights did not change")
+    if not any(cell.curve(mode) for mode in MODES):
+        found.append("finished, but without an evaluation")
+    for mode in MODES:
+        curve = cell.curve(mode)
+        if curve and curve[0]["step"] != 0:
+            found.append(f"no {mode} evaluation at step 0")
+        if curve and curve[-1]["step"] != status["step"]:
+            found.append(
+                f"the last {mode} evaluation is at step {curve[-1]['step']}, the run ended at {status['step']}"
+            )
+    return found

@@ -1,0 +1,187 @@
+"""A table is a program: a TOML file that names rows, columns and filters, checked before any record is read.
+
+    [[table]]
+    name = "accuracy"
+    title = "Accuracy"
+    columns = ["rank", "algorithm", "seeds", {column = "sampled_final", heading = "GSM8K"}]
+    optional = ["mismatch"]            # columns that are left out where nothing stands in them
+    rows = ["gift*", "grpo@no-kl"]     # labels, algorithms' names, or patterns for labels; without it: all rows
+    where = {task = "gsm8k", model = "*", benchmark = "*", min_seeds = 1, controls = true}
+    order = "sampled_final"            # highest first, "-time_to_target" lowest first; "rows": as they are above
+    metric = "sampled"                 # what rows are ranked by, and whose curve reaches the target
+    axis = "steps"                     # on which the way to the target is measured
+    reference = "grpo@no-kl"           # what the others are tested against; without it: the first GRPO
+    target_gain = 0.9                  # the target: start + this share of the reference's median gain; or
+    target_accuracy = 0.6              # an accuracy in [0, 1]
+
+`across = true` makes one table of several tasks: `{column = "sampled_final", task = "gsm8k"}` is a column of the tasks
+that the pattern matches, and `sampled_macro_gain`, `sampled_improvement`, `algoperf` and the like are over all of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..analysis import View
+from ..columns import COLUMNS
+from ..columns.across import ACROSS
+from ..records import Axis, LeaderboardError
+from ..runs import Mode
+
+BUILT_IN = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}
+STRICT: Any = {"extra": "forbid"}
+
+
+class ProgramError(LeaderboardError):
+    """A program that cannot be run; the message names the file, the key, what was found and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which tables of runs and which rows: patterns with `*` and `?`."""
+
+    __pydantic_config__: ClassVar = STRICT
+    benchmark: str = "*"
+    task: str = "*"
+    model: str = "*"
+    min_seeds: int = 0  # finished ones
+    controls: bool = True  # whether control arms are shown
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A column of a table, under a heading of its own, if any."""
+
+    __pydantic_config__: ClassVar = STRICT
+    column: str
+    heading: str | None = None
+    task: str | None = None  # pattern; only across tasks
+
+
+@dataclass(frozen=True)
+class TableProgram:
+    """One table: see the module."""
+
+    __pydantic_config__: ClassVar = STRICT
+    name: str
+    columns: tuple[Choice, ...]
+    title: str = ""
+    optional: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+    where: Where = field(default_factory=Where)
+    order: str = ""  # empty: the metric's final accuracy
+    across: bool = False
+    metric: Mode = View.metric
+    axis: Axis = View.axis
+    reference: str | None = View.reference
+    target_gain: float = View.target_gain
+    target_accuracy: float | None = View.target_accuracy
+
+    @property
+    def view(self) -> View:
+        """How it looks at a table of runs."""
+        return View(**{one.name: getattr(self, one.name) for one in fields(View)})
+
+
+@dataclass(frozen=True)
+class Program:
+    """The tables of one file, in order; `name` is that of the files that are made of it."""
+
+    name: str
+    tables: tuple[TableProgram, ...]
+
+    def on_axis(self, axis: Axis) -> Program:
+        """The same tables, with the way to the target measured on this axis."""
+        return replace(self, tables=tuple(replace(table, axis=axis) for table in self.tables))
+
+
+def load(path: Path | str) -> Program:
+    """Read and check a program; a built-in one by its name. Raises ProgramError."""
+    path = BUILT_IN.get(str(path), Path(path))
+    where = f"table program {path}"
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        hint = suggestion(str(path), BUILT_IN) if not path.suffix else ""
+        raise ProgramError(f"{where}: {getattr(error, 'strerror', None) or error}{hint}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ProgramError(f"{where}: not valid TOML: {error}") from None
+    if unknown := content.keys() - {"table"}:
+        raise ProgramError(f"{where}: unknown key {min(unknown)!r}{suggestion(min(unknown), ['table'])}")
+    tables = content.get("table")
+    if not isinstance(tables, list) or not tables:
+        raise ProgramError(f"{where}: holds no [[table]]; expected at least one")
+    found = tuple(_table(table, f"{where}: table {n}") for n, table in enumerate(tables, start=1))
+    names = [table.name for table in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ProgramError(f"{where}: {names.count(name)} tables have the name {name!r}; each needs its own")
+    return Program(path.stem, found)
+
+
+def suggestion(found: str, allowed: Iterable[str]) -> str:
+    """`; did you mean X? allowed: ...`."""
+    allowed = list(allowed)
+    near = difflib.get_close_matches(found, allowed, n=1)
+    return f"{f'; did you mean {near[0]!r}?' if near else ';'} allowed: {', '.join(allowed)}"
+
+
+def _table(content: Any, where: str) -> TableProgram:
+    from pydantic import TypeAdapter, ValidationError
+
+    if isinstance(content, Mapping) and isinstance(content.get("columns"), list):
+        choices = [{"column": one} if isinstance(one, str) else one for one in content["columns"]]
+        content = {**content, "columns": choices}
+        where = f"{where} ({content['name']})" if isinstance(content.get("name"), str) else where
+    try:
+        table = TypeAdapter(TableProgram).validate_python(content)
+    except ValidationError as error:
+        raise ProgramError(f"{where}: {_complaint(error)}") from None
+    _check_columns(table, where)
+    for key, good, allowed in (
+        ("name", table.name and "/" not in table.name, "a plain word"),
+        ("columns", table.columns, "at least one column"),
+        ("target_gain", 0 < table.target_gain <= 1, "above 0, at most 1"),
+        ("target_accuracy", table.target_accuracy is None or 0 < table.target_accuracy <= 1, "above 0, at most 1"),
+    ):
+        if not good:
+            raise ProgramError(f"{where}: {key} = {getattr(table, key)!r}; must be {allowed}")
+    return table
+
+
+def _check_columns(table: TableProgram, where: str) -> None:
+    for choice in table.columns:
+        known: Iterable[str] = COLUMNS if not table.across or choice.task is not None else ACROSS
+        if choice.column not in known:
+            elsewhere = COLUMNS if known is ACROSS else ACROSS
+            hint = suggestion(choice.column, known)
+            if choice.column in elsewhere:
+                hint = f"; it stands in a table {'of one task: name its `task`' if known is ACROSS else 'across tasks'}"
+            raise ProgramError(f"{where}: unknown column {choice.column!r}{hint}")
+        if choice.task is not None and not table.across:
+            raise ProgramError(f"{where}: column {choice.column!r} has a task; that is for a table with across = true")
+    known_order = ["rows", *(ACROSS if table.across else COLUMNS)]
+    if table.order and table.order.removeprefix("-") not in known_order:
+        raise ProgramError(f"{where}: order = {table.order!r}{suggestion(table.order, known_order)}")
+    names = [choice.column for choice in table.columns]
+    for name in table.optional:
+        if name not in names:
+            raise ProgramError(f"{where}: optional column {name!r} is none of its columns{suggestion(name, names)}")
+
+
+def _complaint(error: Any) -> str:
+    """The first complaint of a validation: key, what is wrong, what was found and what is allowed."""
+    problem = error.errors()[0]
+    place = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "unexpected_keyword_argument":
+        holders: dict[str, Any] = {"where": Where, "columns": Choice}
+        holder = holders.get(str(problem["loc"][0]), TableProgram) if len(problem["loc"]) > 1 else TableProgram
+        allowed = [one.name for one in fields(holder)]
+        return f"unknown key {place!r}{suggestion(str(problem['loc'][-1]), allowed)}"
+    found = "" if problem["type"] == "missing" else f"; found {problem['input']!r}"
+    return f"{place}: {problem['msg']}{found}"

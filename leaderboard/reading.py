@@ -1,0 +1,139 @@
+"""Records from disk, checked against their schema while they are decoded: tables may stand on a million of them."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from .records import SCHEMA, CellRecord, EvalRecord, ItemRecord, RecordError, State, Status, StepRecord, TuningRecord
+
+T = TypeVar("T")
+
+
+def one(path: Path, schema: type[T]) -> T:
+    """The record of a JSON file. Raises RecordError that names the file, what is wrong and what was expected."""
+    return _decode(_bytes(path), schema, str(path))
+
+
+def lines(path: Path, schema: type[T]) -> list[T]:
+    """The records of a JSON-lines file; none where it is missing. A last line that a kill has torn is left out.
+
+    More keys than the schema's are allowed, and dropped: older code reads newer records. Raises RecordError that names
+    the record.
+    """
+    import msgspec
+
+    if not path.exists():
+        return []
+    content = _bytes(path)
+    content = content[: content.rfind(b"\n") + 1]
+    try:
+        return _decoder(schema).decode_lines(content)  # type: ignore[arg-type]
+    except msgspec.MsgspecError:
+        for number, line in enumerate(filter(None, content.split(b"\n")), start=1):
+            _decode(line, schema, f"{path}, record {number}")
+        raise
+
+
+def cell(folder: Path) -> tuple[CellRecord, Status | None]:
+    """What a cell is and how it stands; None where it was killed before its first status."""
+    path = folder / "cell.json"
+    raw = one(path, dict[str, Any])
+    if raw.get("schema", SCHEMA) != SCHEMA:
+        raise RecordError(f"{path}: schema {raw['schema']!r}; this groupbench reads schema {SCHEMA}")
+    status_path = folder / "status.json"
+    if not status_path.exists():
+        return one(path, CellRecord), None
+    state = one(status_path, dict[str, Any]).get("state")
+    if state is not None and state not in get_args(State):
+        raise RecordError(f"{status_path}: state {state!r}; expected {', '.join(get_args(State))}")
+    return one(path, CellRecord), one(status_path, Status)
+
+
+def steps(folder: Path) -> tuple[StepRecord, ...]:
+    """By step. Where a step was written twice, the later record supersedes."""
+    latest = {record["step"]: record for record in lines(folder / "steps.jsonl", StepRecord)}
+    return tuple(latest[step] for step in sorted(latest))
+
+
+def evaluations(folder: Path) -> dict[tuple[str, str], tuple[EvalRecord, ...]]:
+    """By split and mode, each by step; a later record supersedes here as well."""
+    curves: dict[tuple[str, str], dict[int, EvalRecord]] = {}
+    for record in lines(folder / "evals.jsonl", EvalRecord):
+        curves.setdefault((record["split"], record["mode"]), {})[record["step"]] = record
+    return {key: tuple(curve[step] for step in sorted(curve)) for key, curve in curves.items()}
+
+
+def items(folder: Path, evaluation: EvalRecord) -> list[ItemRecord]:
+    """The items of one evaluation of the cell in `folder`, without reading those of others; none where it has no range.
+
+    Raises RecordError, naming file and bytes, unless exactly this evaluation's items lie there.
+    """
+    import msgspec
+
+    if "items" not in evaluation:
+        return []
+    path, expected = folder / "items.jsonl", (evaluation["step"], evaluation["split"], evaluation["mode"])
+    where = f"{path}, bytes {evaluation['items']}"
+    try:
+        start, stop = evaluation["items"]
+        with path.open("rb") as file:
+            file.seek(start)
+            found: list[ItemRecord] = _decoder(ItemRecord).decode_lines(file.read(stop - start))
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        raise RecordError(f"{where}: not readable as items ({type(error).__name__}: {error})") from None
+    kinds = {(item["step"], item["split"], item["mode"]) for item in found}
+    if kinds != {expected} or len(found) != evaluation["examples"]:
+        count = evaluation["examples"]
+        raise RecordError(f"{where}: {len(found)} items of {sorted(kinds)}; expected {count} of {expected}")
+    return found
+
+
+def searches(root: Path) -> TuningRecord | None:
+    """How settings were found; None where nothing was searched."""
+    path = root / "tuning.json"
+    return one(path, TuningRecord) if path.exists() else None
+
+
+@contextmanager
+def no_garbage() -> Iterator[None]:
+    """No collection while records are read: they are many, none is garbage, and looking at all of them takes longer."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise RecordError(f"{path}: no such file") from None
+    except OSError as error:
+        raise RecordError(f"{path}: not readable ({error})") from None
+
+
+def _decode(content: bytes, schema: type[T], where: str) -> T:
+    import msgspec
+
+    try:
+        return _decoder(schema).decode(content)  # type: ignore[arg-type]
+    except msgspec.ValidationError as error:
+        keys = ", ".join(getattr(schema, "__annotations__", ()))
+        raise RecordError(f"{where}: {error}; a {schema.__name__} has {keys}") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise RecordError(f"{where}: not readable as JSON ({error})") from None
+
+
+@cache
+def _decoder(schema: Any) -> Any:
+    import msgspec
+
+    return msgspec.json.Decoder(schema)

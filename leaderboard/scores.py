@@ -1,0 +1,90 @@
+"""Accuracies by seed and item: what every interval and test of a table stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from . import reading
+from .records import EvalRecord
+from .runs import Cell, Mode, Row, Split
+from .stats import Estimate, crossed
+
+When = Literal["start", "final"]
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Accuracies in [0, 1] of a row's finished seeds, or differences of such: (R, N), seeds by items.
+
+    An item's accuracy is its mean over samples. Where items were not recorded there is one column, each seed's mean.
+    """
+
+    seeds: tuple[int, ...]
+    values: Array
+    items: tuple[str, ...] | None = None  # ids of the columns
+    clusters: tuple[str, ...] | None = None  # items of equal names give each other's answer away; None: all their own
+
+    @cached_property
+    def by_seed(self) -> dict[int, float]:
+        """Mean over items."""
+        return dict(zip(self.seeds, self.values.mean(axis=1).tolist(), strict=True))
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """The mean over seeds and items, with both as sources of error."""
+        return crossed(self.values, clusters=[self.clusters])
+
+    def less(self, other: Scores) -> Scores | None:
+        """The difference from `other`, paired by seed and item; None where they share no seed, or not the same items.
+
+        Where one of the two has no items, both are taken as means.
+        """
+        seeds = [seed for seed in self.seeds if seed in other.by_seed]
+        if not seeds or (self.items and other.items and self.items != other.items):
+            return None
+        mine, theirs = self._at(seeds), other._at(seeds)
+        if self.items is None or other.items is None:
+            means = mine.mean(axis=1, keepdims=True) - theirs.mean(axis=1, keepdims=True)
+            return Scores(tuple(seeds), means)
+        return Scores(tuple(seeds), mine - theirs, self.items, self.clusters)
+
+    def _at(self, seeds: Sequence[int]) -> Array:
+        return self.values[[self.seeds.index(seed) for seed in seeds]]
+
+
+def sum_of(parts: Sequence[Scores]) -> Estimate | None:
+    """The sum of the parts' means, over the seeds that all of them have: their items are independent of each other."""
+    seeds = [seed for seed in parts[0].seeds if all(seed in part.by_seed for part in parts)]
+    if not seeds:
+        return None
+    return crossed(*(part._at(seeds) for part in parts), clusters=[part.clusters for part in parts])
+
+
+def read(row: Row, mode: Mode, split: Split, when: When) -> Scores | None:
+    """The scores of a row's finished seeds at the first or the last evaluation; None where none was evaluated."""
+    found = [(cell, record) for cell in row.done if (record := getattr(cell, when)(mode, split)) is not None]
+    if not found:
+        return None
+    seeds = tuple(cell.seed for cell, _ in found)
+    items = [_items(cell, record) for cell, record in found]
+    if any(one is None or one[:2] != items[0][:2] for one in items):  # type: ignore[index]
+        return Scores(seeds, np.array([[record["accuracy"]] for _, record in found]))
+    ids, clusters, _ = items[0]  # type: ignore[misc]
+    return Scores(seeds, np.array([values for _, _, values in items]), ids, clusters)  # type: ignore[misc]
+
+
+def _items(cell: Cell, record: EvalRecord) -> tuple[tuple[str, ...], tuple[str, ...] | None, list[float]] | None:
+    """Ids, clusters and accuracies of an evaluation's items, by id; None where they were not recorded."""
+    if cell.folder is None or not (lines := reading.items(cell.folder, record)):
+        return None
+    lines.sort(key=lambda line: line["id"])
+    clusters = tuple(line.get("cluster", line["id"]) for line in lines)
+    ids = tuple(line["id"] for line in lines)
+    accuracy = [sum(line["correct"]) / len(line["correct"]) for line in lines]
+    return ids, None if clusters == ids else clusters, accuracy
