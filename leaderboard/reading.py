@@ -127,7 +127,7 @@ def _decode(content: bytes, schema: type[T], where: str) -> T:
         return _decoder(schema).decode(content)  # type: ignore[arg-type]
     except msgspec.ValidationError as error:
         keys = ", ".join(getattr(schema, "__annotations__", ()))
-        raise RecordError(f"{where}: {error}; a {schema.__name__} has {keys}") from None
+        raise RecordError(f"{where}: {error}; expected {schema.__name__}: {keys}") from None
     except (msgspec.DecodeError, ValueError) as error:
         raise RecordError(f"{where}: not readable as JSON ({error})") from None
 

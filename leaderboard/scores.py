@@ -12,7 +12,7 @@ import numpy as np
 from . import reading
 from .records import EvalRecord
 from .runs import Cell, Mode, Row, Split
-from .stats import Estimate, crossed
+from .stats import Estimate, crossed, over_seeds
 
 When = Literal["start", "final"]
 Array = np.ndarray
@@ -37,7 +37,9 @@ class Scores:
 
     @cached_property
     def estimate(self) -> Estimate:
-        """The mean over seeds and items, with both as sources of error."""
+        """The mean over seeds and items, with both as sources of error; over seeds where items are not known."""
+        if self.items is None:
+            return over_seeds(self.values[:, 0])
         return crossed(self.values, clusters=[self.clusters])
 
     def less(self, other: Scores) -> Scores | None:

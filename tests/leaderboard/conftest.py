@@ -86,7 +86,7 @@ class Results:
 
     def cell(
         self,
-        algorithm: str,
+        label: str,
         seed: int,
         sampled: Sequence[float] = (),
         greedy: Sequence[float] = (),
@@ -95,31 +95,44 @@ class Results:
         benchmark: str = ".",
         steps: Mapping[int, Mapping[str, Any]] | None = None,
         error: str | None = None,
+        items: Mapping[tuple[str, str, int], Sequence[Sequence[int]]] | None = None,
+        clusters: Sequence[str] | None = None,
+        provenance: Mapping[str, Any] | None = None,
         **spec: Any,
     ) -> Path:
-        """Write one cell and plan it; `state` None only plans it. `steps` changes step records, `spec` the rest."""
+        """Write one cell and plan it; `state` None only plans it. `steps` changes step records, `spec` the rest.
+
+        `items` holds the verdicts of an evaluation, item by item, by (split, mode, step), and decides its accuracy.
+        """
         spec = {
-            "algorithm": {"name": algorithm},
+            "algorithm": {"name": label},
             "task": {"name": "arithmetic"},
             "model": {"name": "tiny"},
             "budget": {"steps": 4},
         } | spec
         row, cell_id = _hash(spec), _hash(spec | {"seed": seed})
-        plan = {"id": cell_id, "row": row, "algorithm": algorithm, "task": spec["task"]["name"], "seed": seed}
+        plan = {"id": cell_id, "row": row, "algorithm": label, "task": spec["task"]["name"], "seed": seed}
         self.planned.setdefault(self.folder / benchmark, []).append(plan)
         folder = self.folder / benchmark / "cells" / cell_id
         if state is None:
             return folder
         folder.mkdir(parents=True)
-        provenance = {"commit": "0" * 40}
+        known = {"commit": "0" * 40} | dict(provenance or {})
         records.write_json(
             folder / "cell.json",
-            {"schema": records.SCHEMA, **plan, "spec": spec | {"seed": seed}, "provenance": provenance},
+            {"schema": records.SCHEMA, **plan, "spec": spec | {"seed": seed}, "provenance": known},
         )
-        last = self.every * (max(len(sampled), len(greedy)) - 1)
-        for mode, curve in (("sampled", sampled), ("greedy", greedy)):
-            evals = [eval_record(self.every * i, mode, accuracy) for i, accuracy in enumerate(curve)]
-            records.append(folder / "evals.jsonl", evals)
+        items = items or {}
+        last = max(self.every * (max(len(sampled), len(greedy)) - 1), *(step for _, _, step in items), 0)
+        curves = {("heldout", "sampled"): sampled, ("heldout", "greedy"): greedy}
+        found = {
+            (split, mode, self.every * i): eval_record(self.every * i, mode, accuracy)
+            for (split, mode), curve in curves.items()
+            for i, accuracy in enumerate(curve)
+        }
+        for (split, mode, step), verdicts in items.items():
+            found[split, mode, step] = self._with_items(folder, (split, mode, step), verdicts, clusters)
+        records.append(folder / "evals.jsonl", found.values())
         changes = steps or {}
         records.append(
             folder / "steps.jsonl", [step_record(step, **changes.get(step, {})) for step in range(1, last + 1)]
@@ -127,6 +140,22 @@ class Results:
         status = {"state": state, "step": max(last, 0), "error": error, "seconds": 9.0}
         records.write_json(folder / "status.json", status | {"weights_start": "a", "weights_end": "b"})
         return folder
+
+    @staticmethod
+    def _with_items(
+        folder: Path, place: tuple[str, str, int], verdicts: Sequence[Sequence[int]], clusters: Sequence[str] | None
+    ) -> dict[str, Any]:
+        split, mode, step = place
+        lines: list[dict[str, Any]] = [
+            {"step": step, "split": split, "mode": mode, "id": f"{split}-{n:03}", "correct": list(one), "tokens": [3]}
+            for n, one in enumerate(verdicts)
+        ]
+        for line, cluster in zip(lines, clusters or (), strict=False):
+            line["cluster"] = cluster
+        accuracy = sum(sum(one) / len(one) for one in verdicts) / len(verdicts)
+        where = list(records.append(folder / "items.jsonl", lines))
+        sizes = {"examples": len(verdicts), "samples": len(verdicts[0]), "split": split}
+        return eval_record(step, mode, accuracy, **sizes) | {"items": where}
 
     def plan(self) -> Path:
         """Write each benchmark.json, and return the folder."""

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from leaderboard.analysis import Analysis, View
 from leaderboard.plot import curve, draw, figure
 from leaderboard.runs import load
 
@@ -16,6 +17,10 @@ def table(results):
     return table
 
 
+def analysed(table, axis="steps"):
+    return Analysis(table, table.rows, View(axis=axis), {})
+
+
 def row(table, label):
     return next(row for row in table.rows if row.label == label)
 
@@ -24,8 +29,8 @@ def test_curve_is_the_mean_over_seeds_with_its_t_interval(table):
     points = curve(row(table, "gift@released"), "sampled")
     assert [point.x for point in points] == [0, 2, 4]
     assert [point.accuracy.mean for point in points] == pytest.approx([0.2, 0.32, 0.52])
-    assert points[0].accuracy.half_width == 0.0
-    assert points[2].accuracy.half_width == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
+    assert points[0].accuracy.half_width() == pytest.approx(0.0, abs=1e-9)
+    assert points[2].accuracy.half_width() == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
 
 
 @pytest.mark.parametrize(("axis", "end"), [("generated_tokens", 4000), ("flops", 1e13), ("seconds", 6.0)])
@@ -51,7 +56,7 @@ def test_a_curve_has_only_the_steps_that_all_seeds_have(results):
 
 
 def test_panels(table):
-    sampled, greedy = figure(table, "steps").axes
+    sampled, greedy = figure(analysed(table)).axes
     assert (sampled.get_title(loc="left"), greedy.get_title(loc="left")) == ("sampled decoding", "greedy decoding")
     assert len(sampled.collections) == 1  # one band: a single seed has none
     band = sampled.collections[0].get_paths()[0].vertices
@@ -60,14 +65,14 @@ def test_panels(table):
     start = next(line for line in sampled.lines if list(line.get_xdata()) == [0, 1])
     assert start.get_ydata()[0] == pytest.approx(20.0)
     assert greedy.lines[-1].get_ydata()[0] == pytest.approx(25.0)
-    assert figure(table, "trained_tokens").axes[0].get_xlabel() == "trained tokens (mean over seeds)"
+    assert figure(analysed(table, "trained_tokens")).axes[0].get_xlabel() == "trained tokens (mean over seeds)"
 
 
 def test_band_is_cut_at_100_percent(results):
     results.cell("a", 0, [0.2, 0.7])
     results.cell("a", 1, [0.2, 0.9])
     (table,) = load(results.plan())
-    (band,) = figure(table).axes[0].collections
+    (band,) = figure(analysed(table)).axes[0].collections
     assert (band.get_paths()[0].vertices[:, 1].min(), band.get_paths()[0].vertices[:, 1].max()) == (0.0, 100.0)
 
 
@@ -77,7 +82,7 @@ def test_a_row_keeps_its_colour_when_the_order_changes(results, tmp_path):
         for name, final in zip("ab", finals, strict=True):
             other.cell(name, 0, [0.2, final])
         (table,) = load(other.plan())
-        drawn = figure(table).axes[0].lines
+        drawn = figure(analysed(table)).axes[0].lines
         return {
             round(100 * final): line.get_color()
             for final in finals
@@ -90,18 +95,28 @@ def test_a_row_keeps_its_colour_when_the_order_changes(results, tmp_path):
 
 
 def test_files_hold_every_label_and_are_the_same_every_time(table, tmp_path):
-    svg, png = draw(table, tmp_path / "one", title="the title")
+    svg, png = draw(analysed(table), tmp_path / "one", title="the title")
     text = svg.read_text()
     for label in ("gift@released, 3 seeds", r"grpo$\no$, 1 seed †", "_dapo, 0 of 1 seed", "start", "the title"):
         assert f"<!-- {label} -->" in text
     assert "<dc:date>" not in text
     assert png.read_bytes().startswith(b"\x89PNG") and len(png.read_bytes()) > 10_000
-    again = draw(table, tmp_path / "two", title="the title")
+    again = draw(analysed(table), tmp_path / "two", title="the title")
     assert [path.read_bytes() for path in again] == [svg.read_bytes(), png.read_bytes()]
 
 
 def test_nothing_finished(results, tmp_path):
     results.cell("a", 0, state=None)
     (table,) = load(results.plan())
-    svg, _ = draw(table, tmp_path / "empty")
+    svg, _ = draw(analysed(table), tmp_path / "empty")
     assert "no finished seed" in svg.read_text() and "a, 0 of 1 seed" in svg.read_text()
+
+
+def test_the_target_is_dotted_where_it_counts(results):
+    for seed in range(3):
+        results.cell("grpo", seed, [0.2, 0.5 + 0.01 * seed], [0.3, 0.6])
+    (table,) = load(results.plan())
+    sampled, greedy = figure(analysed(table)).axes
+    assert sampled.lines[-1].get_ydata()[0] == pytest.approx(100 * (0.2 + 0.9 * 0.31))
+    assert greedy.lines[-1].get_ydata()[0] == pytest.approx(30.0)  # the start
+    assert "target" in [text.get_text() for text in figure(analysed(table)).legends[0].get_texts()]

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from leaderboard import records
-from leaderboard.build import build, render
+from leaderboard.build import build, terminal
 from leaderboard.records import RecordError
 from leaderboard.runs import load
 from leaderboard.searches import found, space, unsearched
@@ -95,11 +95,11 @@ def test_every_export_shows_it(write):
     assert "the learning rate is not the same: gift, tuned 0.0002, grpo 0.0001" in text and "weight decay" not in text
 
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(*render(built.tables))
+    console.print(*terminal(built.archive))
     said = " ".join(console.export_text().split())
     assert f"best of 4 trials on a dev split, from {space(SPACE)}; 1 failed" in said
     with built.paths[1].open(newline="") as file:
-        assert [row["tuning_trials"] for row in csv.DictReader(file)] == ["4.0", ""]
+        assert [row["tuning_trials"] for row in csv.DictReader(file)] == ["4", ""]
 
 
 def test_a_control_arm_has_the_settings_of_its_row(write):
@@ -121,5 +121,5 @@ def test_rows_alike_need_no_remark(results):
 def test_a_broken_record_is_named(write):
     folder = write()
     records.write_json(folder / "tuning.json", {"schema": 1, "searches": [{"row": "x"}]})
-    with pytest.raises(RecordError, match=r"tuning.json, searches: without algorithm"):
+    with pytest.raises(RecordError, match=r"tuning\.json: .*`algorithm` - at `\$\.searches\[0\]`"):
         load(folder)

@@ -1,0 +1,104 @@
+import math
+
+import pytest
+
+from leaderboard.analysis import Analysis, View
+from leaderboard.columns import COLUMNS
+from leaderboard.runs import load
+
+T2 = 4.302653  # Student's 97.5 % quantile with 2 degrees of freedom
+
+
+@pytest.fixture
+def analysis(results):
+    """gift with three seeds, grpo with one of three, dapo planned only."""
+    for seed, (start, final) in enumerate([(0.20, 0.50), (0.22, 0.60), (0.24, 0.70)]):
+        results.cell("gift", seed, [start, 0.9, final], [0.25, 0.25, 0.25 + 0.1 * seed])
+    results.cell("grpo", 0, [0.20, 0.30, 0.40])
+    results.cell("grpo", 1, [0.20, 0.99], state="failed", error="out of memory")
+    results.cell("grpo", 2, [0.20, 0.99], state="running")
+    for seed in range(3):
+        results.cell("dapo", seed, state=None)
+    (table,) = load(results.plan())
+    return Analysis(table, table.rows, View(), {})
+
+
+def entry(analysis, label, name):
+    return COLUMNS[name].entry(analysis, next(row for row in analysis.rows if row.label == label))
+
+
+def test_start_is_step_0_and_final_the_last_evaluation_not_the_best(analysis):
+    start, final = (entry(analysis, "gift", f"sampled_{when}") for when in ("start", "final"))
+    assert (start.value, final.value) == (pytest.approx(0.22), pytest.approx(0.60))
+    assert (start.high - start.low) / 2 == pytest.approx(T2 * 0.02 / math.sqrt(3), rel=1e-6)
+    assert (final.high - final.low) / 2 == pytest.approx(T2 * 0.1 / math.sqrt(3), rel=1e-6)
+    assert final.by_seed == {0: 0.5, 1: 0.6, 2: 0.7} and final.df == 2 and final.mark == ""
+
+
+def test_gain_is_paired_by_seed(analysis):
+    gain = entry(analysis, "gift", "sampled_gain")  # 0.30, 0.38, 0.46: sd 0.08, and not that of an unpaired difference
+    assert gain.value == pytest.approx(0.38)
+    assert gain.high - gain.value == pytest.approx(T2 * 0.08 / math.sqrt(3), rel=1e-6)
+
+
+def test_only_finished_seeds_count_and_one_of_them_gets_a_dagger(analysis):
+    final = entry(analysis, "grpo", "sampled_final")
+    assert (final.value, final.low, final.mark, final.bold) == (0.40, None, "†", False)
+    assert entry(analysis, "grpo", "greedy_final").value is None
+    for name in ("sampled_final", "sampled_gain", "sampled_delta", "sampled_peak_drop", "sampled_response_tokens"):
+        nothing = entry(analysis, "dapo", name)
+        assert (nothing.value, nothing.text, nothing.mark) == (None, None, "")
+
+
+def test_against_the_reference_on_the_seeds_that_both_have(analysis):
+    assert entry(analysis, "grpo", "sampled_delta").text == "reference"
+    delta = entry(analysis, "gift", "sampled_delta")
+    assert (delta.value, delta.mark, delta.p, delta.p_holm) == (pytest.approx(0.1), "†", None, None)
+    assert delta.by_seed == {0: pytest.approx(0.1)}
+    assert entry(analysis, "gift", "greedy_delta").value is None  # the reference was not evaluated
+
+
+def test_what_a_comparison_could_have_found(results):
+    for seed in range(5):
+        results.cell("grpo", seed, [0.2, 0.4 + 0.01 * seed])
+        results.cell("gift", seed, [0.2, 0.5 + 0.02 * (seed % 2)])
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(), {})
+    detectable = entry(analysis, "gift", "sampled_mde")
+    half = entry(analysis, "gift", "sampled_delta")
+    assert detectable.value > half.high - half.value > 0  # a power of 80 % takes more than the interval's half
+    assert entry(analysis, "grpo", "sampled_mde").value is None
+
+
+def test_a_run_without_step_0_has_no_start_and_no_gain(results):
+    cell = results.cell("a", 0, [0.2, 0.4, 0.5])
+    _, *later = (cell / "evals.jsonl").read_text().splitlines(keepends=True)
+    (cell / "evals.jsonl").write_text("".join(later))
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(), {})
+    found = [entry(analysis, "a", f"sampled_{name}").value for name in ("start", "final", "gain")]
+    assert found == [None, 0.5, None]
+
+
+def test_below_its_peak(analysis):
+    drop = entry(analysis, "gift", "sampled_peak_drop")  # smoothed: start, (start + 0.9 + final) / 3, final
+    peaks = [(s + 0.9 + f) / 3 - f for s, f in ((0.20, 0.50), (0.22, 0.60), (0.24, 0.70))]
+    assert drop.value == pytest.approx(sum(max(0, peak) for peak in peaks) / 3)
+
+
+def test_what_is_not_significantly_worse_than_the_best_is_bold(results):
+    for seed in range(6):
+        noise = 0.01 * (seed - 2.5)
+        for label, final in (("a", 0.6 + noise), ("b", 0.595 - noise), ("c", 0.3 + 2 * noise)):
+            results.cell(label, seed, [0.2, final])
+    results.cell("d", 0, [0.2, 0.9])
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(), {})
+    bold = {row.label: COLUMNS["sampled_final"].entry(analysis, row).bold for row in table.rows}
+    assert bold == {"a": True, "b": True, "c": False, "d": False}
+
+
+def test_every_column_explains_itself_or_has_a_plain_heading(analysis):
+    for column in COLUMNS.values():
+        assert column.heading(analysis)
+        assert all(sentence.endswith((".", "!")) for sentence in column.explain(analysis)), column.name

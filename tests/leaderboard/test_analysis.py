@@ -1,0 +1,196 @@
+import math
+
+import numpy as np
+import pytest
+
+from leaderboard.analysis import Analysis, View, star
+from leaderboard.runs import load
+from leaderboard.stats import crossed, holm
+
+ITEMS = 60
+
+
+def outcomes(generator, chance):
+    """Verdicts of four samples an item."""
+    return (generator.random((ITEMS, 4)) < np.clip(chance, 0, 1)[:, None]).astype(int).tolist()
+
+
+def fill(results, abilities, seeds=6, **cells):
+    """Rows by label and ability; items differ much, seeds by a point, and all start from the same place."""
+    rng = np.random.default_rng(0)
+    easy = rng.uniform(0.1, 0.6, ITEMS)
+    for label, ability in abilities.items():
+        for seed in range(seeds):
+            chance = easy + ability + 0.01 * rng.normal()
+            places = {("heldout", "sampled", 0): easy, ("heldout", "sampled", 4): chance}
+            results.cell(label, seed, items={place: outcomes(rng, c) for place, c in places.items()}, **cells)
+
+
+def analysed(results, view=None, rows=None):
+    (table,) = load(results.plan())
+    chosen = [row for row in table.rows if rows is None or row.label in rows]
+    return Analysis(table, chosen, view or View(), {})
+
+
+def row(analysis, label):
+    return next(row for row in analysis.rows if row.label == label)
+
+
+def test_contrasts_are_holms_over_the_rows_against_the_reference(results):
+    fill(results, {"grpo": 0.1, "better": 0.3, "same": 0.1, "worse": 0.0})
+    analysis = analysed(results)
+    assert analysis.reference.label == "grpo" and analysis.contrast(analysis.reference, "sampled") is None
+    names = ["better", "same", "worse"]
+    theirs = analysis.scores(row(analysis, "grpo"), "sampled").values
+    raw = [crossed(analysis.scores(row(analysis, name), "sampled").values - theirs).p for name in names]
+    found = [analysis.contrast(row(analysis, name), "sampled") for name in names]
+    assert [one.adjusted for one in found] == pytest.approx(holm(raw))
+    assert [one.mark for one in found] == ["**", "", "**"]
+    assert analysis.contrast(row(analysis, "better"), "greedy") is None  # never evaluated
+    fewer = analysed(results, rows={"grpo", "better"})
+    assert fewer.contrast(row(fewer, "better"), "sampled").adjusted == pytest.approx(raw[0])  # a family of one
+
+
+def test_ranks_are_shared_where_nothing_separates(results):
+    fill(results, {"grpo": 0.1, "better": 0.3, "same": 0.1, "worse": 0.0})
+    ranking = analysed(results).ranking("sampled")
+    (table,) = load(results.folder)
+    by_label = {row.label: ranking.rank[row.hash] for row in table.rows}
+    assert by_label["better"] == 1 and by_label["grpo"] == by_label["same"] == 2 and by_label["worse"] == 4
+    assert ranking.pairs == 6
+    assert {row.label for row in table.rows if row.hash in ranking.best} == {"better"}
+
+
+def test_one_seed_is_neither_ranked_nor_tested(results):
+    fill(results, {"grpo": 0.1, "better": 0.4})
+    fill(results, {"lonely": 0.5}, seeds=1)
+    analysis = analysed(results)
+    lonely = row(analysis, "lonely")
+    assert lonely.hash not in analysis.ranking("sampled").rank and lonely.hash not in analysis.ranking("sampled").best
+    contrast = analysis.contrast(lonely, "sampled")
+    assert (contrast.mark, contrast.adjusted) == ("†", None)
+    assert analysis.contrast(row(analysis, "better"), "sampled").mark == "**"  # and does not thin out the family
+    assert analysis.scores(lonely, "sampled").estimate.low is not None  # over items
+
+
+def test_runs_that_agree_exactly_prove_nothing(results):
+    for label, final in (("grpo", [[1, 0]] * 5), ("mine", [[1, 1]] * 5)):
+        for seed in range(5):
+            results.cell(label, seed, items={("heldout", "sampled", 4): final})
+    analysis = analysed(results)
+    contrast = analysis.contrast(row(analysis, "mine"), "sampled")
+    assert contrast.difference.estimate.mean == 0.5
+    assert (contrast.mark, contrast.adjusted) == ("", None)
+    assert set(analysis.ranking("sampled").rank.values()) == {1}
+
+
+def test_other_items_than_the_references_are_not_compared(results):
+    fill(results, {"grpo": 0.1})
+    for seed in range(4):
+        results.cell("other", seed, items={("heldout", "sampled", 4): [[1]] * 7})
+    analysis = analysed(results)
+    contrast = analysis.contrast(row(analysis, "other"), "sampled")
+    assert (contrast.difference, contrast.mark) == (None, "‡")
+    assert analysis.ranking("sampled").pairs == 0
+
+
+def test_control_arms_are_shown_and_belong_to_no_family(results):
+    fill(results, {"grpo": 0.1, "better": 0.4})
+    fill(results, {"grpo, A/A": 0.9}, provenance={"control": "a-a"})
+    analysis = analysed(results)
+    control = row(analysis, "grpo, A/A")
+    assert analysis.contrast(control, "sampled").mark == ""
+    assert analysis.contrast(control, "sampled").difference.estimate.mean > 0.2
+    assert control.hash not in analysis.ranking("sampled").rank
+    without = analysed(results, rows={"grpo", "better"})
+    tested = [one.contrast(row(one, "better"), "sampled").adjusted for one in (analysis, without)]
+    assert tested[0] == tested[1]
+
+
+def test_the_reference_is_chosen_before_any_result_is_seen(results):
+    results.cell("dapo", 0, [0.2, 0.9])
+    results.cell("mine(x=1)", 0, [0.2, 0.4], algorithm={"name": "mine"})
+    results.cell("grpo@no-kl", 0, [0.2, 0.3], algorithm={"name": "grpo"})
+    results.cell("grpo@paper", 0, [0.2, 0.5], algorithm={"name": "grpo", "beta": 0.04})
+    assert analysed(results).reference.label == "grpo@no-kl"  # the recipe's first GRPO
+    for wanted, label in (("mine", "mine(x=1)"), ("grpo@p*", "grpo@paper"), ("dapo", "dapo"), ("none", None)):
+        reference = analysed(results, View(reference=wanted)).reference
+        assert (reference and reference.label) == label
+    only = analysed(results, rows={"dapo"})
+    assert only.reference.label == "grpo@no-kl"  # shown or not
+
+
+def test_without_a_grpo_the_recipes_first_row_is_the_reference(results):
+    results.cell("zeta", 0, [0.2, 0.9], provenance={"control": "a-a"})
+    results.cell("mine", 0, [0.2, 0.9])
+    results.cell("alpha", 0, [0.2, 0.9])
+    assert analysed(results).reference.label == "mine"
+
+
+def curves(results, **rows):
+    """Each row's sampled curve, plus a point and a half a seed."""
+    for label, curve in rows.items():
+        for seed in range(3):
+            results.cell(label, seed, [value + 0.015 * seed * (n > 0) for n, value in enumerate(curve)])
+
+
+def test_the_target_is_most_of_the_references_median_gain(results):
+    curves(results, grpo=[0.2, 0.3, 0.4, 0.5, 0.5], mine=[0.2, 0.5, 0.5, 0.5, 0.5])
+    analysis = analysed(results)
+    assert analysis.target == pytest.approx(0.2 + 0.9 * 0.315)  # finals 0.5, 0.515, 0.53
+    assert analysed(results, View(target_gain=0.5)).target == pytest.approx(0.2 + 0.5 * 0.315)
+    assert analysed(results, View(target_accuracy=0.77)).target == 0.77
+    mine = analysis.times(row(analysis, "mine"))  # smoothed 0.2, 0.4, 0.5, …: crosses 0.4835 between steps 2 and 4
+    assert mine[0] == pytest.approx(2 + 2 * (0.4835 - 0.4) / 0.1)
+    assert mine[0] > mine[1] > mine[2]
+    grpo = analysis.times(row(analysis, "grpo"))  # smoothed …, 0.4, 0.4667, 0.5: at one evaluation only, the last
+    assert grpo[0] == math.inf and grpo[2] < 8
+    tokens = analysed(results, View(axis="generated_tokens"))
+    assert tokens.times(row(tokens, "mine"))[0] == pytest.approx(1000 * mine[0])
+
+
+def test_a_reference_that_gained_nothing_sets_no_target(results):
+    curves(results, grpo=[0.2, 0.2, 0.19], mine=[0.2, 0.4, 0.5])
+    analysis = analysed(results)
+    assert analysis.target is None and analysis.times(row(analysis, "mine")) == {}
+    assert analysis.early(row(analysis, "mine")) == {}
+
+
+def test_the_horizon_is_how_far_every_run_went(results):
+    curves(results, grpo=[0.2, 0.3, 0.4, 0.5, 0.5], short=[0.2, 0.5, 0.6])
+    results.cell("failed", 0, [0.2, 0.3], state="failed")
+    assert analysed(results).horizon == 4
+    assert analysed(results, rows={"grpo"}).horizon == 8
+
+
+def test_area_is_one_for_a_run_that_stands_at_the_target(results):
+    results.cell("grpo", 0, [0.2, 0.4, 0.4])
+    results.cell("half", 0, [0.2, 0.3, 0.4])
+    analysis = analysed(results, View(target_accuracy=0.4))
+    assert analysis.early(row(analysis, "grpo"))[0] == pytest.approx(0.75)  # up at once, but for the first interval
+    assert analysis.early(row(analysis, "half"))[0] == pytest.approx(0.5)
+
+
+def test_where_nothing_is_spent_on_an_axis_the_later_evaluation_counts(results):
+    cell = results.cell("grpo", 0, [0.2, 0.3, 0.5])
+    text = (cell / "evals.jsonl").read_text().replace('"trained_tokens": 1800', '"trained_tokens": 0')
+    (cell / "evals.jsonl").write_text(text)
+    analysis = analysed(results, View(axis="trained_tokens", target_accuracy=0.4))
+    assert analysis.horizon == 3600 and analysis.times(row(analysis, "grpo")) == {0: math.inf}
+
+
+def test_overfitting_is_the_probes_gain_above_the_held_out_one(results):
+    for seed in range(3):
+        probe = {("probe", "sampled", 0): [[0, 0]] * 4, ("probe", "sampled", 4): [[1, 1]] * 3 + [[seed % 2, 0]]}
+        heldout = {("heldout", "sampled", 0): [[0, 1]] * 5, ("heldout", "sampled", 4): [[1, 1]] * 2 + [[0, 1]] * 3}
+        results.cell("grpo", seed, items=probe | heldout)
+    analysis = analysed(results)
+    only = analysis.rows[0]
+    assert analysis.overfit(only, "sampled").mean == pytest.approx((0.75 + 0.125 / 3) - 0.2)
+    assert analysis.overfit(only, "sampled").items == 9
+    assert analysis.overfit(only, "greedy") is None
+
+
+@pytest.mark.parametrize(("p", "mark"), [(None, ""), (0.05, ""), (0.0499, "*"), (0.01, "*"), (0.00999, "**")])
+def test_stars(p, mark):
+    assert star(p) == mark
