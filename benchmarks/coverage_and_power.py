@@ -2,7 +2,7 @@
 
     python benchmarks/coverage_and_power.py [--repetitions 2000]
 
-Prints the tables of docs/statistics.md, in about 40 seconds on one core, or as many times longer as there are more
+Prints the tables of docs/statistics.md, in 40 seconds on one core, or as many times longer as there are more
 repetitions: that document has 8000. The data are those of simulated_tables.py.
 """
 
