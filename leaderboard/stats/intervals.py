@@ -20,10 +20,10 @@ the variance of d̄, σ²_seed/R + σ²_item/N + σ²_res/(RN), has two independ
 an interval of this form covers at least its confidence: S. K. Banerjee, "Approximate confidence interval for linear
 functions of means of k populations when the population variances are not equal", Sankhya 22 (1960). It is built like
 the modified-large-sample intervals of Burdick and Graybill, "Confidence Intervals on Variance Components", 1992.
-V_item, a difference of mean squares, is not quite what the theorem asks for; that the coverage holds is measured. p-values are
-the same statement turned round, and so hold at the small levels of Holm's procedure too. Why not the others, in
-`docs/statistics.md` and tests/leaderboard/stats/test_coverage.py: t_{R−1} on the whole variance covers 100 % where
-items dominate, Satterthwaite's single t only 92 % where 3 seeds nearly dominate, a bootstrap over 3 seeds 75 %.
+V_item, a difference of mean squares, is not quite what the theorem asks for; that the coverage holds is measured.
+p-values are the same statement turned round, and so hold at the small levels of Holm's procedure too. Why not the
+others: t_{R−1} on the whole variance covers 100 % where items dominate, Satterthwaite's single t only 92 % where 3
+seeds nearly dominate, a bootstrap over 3 seeds 75 % (`docs/statistics.md`, tests/leaderboard/stats/test_coverage.py).
 """
 
 from __future__ import annotations
