@@ -2,8 +2,8 @@
 
     python benchmarks/coverage_and_power.py [--repetitions 2000]
 
-Prints the tables of docs/statistics.md, in about 40 seconds on one core, or as many times longer as there are more
-repetitions: the document has 8000. The data are those of simulated_tables.py.
+Prints the tables of docs/statistics.md, in 40 seconds on one core, or as many times longer as there are more
+repetitions: that document has 8000. The data are those of simulated_tables.py.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import itertools
 
 from simulated_tables import (
     CONTRASTS,
+    EDGES,
     EQUALS,
     ITEMS,
     KINDS,
@@ -24,11 +25,13 @@ from simulated_tables import (
     coverage,
     crossing_times,
     false_stars,
+    pooled_coverage,
     power,
     worlds,
 )
 
 POWER_EFFECTS, POWER_ITEMS = (0.01, 0.02, 0.03, 0.05), (200, 1319)
+MACRO = ((0.5, 0.5), (0.9, 0.1), (0.2,) * 5, (0.9, *(0.025,) * 4))
 
 
 def main() -> None:
@@ -39,6 +42,9 @@ def main() -> None:
     for table in (coverages, methods, stars, powers):
         lines = table(repetitions)
         print("\n".join(lines), end="\n\n", flush=True)
+    for shares in MACRO:
+        found = ", ".join(f"{100 * pooled_coverage(runs, shares):.1f} %" for runs in RUNS)
+        print(f"macro gain, variance shares {shares}: {found} for {RUNS} seeds")
     for items in (200, 500, 1319):
         true, raw, ours = crossing_times(items, repetitions)
         print(f"time to target, {items} items: true {true:.0f}, raw {raw:.0f}, smoothed and sustained {ours:.0f}")
@@ -52,6 +58,10 @@ def coverages(repetitions: int) -> list[str]:
         found = [coverage(worlds()[kind, pp], repetitions) for pp in SEED_PP]
         ends = [[100 * pick(f["ours", r, n] for f in found) for pick in (min, max)] for r, n in cells]
         lines.append(f"| {kind} | {' | '.join(f'{low:.1f}-{high:.1f}' for low, high in ends)} |")
+    for name, world in EDGES.items():
+        edge = coverage(world, repetitions)
+        shares = [100 * edge["ours", r, n] for r, n in cells]
+        lines.append(f"| {name} | {' | '.join(f'{share:.1f}' for share in shares)} |")
     return lines
 
 

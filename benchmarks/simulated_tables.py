@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtr, expit, gammaincinv
 
-from leaderboard.stats import AGREEMENT, generator, half_widths, time_to_target, variances
+from leaderboard.stats import AGREEMENT, Part, generator, half_widths, time_to_target, variances
 from leaderboard.stats.quantiles import t_quantile
 
 Array = NDArray[np.float64]
@@ -86,6 +86,11 @@ STATED = World(seed_pp=math.sqrt(2), samples=4)
 EQUALS = {
     "the same algorithm five times": World(algorithm_item=0.0),
     "equal on average, each with strengths of its own": World(seed_pp=0.2, algorithm_item=2.0),
+}
+EDGES = {  # where no interval of this kind can be right: nearly all items agree
+    "0.3 % right, A − B": World(0.2, 0.2, level=-8.0),
+    "4 % right, A − B": World(1.0, level=-5.0),
+    "from 89 % to 97 %, final − start": World(1.0, gain=True, level=3.0, shift=2.0, difficulty=1.5),
 }
 CONTRASTS = {  # with the items' share of the variance of 3 seeds on 200 items
     "items add nothing": World(seed_pp=3.0, algorithm_item=0.0),
@@ -206,6 +211,17 @@ def normal_coverage(runs: int, items: int, parts: tuple[float, float, float], dr
     found = seed_square / (runs * items), np.maximum(0, gain) / (runs * items)
     variance = seed / runs + item / items + residual / (runs * items)
     return {name: float(chdtr(1, half(*found, runs, items) ** 2 / variance).mean()) for name, half in METHODS.items()}
+
+
+def pooled_coverage(runs: int, shares: Sequence[float], draws: int = 5000) -> float:
+    """Of a macro gain over tasks with these shares of the variance, all of it the seeds', in normal data."""
+    squares = 2 / (runs - 1) * gammaincinv((runs - 1) / 2, generator(f"pool {runs}").random((draws, len(shares))))
+    inside = 0.0
+    for row in squares * shares:
+        both = Part.pooled(Part(float(variance), runs - 1) for variance in row)
+        assert both is not None
+        inside += float(chdtr(1, half_widths([(both.variance, both.df)]) ** 2 / sum(shares)))
+    return inside / draws
 
 
 def false_stars(world: World, runs: int, items: int, tables: int, algorithms: int = 5) -> tuple[float, float]:

@@ -52,7 +52,7 @@ def macro_gain(tasks: Sequence[Estimate]) -> Estimate:
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
     """P(X > Y): mean over tasks of the Mann-Whitney statistic U_m / (R_x R_y), ties ½; x (R_x, M), y (R_y, M).
 
-    The probability that a run of X beats a run of Y on a task drawn from the table. Source: rliable, section 4.3.
+    The probability that a run of X beats a run of Y on a task drawn from the table. Source: rliable.
     ValueError where the tasks are not the same number.
     """
     ours, theirs = finite(x, "x", "(R, M)"), finite(y, "y", "(R, M)")
@@ -63,19 +63,19 @@ def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def iqm(scores: ArrayLike) -> float:
-    """Interquartile mean: of all R·M scores together, without the ⌊RM/4⌋ lowest and highest. Source: rliable, 4.2."""
+    """Interquartile mean: of all R·M scores together, without the ⌊RM/4⌋ lowest and highest. Source: rliable."""
     ordered = np.sort(finite(scores, "scores", "(R, M)"), axis=None)
     cut = ordered.size // 4
     return float(ordered[cut : ordered.size - cut].mean())
 
 
 def optimality_gap(scores: ArrayLike, gamma: float = 1.0) -> float:
-    """γ − mean(min(score, γ)): how far short of γ, without credit for what is above. Source: rliable, 4.2."""
+    """γ − mean(min(score, γ)): how far short of γ, without credit for what is above. Source: rliable."""
     return float(gamma - np.minimum(finite(scores, "scores", "(R, M)"), gamma).mean())
 
 
 def performance_profile(scores: ArrayLike, taus: ArrayLike) -> Array:
-    """ρ(τ): share of the (run, task) scores above τ, strictly, for each of taus (T,) → (T,). Source: rliable, 4.1."""
+    """ρ(τ): share of the (run, task) scores above τ, strictly, for each of taus (T,) → (T,). Source: rliable."""
     found = finite(scores, "scores", "(R, M)")
     return (found > finite(taus, "taus", "(T,)")[:, None, None]).mean((1, 2))
 
@@ -89,7 +89,7 @@ def stratified_bootstrap(
 ) -> tuple[float, float]:
     """Percentile interval of statistic(*scores): runs resampled within each task, each matrix (R, M) by itself.
 
-    Source: rliable, section 4 and appendix A.2; seeded by `content` (`generator`). It covers too little with few runs:
+    Source: rliable; seeded by `content` (`generator`). It covers too little with few runs:
     the mean over 5 tasks is held by 86 % of 95 % intervals for 3 runs a task, 90 % for 5, 93 % for 10. So `macro_gain`
     is the headline, and this only for what has no formula. ValueError for no matrix, or draws < 1.
     """

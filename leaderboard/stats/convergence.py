@@ -46,7 +46,7 @@ def time_to_target(x: ArrayLike, y: ArrayLike, target: float) -> float:
 
     x[0] where the start (and the evaluation after it) is there already. One evaluation above the target is luck: the
     raw first crossing comes early, the more so the fewer the items. Reaching it at the last evaluation alone is no
-    success. After AlgoPerf (Dahl et al., arXiv 2306.07179, section 4.2), smoothed and sustained as the curves are
+    success. After AlgoPerf (Dahl et al., arXiv 2306.07179), smoothed and sustained as the curves are
     noisier here. ValueError where x does not rise strictly, the shapes differ or a value is not finite.
     """
     cost, z = _curve(x, y), smoothed(y)
@@ -126,7 +126,7 @@ def algoperf_scores(times: ArrayLike) -> Array:
     B_a = 1/(r_max − 1) ∫₁^{r_max} ρ_a(τ) dτ with ρ_a(τ) the share of tasks with r_am = t_am / min_b t_bm ≤ τ, which for
     r_max = 4 is mean_m max(0, 4 − r_am)/3. ∞ counts 0, and so does a task that nobody reaches. Of a time of 0 (at the
     target from the start) any time that is not 0 is infinitely many. Scores depend on who else is in the table.
-    Source: Dahl et al., arXiv 2306.07179, section 4.5, after Dolan and Moré, Math. Programming 91 (2002).
+    Source: Dahl et al., arXiv 2306.07179, after Dolan and Moré, Math. Programming 91 (2002).
     """
     found = _times(times, "times", "(A, M)")
     best = found.min(0)

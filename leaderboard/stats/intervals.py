@@ -16,13 +16,14 @@ the variance of d̄, σ²_seed/R + σ²_item/N + σ²_res/(RN), has two independ
 
     d̄ ± √( t²_{R−1} V_seed + t²_{N−1} V_item )
 
-(components: Searle, Casella and McCulloch, "Variance Components", 1992, chapter 4.) An interval of this form covers at
-least its confidence for any two independent normal parts: S. K. Banerjee, "Approximate confidence interval for linear
-functions of means of k populations when the population variances are not equal", Sankhya 22 (1960); it is also the
-modified-large-sample form of Burdick and Graybill, "Confidence Intervals on Variance Components", 1992. p-values are
-the same statement turned round, hence valid at the small levels of Holm's procedure too. Why not the others, in
-`docs/statistics.md` and tests/leaderboard/stats/test_coverage.py: t_{R−1} on the whole variance covers 100 % where
-items dominate, Satterthwaite's single t only 92 % where 3 seeds nearly dominate, a bootstrap over 3 seeds 75 %.
+(components: Searle, Casella and McCulloch, "Variance Components", 1992, chapter 4). With two independent normal sources
+an interval of this form covers at least its confidence: S. K. Banerjee, "Approximate confidence interval for linear
+functions of means of k populations when the population variances are not equal", Sankhya 22 (1960). It is built like
+the modified-large-sample intervals of Burdick and Graybill, "Confidence Intervals on Variance Components", 1992.
+V_item, a difference of mean squares, is not quite what the theorem asks for; that the coverage holds is measured.
+p-values are the same statement turned round, and so hold at the small levels of Holm's procedure too. Why not the
+others: t_{R−1} on the whole variance covers 100 % where items dominate, Satterthwaite's single t only 92 % where 3
+seeds nearly dominate, a bootstrap over 3 seeds 75 % (`docs/statistics.md`, tests/leaderboard/stats/test_coverage.py).
 """
 
 from __future__ import annotations
@@ -190,7 +191,7 @@ def over_items(values: ArrayLike, clusters: ArrayLike | None = None) -> Estimate
 
     With clusters (N,) the items of one label count as drawn together: √(C/(C−1) Σ_c(Σ_{i∈c}(y_i − ȳ))²)/N, C − 1. It
     says how well these weights are measured, nothing of other seeds: one seed, no p-value. Source: E. Miller, "Adding
-    error bars to evals", arXiv 2411.00640, sections 2.1-2.2, with the factor C/(C−1). ValueError as in `over_seeds`.
+    error bars to evals", arXiv 2411.00640, with the factor C/(C−1). ValueError as in `over_seeds`.
     """
     items = finite(values, "values", "(N,)")
     return crossed(items[None], clusters=None if clusters is None else [clusters])
@@ -275,7 +276,7 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
 def minimum_detectable(sd: float, n: int, alpha: float = 0.05, power: float = 0.8) -> float:
     """(z_{1−α/2} + z_power) · sd/√n: the smallest paired difference that n items show, one run each, unit of sd.
 
-    Source: Miller, arXiv 2411.00640, section 5. ValueError for a negative sd, n < 1, or a share outside (0, 1).
+    Source: Miller, arXiv 2411.00640, on sample sizes. ValueError for a negative sd, n < 1, or a share outside (0, 1).
     """
     if not (math.isfinite(sd) and sd >= 0 and n >= 1):
         raise ValueError(f"sd must be finite and not negative and n at least 1, not sd {sd} and n {n}")

@@ -91,6 +91,11 @@ def test_sign_flip_counts_ties_and_nothing():
     assert sign_flip([0.1, 0.2, 0.3] * 2, "") == 2 / 64
 
 
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=9))
+def test_sums_equal_on_paper_are_ties(tenths):
+    assert sign_flip([0.1 * value for value in tenths], "") == sign_flip(tenths, "")
+
+
 def test_monte_carlo_agrees_and_is_never_zero(monkeypatch):
     d = RNG.normal(0.4, 1, 15)
     exact = sign_flip(d, "")

@@ -54,8 +54,10 @@ def test_one_evaluation_above_is_luck():
     assert time_to_target(x, y, 0.6) == pytest.approx(50 + 10 * 0.1 / 0.3)
     assert time_to_target(x, y, 0.85) == INF  # at the last evaluation only
     # One smoothed evaluation above, then below again: not there yet.
-    z = [0.0, 0.0, 0.9, 0.9, 0.0, 0.0, 0.0]
-    assert smoothed(z).tolist()[2:4] == pytest.approx([0.6, 0.6]) and time_to_target(x[:7], z, 0.6 + 1e-9) == INF
+    peak = [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]
+    assert smoothed(peak)[1:4] == pytest.approx([0.5, 2 / 3, 0.5])
+    assert time_to_target(x[:6], peak, 0.6) == INF
+    assert time_to_target(x[:6], peak, 0.4) == pytest.approx(8)
 
 
 def test_the_start_is_there_already():

@@ -161,6 +161,13 @@ def test_macro_gain_covers(runs):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shares", [(1.0,), (0.5, 0.5), (0.9, 0.1), (0.2,) * 5, (0.9, *(0.025,) * 4)])
+def test_macro_gain_covers_where_one_task_dominates(tables, shares):
+    for runs in tables.RUNS:
+        assert 0.93 <= tables.pooled_coverage(runs, shares) <= 0.98, runs
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("items", [200, 500, 1319])
 def test_smoothed_and_sustained_time_is_less_biased_than_the_first_crossing(tables, items):
     true, raw, ours = tables.crossing_times(items, 4000)
