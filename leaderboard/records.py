@@ -24,6 +24,7 @@ from typing import Any, Literal, TypedDict
 
 SCHEMA = 1
 RECORD_FILES = ("steps.jsonl", "evals.jsonl", "items.jsonl", "samples.jsonl")
+SPLITS = ("heldout", "probe")  # examples that training never sees; some that it does, to show overfitting
 PHASES = ("sampling", "grading", "scoring", "update")  # what a step's seconds are split into
 Axis = Literal["steps", "optimizer_steps", "prompts", "generated_tokens", "trained_tokens", "flops", "seconds"]
 
@@ -159,11 +160,17 @@ class StepRecord(AddedToSteps):
     seconds: dict[str, float]  # by PHASES
 
 
-class EvalRecord(TypedDict):
+class AddedToEvals(TypedDict, total=False):
+    """What runs of earlier versions have not recorded."""
+
+    items: list[int]  # [start, stop): where in items.jsonl its `ItemRecord` lines lie, in bytes; see `read_items`
+
+
+class EvalRecord(AddedToEvals):
     """One evaluation of one split in one decoding mode."""
 
     step: int
-    split: str  # heldout
+    split: str  # of SPLITS
     mode: str  # greedy | sampled
     counters: Counters
     accuracy: float  # mean over examples of the mean over samples
@@ -172,10 +179,14 @@ class EvalRecord(TypedDict):
     truncated: float
     no_answer: float
     response_tokens: float
-    seconds: float
+    seconds: float  # of the call for all splits, the share of this one's examples
 
 
-class ItemRecord(TypedDict):
+class _Clustered(TypedDict, total=False):
+    cluster: str  # `Task.leak_key`, where it is not the id: items of equal keys are not independent
+
+
+class ItemRecord(_Clustered):
     """One example within one evaluation: `correct` holds one verdict a sample."""
 
     step: int
@@ -255,11 +266,11 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
         raise
 
 
-def append(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+def append(path: Path, records: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
     """Append records as JSON lines in one write, so that a kill leaves at most one torn line, at the end.
 
     A line torn by an earlier kill is cut off first, or the new record would be glued to it. Text is escaped to ASCII:
-    a model may emit what no encoding can carry.
+    a model may emit what no encoding can carry. Returns the bytes that they take up, [start, stop).
     """
     lines = "".join(json.dumps(record) + "\n" for record in records).encode("ascii")
     with path.open("ab+") as file:
@@ -268,7 +279,9 @@ def append(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
             if file.read(1) != b"\n":
                 file.seek(0)
                 file.truncate(file.read().rfind(b"\n") + 1)
+        start = file.seek(0, os.SEEK_END)
         file.write(lines)
+    return start, start + len(lines)
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -315,6 +328,29 @@ def read_lines(path: Path) -> Iterator[Any]:
             if number == len(lines):  # no newline after it: the writer was killed here
                 return
             raise RecordError(f"{path}, line {number}: not a JSON record ({error})") from None
+
+
+def read_items(folder: Path, evaluation: EvalRecord) -> list[ItemRecord]:
+    """The items of one evaluation of the cell in `folder`, without reading those of others; none where it has no range.
+
+    Raises RecordError, naming file and bytes, unless exactly this evaluation's items lie there.
+    """
+    if "items" not in evaluation:
+        return []
+    path, expected = folder / "items.jsonl", (evaluation["step"], evaluation["split"], evaluation["mode"])
+    where = f"{path}, bytes {evaluation['items']}"
+    try:
+        start, stop = evaluation["items"]
+        with path.open("rb") as file:
+            file.seek(start)
+            items: list[ItemRecord] = [json.loads(line) for line in file.read(stop - start).splitlines()]
+        found = [(item["step"], item["split"], item["mode"]) for item in items]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RecordError(f"{where}: not readable as items ({type(error).__name__}: {error})") from None
+    if found != [expected] * evaluation["examples"]:
+        kinds = sorted(set(found), key=str)
+        raise RecordError(f"{where}: {len(found)} items of {kinds}; expected {evaluation['examples']} of {expected}")
+    return items
 
 
 def find_cells(results: Path) -> list[Path]:
