@@ -15,7 +15,7 @@ from tasks.base import Source, Task
 from tasks.data import fingerprint
 from tasks.dev import DevSplit
 
-from . import controls, models
+from . import controls, models, sinks
 from .errors import UserError
 from .plugins import build, build_algorithm, build_task, source_hash, suggestion
 from .rollout import engines
@@ -103,6 +103,7 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     in for the recipe's, which trials do not see whole.
     """
     engines.check_available(recipe.rollout)
+    sinks.check_installed(recipe.execution.sinks)
     task = task or build_task(recipe.task.name, recipe.task.parameters, "task")
     notes: list[str] = []
     entries = []
@@ -251,7 +252,7 @@ def _warm_start(recipe: Recipe, task: Task, start: models.Source, shared: dict[s
     check_examples(task, warm.training, recipe.evaluation, f"{where}.training")
     stage = replace(
         recipe, budget=warm.budget, evaluation=replace(recipe.evaluation, every=10**9, probe=0),
-        execution=replace(recipe.execution, save_weights=True), rollout=Rollout(),
+        execution=replace(recipe.execution, save_weights=True, sinks=()), rollout=Rollout(),
     )  # fmt: skip
     cell = _cell(stage, Entry(where, label, algorithm, warm.training), task, start, warm.seed, shared)
     # It samples nothing, and how it is looked at does not change its weights.

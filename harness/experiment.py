@@ -30,6 +30,7 @@ from .policy import Policy
 from .provenance import card_record, provenance, session
 from .rollout import engines, mismatch
 from .seeds import derive
+from .sinks import Sinks
 from .stop import Stop, Stopped
 from .trainer import Trainer
 
@@ -96,6 +97,8 @@ class _Run:
         self.trainer: Trainer | None = None
         self.status = Status(state="running", step=0, error=None, weights_start="", weights_end=None, seconds=0.0)
         self.progress = Progress("running", 0, 0.0)
+        # Before the generators are seeded: a tracker may draw from them.
+        self.sinks = Sinks(cell, folder, lambda note: self._tell(note=note))
 
     def go(self) -> Status:
         for left in (self.folder / "traceback.txt", *self.folder.glob("*.json.*.tmp")):
@@ -159,6 +162,7 @@ class _Run:
                 self._evaluate(trainer)
                 self._commit(trainer)
                 self.stop.check()
+            self.sinks.show()
             if share >= 1:
                 return
             if steps and self._checkpoint_due():
@@ -275,6 +279,7 @@ class _Run:
             if state == "done":
                 raise
             error = f"{error} (and status.json could not be written: {trouble})"
+        self.sinks.close()
         self._tell(state=state, error=error, **({"share": 1.0} if state == "done" else {}))
 
     def _seconds(self) -> float:

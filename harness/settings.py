@@ -197,6 +197,7 @@ class Execution:
     save_weights: bool = True  # keep each cell's final weights in its folder
     checkpoint_seconds: float = 120  # between two: what a kill can lose (20 x a saving, if more); 0: after every step
     keep_checkpoints: int = 2  # of a running cell; a finished one needs none
+    sinks: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()  # trackers that are shown what is recorded
 
     def __post_init__(self) -> None:
         _check(self.micro_batch_tokens >= 1, "micro_batch_tokens", self.micro_batch_tokens, "at least 1")

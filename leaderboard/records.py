@@ -10,6 +10,7 @@
                        samples.jsonl a few sampled texts a step, with their rewards
                        status.json   `Status`, replaced atomically
                        checkpoints/  of a running cell; see harness/checkpoint.py
+                       tensorboard/  where asked for: the steps and evaluations once more, for TensorBoard
 
 Everything is plain JSON: no pandas here, so that a machine that only trains needs none.
 """
@@ -314,11 +315,16 @@ def read_json(path: Path) -> Any:
         raise RecordError(f"{path}: not readable as JSON ({error})") from None
 
 
-def read_lines(path: Path) -> Iterator[Any]:
-    """The records of a JSON-lines file; nothing where the file is missing. A torn last line is left out."""
+def read_lines(path: Path, start: int = 0) -> Iterator[Any]:
+    """The records of a JSON-lines file from byte `start` on, a line's first; nothing where the file is missing.
+
+    A torn last line is left out. Raises RecordError, which names the line (counted from `start`), for any other.
+    """
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").split("\n")
+    with path.open("rb") as file:
+        file.seek(start)
+        lines = file.read().decode("utf-8").split("\n")
     for number, line in enumerate(lines, start=1):
         if not line:
             continue

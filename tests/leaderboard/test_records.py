@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from leaderboard import records
@@ -80,3 +82,14 @@ def test_lost_items_are_named(tmp_path):
     (tmp_path / "items.jsonl").unlink()
     with pytest.raises(RecordError, match=r"items.jsonl, bytes \[0, .*FileNotFoundError"):
         records.read_items(tmp_path, found)
+
+
+def test_lines_from_a_place_on(tmp_path):
+    path = tmp_path / "steps.jsonl"
+    records.append(path, [{"step": 1}])
+    (start, stop) = records.append(path, [{"step": 2}, {"step": 3}])
+    assert [r["step"] for r in records.read_lines(path, start)] == [2, 3]
+    assert list(records.read_lines(path, stop)) == [] == list(records.read_lines(tmp_path / "none.jsonl", 5))
+    with path.open("a") as file:
+        file.write(json.dumps({"step": 4})[:-1])
+    assert list(records.read_lines(path, stop)) == []
