@@ -45,6 +45,7 @@ def _run(package: str, cell: Cell, folder: Path) -> Tracker:
     more = {"id": cell.id, "dir": folder, "settings": {"silent": True, "console": "off"}} if package == "wandb" else {}
     about = {"name": f"{cell.label}, seed {cell.seed} ({cell.id})", "group": cell.label, "config": cell.spec}
     run = import_module(package).init(project="groupbench", resume="allow", **about, **more)
+    # trackio does not say it in public, hence its narrow range in pyproject.toml.
     return run.log, run.finish, run.starting_step if package == "wandb" else run._next_step
 
 
