@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ from tasks.base import Source, Task
 from tasks.data import fingerprint
 from tasks.dev import DevSplit
 
-from . import controls, models
+from . import controls, models, sinks
 from .errors import UserError
 from .plugins import build, build_algorithm, build_task, source_hash, suggestion
 from .rollout import engines
@@ -102,6 +103,7 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     in for the recipe's, which trials do not see whole.
     """
     engines.check_available(recipe.rollout)
+    sinks.check_installed(recipe.execution.sinks)
     task = task or build_task(recipe.task.name, recipe.task.parameters, "task")
     notes: list[str] = []
     entries = []
@@ -187,12 +189,15 @@ def check_algorithm(algorithm: Algorithm, task: Task, training: Training, sampli
 
 
 def check_examples(task: Task, training: Training, evaluation: Evaluation, where: str) -> None:
-    """Load the data, and refuse a set too small for the recipe."""
+    """Load the data, and refuse a set too small for the recipe, or examples that cannot be told apart."""
     if len(task.train) < training.prompts_per_step:
         raise UserError(
             f"{where}: prompts_per_step = {training.prompts_per_step}, but task {task.name} has only "
             f"{len(task.train)} training examples"
         )
+    ids = Counter(example.id for example in (*task.train, *task.heldout))
+    if doubles := [name for name, count in ids.items() if count > 1]:
+        raise UserError(f"task {task.name}: two examples have the id {doubles[0]!r}, and would be given the same draws")
     wanted = evaluation.examples
     if not task.heldout or (wanted is not None and wanted > len(task.heldout)):
         raise UserError(f"evaluation.examples = {wanted}, but task {task.name} has {len(task.heldout)} held out")
@@ -246,8 +251,8 @@ def _warm_start(recipe: Recipe, task: Task, start: models.Source, shared: dict[s
     check_algorithm(algorithm, task, warm.training, recipe.sampling, where)
     check_examples(task, warm.training, recipe.evaluation, f"{where}.training")
     stage = replace(
-        recipe, budget=warm.budget, evaluation=replace(recipe.evaluation, every=10**9),
-        execution=replace(recipe.execution, save_weights=True), rollout=Rollout(),
+        recipe, budget=warm.budget, evaluation=replace(recipe.evaluation, every=10**9, probe=0),
+        execution=replace(recipe.execution, save_weights=True, sinks=()), rollout=Rollout(),
     )  # fmt: skip
     cell = _cell(stage, Entry(where, label, algorithm, warm.training), task, start, warm.seed, shared)
     # It samples nothing, and how it is looked at does not change its weights.

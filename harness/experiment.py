@@ -19,19 +19,18 @@ from typing import Any
 import torch
 
 from leaderboard import records
-from leaderboard.records import RECORD_FILES, CellRecord, EvalRecord, ItemRecord, RecordError, Status, StepRecord
-from tasks.data import fixed_subset
+from leaderboard.records import RECORD_FILES, CellRecord, RecordError, Status, StepRecord
 
 from . import checkpoint, models
 from .benchmark import Cell
 from .errors import UserError
-from .evaluate import evaluate, greedy
+from .evaluate import evaluations
 from .lock import lock
 from .policy import Policy
 from .provenance import card_record, provenance, session
 from .rollout import engines, mismatch
 from .seeds import derive
-from .settings import Sampling
+from .sinks import Sinks
 from .stop import Stop, Stopped
 from .trainer import Trainer
 
@@ -98,6 +97,8 @@ class _Run:
         self.trainer: Trainer | None = None
         self.status = Status(state="running", step=0, error=None, weights_start="", weights_end=None, seconds=0.0)
         self.progress = Progress("running", 0, 0.0)
+        # Before the generators are seeded: a tracker may draw from them.
+        self.sinks = Sinks(cell, folder, lambda note: self._tell(note=note))
 
     def go(self) -> Status:
         for left in (self.folder / "traceback.txt", *self.folder.glob("*.json.*.tmp")):
@@ -161,6 +162,7 @@ class _Run:
                 self._evaluate(trainer)
                 self._commit(trainer)
                 self.stop.check()
+            self.sinks.show()
             if share >= 1:
                 return
             if steps and self._checkpoint_due():
@@ -237,32 +239,17 @@ class _Run:
     # --- records ---
 
     def _evaluate(self, trainer: Trainer) -> None:
-        """Greedy and sampled, side by side: sharpening alone moves only the second."""
-        cell, settings = self.cell, self.cell.evaluation
-        sampled = Sampling(settings.max_tokens or cell.sampling.max_tokens, settings.temperature)
-        examples = fixed_subset(cell.task.heldout, settings.examples, "evaluation.examples")
-        found: dict[str, float] = {}
-        for mode, sampling, samples in (("greedy", greedy(sampled), 1), ("sampled", sampled, settings.samples)):
-            began = time.perf_counter()
-            result = evaluate(trainer.engine, trainer.codec, cell.task, examples, sampling, samples, cell.seed)
-            found[mode] = result.mean("correct")
-            step = trainer.spent.steps
-            record = EvalRecord(
-                step=step, split="heldout", mode=mode, counters=trainer.spent.counters(), accuracy=found[mode],
-                examples=len(examples), samples=samples, truncated=result.mean("truncated"),
-                no_answer=1 - result.mean("answered"), response_tokens=result.mean("tokens"),
-                seconds=time.perf_counter() - began,
-            )  # fmt: skip
+        cell, heldout = self.cell, {}
+        for record, items in evaluations(
+            trainer.engine, trainer.codec, cell.task, cell.evaluation, cell.sampling.max_tokens, cell.seed,
+            trainer.spent.counters(),
+        ):  # fmt: skip
+            record["items"] = list(records.append(self.folder / "items.jsonl", items))
             records.append(self.folder / "evals.jsonl", [record])
-            items = (
-                ItemRecord(
-                    step=step, split="heldout", mode=mode, id=i.id, correct=list(i.correct), tokens=list(i.tokens)
-                )
-                for i in result.items
-            )
-            records.append(self.folder / "items.jsonl", items)
+            if record["split"] == "heldout":
+                heldout[record["mode"]] = record["accuracy"]
         self.evaluated = trainer.spent.steps
-        self._tell(sampled=found["sampled"], greedy=found["greedy"])
+        self._tell(**heldout)
 
     def _record_step(self, step: StepRecord, trainer: Trainer) -> None:
         records.append(self.folder / "steps.jsonl", [step])
@@ -292,6 +279,7 @@ class _Run:
             if state == "done":
                 raise
             error = f"{error} (and status.json could not be written: {trouble})"
+        self.sinks.close()
         self._tell(state=state, error=error, **({"share": 1.0} if state == "done" else {}))
 
     def _seconds(self) -> float:

@@ -111,11 +111,16 @@ class Budget:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """When and how a run is evaluated on held-out examples: greedy once and sampled, side by side."""
+    """When and how a run is evaluated: greedy once and sampled, side by side.
+
+    Held-out examples and a probe of the training ones are fixed subsets, the same for all cells, asked and graded
+    alike; neither is ever charged to a budget.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     every: int = 10  # steps; the start and the end are always evaluated
-    examples: int | None = None  # a fixed subset, the same for all cells; null: all held-out examples
+    examples: int | None = None  # held-out ones; null: all
+    probe: int = 500  # training examples, or all where there are fewer; 0: none
     samples: int = 4  # a sampled evaluation's responses per example
     temperature: float = 1.0  # of the sampled evaluation
     max_tokens: int | None = None  # null: as in training
@@ -123,6 +128,7 @@ class Evaluation:
     def __post_init__(self) -> None:
         _check(self.every >= 1, "every", self.every, "at least 1")
         _check(self.examples is None or self.examples >= 1, "examples", self.examples, "at least 1, or null")
+        _check(self.probe >= 0, "probe", self.probe, "0 (none) or more")
         _check(self.samples >= 1, "samples", self.samples, "at least 1")
         _check(self.temperature > 0, "temperature", self.temperature, "above 0 (greedy is evaluated anyway)")
         _check(self.max_tokens is None or self.max_tokens >= 1, "max_tokens", self.max_tokens, "at least 1, or null")
@@ -191,6 +197,7 @@ class Execution:
     save_weights: bool = True  # keep each cell's final weights in its folder
     checkpoint_seconds: float = 120  # between two: what a kill can lose (20 x a saving, if more); 0: after every step
     keep_checkpoints: int = 2  # of a running cell; a finished one needs none
+    sinks: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()  # trackers that are shown what is recorded
 
     def __post_init__(self) -> None:
         _check(self.micro_batch_tokens >= 1, "micro_batch_tokens", self.micro_batch_tokens, "at least 1")

@@ -1,13 +1,16 @@
-"""One step in numbers: what is recorded of a rollout and its updates."""
+"""One step in numbers: what is recorded of a rollout and its updates, and what a tracker is shown of the records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from algorithms import Loss
 from algorithms.step import add_losses
-from leaderboard.records import Counters, StepRecord
+from leaderboard.records import Counters, StepRecord, read_lines, sizes
 
 from .collect import Collected
 from .rollout.mismatch import Mismatch
@@ -53,6 +56,34 @@ def step_record(
         mismatch=None if mismatch is None else asdict(mismatch),
         seconds=dict(seconds),
     )
+
+
+def follow(folder: Path) -> Iterator[dict[int, dict[str, float]]]:
+    """The `scalars` by step of what was recorded in a cell's folder since they were last asked for. Without end."""
+    seen: Mapping[str, int] = {}
+    while True:
+        rows: dict[int, dict[str, float]] = defaultdict(dict)
+        for name in ("steps.jsonl", "evals.jsonl"):
+            for record in read_lines(folder / name, seen.get(name, 0)):
+                rows[record["step"]] |= scalars(record)
+        seen = sizes(folder)
+        yield rows
+
+
+def scalars(record: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a step or an evaluation: `train/reward`, `metrics/clip_fraction`, `spent/flops`,
+    `heldout/sampled/accuracy`. What is None is left out.
+    """
+    parts = {f"{record['split']}/{record['mode']}" if "split" in record else "train": record}
+    for name, part in record.items():
+        if isinstance(part, Mapping):
+            parts["spent" if name == "counters" else name] = part
+    return {
+        f"{place}/{name}": float(value)
+        for place, part in parts.items()
+        for name, value in part.items()
+        if isinstance(value, (int, float)) and name != "step"
+    }
 
 
 def _mean(values: Iterable[float]) -> float:

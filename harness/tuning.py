@@ -78,7 +78,9 @@ def prepare(recipe: Recipe, tune: Tune, device: str) -> Tuning:
         recipe, name=f"{recipe.name}, trials on a dev split", tune=None, controls=(), seeds=tune.seeds,
         algorithms=tuple(trial.choice for search in searches for trial in search.trials),
         budget=tune.budget or recipe.budget,
-        evaluation=replace(recipe.evaluation, every=ONLY_THE_ENDS, examples=min(examples, size) if examples else None),
+        evaluation=replace(
+            recipe.evaluation, every=ONLY_THE_ENDS, examples=min(examples, size) if examples else None, probe=0
+        ),
         execution=replace(recipe.execution, save_weights=False),
     )  # fmt: skip
     try:
@@ -188,9 +190,10 @@ def _tried(trial: Trial, benchmark: Benchmark, results: Path) -> TrialRecord:
         folder = results / FOLDER / "cells" / cell.id
         there = (folder / "status.json").exists()  # not where a worker process died before it could begin
         status = records.read_json(folder / "status.json") if there else {"state": "missing", "error": None}
-        sampled = [record for record in records.read_lines(folder / "evals.jsonl") if record["mode"] == "sampled"]
+        evaluations = records.read_lines(folder / "evals.jsonl")
+        scores = [e["accuracy"] for e in evaluations if (e["split"], e["mode"]) == ("heldout", "sampled")]
         if status["state"] == "done":
-            finals.append(sampled[-1]["accuracy"])
+            finals.append(scores[-1])
         else:
             errors.append(f"seed {cell.seed}: {status['error'] or status['state']}")
     return TrialRecord(

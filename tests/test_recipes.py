@@ -46,7 +46,8 @@ def test_quickstart(tmp_path, monkeypatch, capsys):
 def test_gsm8k_smoke(tmp_path, data_folder):
     """Five algorithms, three steps each, on real GSM8K with a real model: complete records, honest about signal."""
     cells = run("gsm8k-smoke", tmp_path, f"task.parameters.folder={data_folder / 'math'}", "evaluation.examples=4",
-                "training.prompts_per_step=2", "sampling.max_tokens=48", "training.max_refills=1")  # fmt: skip
+                "evaluation.probe=4", "training.prompts_per_step=2", "sampling.max_tokens=48",
+                "training.max_refills=1")  # fmt: skip
     assert {label.split("(")[0] for label, _ in cells} == FIVE  # DAPO's names its overlong range too
     for (label, _), cell in cells.items():
         assert cell["status"]["state"] == "done"

@@ -68,7 +68,7 @@ class Small:
         "budget": {"steps": 5},
         "training": {"prompts_per_step": 4, "responses_per_prompt": 6, "updates_per_rollout": 2, "learning_rate": 1e-3},
         "sampling": {"max_tokens": 4},
-        "evaluation": {"every": 2, "examples": 10, "samples": 2},
+        "evaluation": {"every": 2, "examples": 10, "probe": 6, "samples": 2},
         "execution": {"threads": 1, "checkpoint_seconds": 0},
     }  # fmt: skip
 
@@ -122,6 +122,11 @@ class Small:
 
         return {n: [strip(x) for x in (folder / n).read_text().splitlines()] for n in records.RECORD_FILES}
 
+    def evaluated(self, folder: Path) -> list[Any]:
+        """The items of all evaluations, each read from where its record says that they are."""
+        evaluations = records.read_lines(folder / "evals.jsonl")
+        return [item for evaluation in evaluations for item in records.read_items(folder, evaluation)]
+
     def sessions(self, folder: Path) -> list[Any]:
         return list(records.read_json(folder / "cell.json")["provenance"]["sessions"])
 
@@ -134,6 +139,7 @@ class Small:
         status = records.read_json(folder / "status.json")
         assert status["state"] == "done"
         assert (status["weights_end"], self.timeless(folder)) == self._known[algorithm]
+        assert self.evaluated(folder) == list(records.read_lines(folder / "items.jsonl"))
         left = {path.name for path in folder.iterdir()} - {*records.RECORD_FILES, "weights"}
         assert left == {"cell.json", "status.json", "lock"}
 

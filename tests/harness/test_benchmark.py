@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness import benchmark, models, recipe
@@ -25,6 +27,22 @@ class Silent(Arithmetic):
     """A task without demonstrations."""
 
     demonstration_sources = frozenset()
+
+
+@register("twins")
+class Twins(Silent):
+    """A task that numbers its examples from 1 on either side of the split."""
+
+    @property
+    def train(self):
+        return self.numbered(super().train)
+
+    @property
+    def heldout(self):
+        return self.numbered(super().heldout)
+
+    def numbered(self, examples):
+        return tuple(replace(example, id=str(number)) for number, example in enumerate(examples, start=1))
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +127,7 @@ def test_identity_is_stable():
     """The hash of a pinned cell: a change here makes every stored result unreachable, so it must be meant."""
     cell = plan().cells[0]
     assert cell.spec["task"]["data"] and "folder" not in str(cell.spec)
-    assert cell.id == "42c5b9ba71d7e7e9"
+    assert cell.id == "856580e53bb5808b"
 
 
 def test_where_gsm8k_lies_is_not_what_it_is(data_folder, tmp_path):
@@ -134,6 +152,7 @@ def test_where_gsm8k_lies_is_not_what_it_is(data_folder, tmp_path):
         ({"sampling": {"temperature": 0}}, ["sampling.temperature = 0"]),
         ({"training": {"prompts_per_step": 4096}}, ["prompts_per_step = 4096", "only 88 training examples"]),
         ({"evaluation": {"examples": 999}}, ["evaluation.examples = 999", "12 held out"]),
+        ({"task": "twins"}, ["task twins", "two examples have the id '1'"]),
         ({"algorithms": ["grpo", "grpo@paper"]}, ["algorithms.1", "the same run"]),
         (
             {"algorithms": ["grpo", {"name": "grpo", "training": {"learning_rate": 1.0}}]},
@@ -173,6 +192,8 @@ def test_the_warm_start_does_not_depend_on_how_it_is_looked_at():
 
     assert stage().id == stage(evaluation={"samples": 9}, sampling={"max_tokens": 9}).id
     assert stage(execution={"save_weights": False}).execution.save_weights
+    assert stage(evaluation={"probe": 7}, execution={"sinks": ["tensorboard"]}).id == stage().id
+    assert (stage().evaluation.probe, stage(execution={"sinks": ["tensorboard"]}).execution.sinks) == (0, ())
     with pytest.raises(UserError, match=r"model.warm_start.training: prompts_per_step = 128, but .* only 88"):
         warm = {"training": {"prompts_per_step": 128}, "budget": {"steps": 1}}
         plan(model={"name": "tiny", "warm_start": warm})

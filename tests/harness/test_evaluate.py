@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from harness.codec import Codec
-from harness.evaluate import Evaluated, Item, evaluate, greedy
+from harness.evaluate import Evaluated, Item, evaluate, evaluations, greedy, splits_of
 from harness.models import find, load_codec
 from harness.rollout import Completion, Engine, Request
-from harness.settings import Sampling
+from harness.settings import Evaluation, Sampling
+from tasks.arithmetic import Arithmetic
 from tasks.base import Example, Grade, Task
+from tasks.dev import DevSplit
 
 EXAMPLES = tuple(Example(f"{a}+{b}", f"{a}+{b}=", str(a + b)) for a, b in ((1, 1), (2, 5), (9, 9), (4, 0)))
 
@@ -136,3 +138,68 @@ def test_seeds_are_stable(codec: Codec) -> None:
 def test_greedy_keeps_the_limit_and_nothing_else() -> None:
     assert greedy(Sampling(77, 0.6, 0.9, 40)) == Sampling(77, 0.0, 1.0, 0)
     assert not greedy(Sampling(77, 0.6, 0.9, 40)).truncates
+
+
+# --- splits ---
+
+
+def test_the_probe_is_a_fixed_part_of_what_is_trained_on() -> None:
+    task = Arithmetic(level=1)
+    some, more, all_of_them = (splits_of(task, Evaluation(probe=n)) for n in (10, 30, 500))
+    assert set(some["probe"]) < set(more["probe"]) < set(all_of_them["probe"]) == set(task.train)
+    assert len(some["probe"]) == 10 and all_of_them["heldout"] == task.heldout
+    assert splits_of(task, Evaluation(probe=10)) == some
+    assert splits_of(task, Evaluation(probe=0, examples=3)).keys() == {"heldout"}
+
+
+def test_the_probe_of_a_dev_split_is_its_own() -> None:
+    dev = DevSplit(Arithmetic(level=1), 0.2)
+    found = splits_of(dev, Evaluation())
+    assert found == {"heldout": tuple(dev.heldout), "probe": tuple(dev.train)}
+
+
+class Paired(FakeTask):
+    """The first half is held out; examples of one sum give each other away."""
+
+    train = EXAMPLES[2:]
+    heldout = EXAMPLES[:2]
+
+    def leak_key(self, example: Example) -> str:
+        return "+".join(sorted(example.id.split("+")))
+
+
+SPENT: Any = {"steps": 7, "seconds": 1.5}
+
+
+def test_both_splits_are_asked_in_one_call_and_recorded_apart(codec: Codec) -> None:
+    engine = FakeEngine(codec, SCRIPT)
+    found = list(evaluations(engine, codec, Paired(), Evaluation(samples=3, temperature=0.7), 8, 0, SPENT))
+    assert engine.samplings == [Sampling(8, 0.0), Sampling(8, 0.7)]
+    assert [len(requests) for requests in engine.asked] == [4, 4]
+    assert [(r["mode"], r["split"], r["examples"], r["samples"]) for r, _ in found] == [
+        ("greedy", "heldout", 2, 1), ("greedy", "probe", 2, 1),
+        ("sampled", "heldout", 2, 3), ("sampled", "probe", 2, 3),
+    ]  # fmt: skip
+    assert all(r["step"] == 7 and r["counters"] == SPENT for r, _ in found)
+    sampled = dict((r["split"], (r, items)) for r, items in found[2:])
+    assert sampled["heldout"][0]["accuracy"] == pytest.approx(4 / 6)
+    assert sampled["probe"][0]["accuracy"] == pytest.approx(2 / 6)
+    assert sampled["probe"][0]["no_answer"] == pytest.approx(1 / 6)
+    assert [item["id"] for item in sampled["probe"][1]] == ["9+9", "4+0"]
+    assert {key: sampled["probe"][1][1][key] for key in ("step", "split", "mode", "correct")} == {
+        "step": 7, "split": "probe", "mode": "sampled", "correct": [0, 0, 1]}  # fmt: skip
+
+
+def test_a_cluster_is_written_only_where_it_is_not_the_id(codec: Codec) -> None:
+    for _, items in evaluations(FakeEngine(codec, SCRIPT), codec, Paired(), Evaluation(), 8, 0, SPENT):
+        assert [(i["id"], i.get("cluster")) for i in items] in (
+            [("1+1", None), ("2+5", None)], [("9+9", None), ("4+0", "0+4")],
+        )  # fmt: skip
+
+
+def test_draws_are_those_of_the_example_on_either_side(codec: Codec) -> None:
+    engine = FakeEngine(codec, SCRIPT)
+    list(evaluations(engine, codec, Paired(), Evaluation(samples=3), 8, 0, SPENT))
+    drawn = [request.seeds for request in engine.asked[1]]
+    assert drawn == [request.seeds for request in run(codec)[1].asked[0]]
+    assert len({seed for seeds in drawn for seed in seeds}) == 12

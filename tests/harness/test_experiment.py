@@ -21,7 +21,7 @@ BASE = {
     "budget": {"steps": 3},
     "training": {"prompts_per_step": 4, "responses_per_prompt": 6, "updates_per_rollout": 2, "learning_rate": 1e-3},
     "sampling": {"max_tokens": 4},
-    "evaluation": {"every": 2, "examples": 10, "samples": 3},
+    "evaluation": {"every": 2, "examples": 10, "probe": 20, "samples": 3},
 }
 
 
@@ -53,23 +53,31 @@ def test_records_are_complete(tmp_path):
     assert [s["counters"]["prompts"] for s in steps] == [4, 8, 12]
 
     evals = lines(tmp_path / "evals.jsonl")
-    assert [(e["step"], e["mode"]) for e in evals] == [
-        (step, mode) for step in (0, 2, 3) for mode in ("greedy", "sampled")
+    assert [(e["step"], e["mode"], e["split"]) for e in evals] == [
+        (step, mode, split) for step in (0, 2, 3) for mode in ("greedy", "sampled") for split in records.SPLITS
     ]
     assert all(set(e) == set(records.EvalRecord.__annotations__) for e in evals)
-    items = lines(tmp_path / "items.jsonl")
+    items, read = lines(tmp_path / "items.jsonl"), []
     for e in evals:
-        of = [i for i in items if (i["step"], i["mode"]) == (e["step"], e["mode"])]
-        assert len(of) == 10 and all(len(i["correct"]) == e["samples"] for i in of)
-        assert sum(sum(i["correct"]) for i in of) / (10 * e["samples"]) == pytest.approx(e["accuracy"])
-    heldout = {example.id for example in cell.task.heldout}
-    assert {i["id"] for i in items} <= heldout
+        size = {"heldout": 10, "probe": 20}[e["split"]]
+        of = [i for i in items if all(i[key] == e[key] for key in ("step", "mode", "split"))]
+        assert len(of) == e["examples"] == size and all(len(i["correct"]) == e["samples"] for i in of)
+        assert sum(sum(i["correct"]) for i in of) / (size * e["samples"]) == pytest.approx(e["accuracy"])
+        assert records.read_items(tmp_path, e) == of
+        read += of
+    assert read == items
+    for split, examples in (("heldout", cell.task.heldout), ("probe", cell.task.train)):
+        assert {i["id"] for i in items if i["split"] == split} <= {example.id for example in examples}
+    keys = {example.id: cell.task.leak_key(example) for example in (*cell.task.heldout, *cell.task.train)}
+    assert all(i.get("cluster", i["id"]) == keys[i["id"]] for i in items)
+    assert 0 < sum("cluster" in i for i in items) < len(items)
 
     record = records.read_json(tmp_path / "cell.json")
     assert record["id"] == cell.id and record["spec"] == cell.spec
     assert record["provenance"]["versions"]["torch"] == torch.__version__
     assert lines(tmp_path / "samples.jsonl")
-    assert [p.state for p in told][-1] == "done" and told[-1].sampled == evals[-1]["accuracy"]
+    (last,) = [e for e in evals if (e["step"], e["split"], e["mode"]) == (3, "heldout", "sampled")]
+    assert [p.state for p in told][-1] == "done" and told[-1].sampled == last["accuracy"]
 
     again = models.load_model(models.find(str(tmp_path / "weights")))
     policy = experiment.Policy(again, torch.device("cpu"), "float32", 1.0)
@@ -82,6 +90,20 @@ def test_held_out_examples_are_the_same_for_every_seed(tmp_path):
         run(cell, tmp_path / str(cell.seed))
         found.append({i["id"] for i in lines(tmp_path / str(cell.seed) / "items.jsonl")})
     assert found[0] == found[1]
+
+
+def test_the_probe_is_looked_at_and_changes_nothing(tmp_path):
+    """Not charged, and neither the training nor the held-out evaluation sees it."""
+    evaluation, found = BASE["evaluation"], {}
+    for probe in (0, 20, 500):
+        (cell,) = cells(algorithms=["gft"], evaluation=evaluation | {"probe": probe})
+        status, _ = run(cell, tmp_path / str(probe))
+        evals = lines(tmp_path / str(probe) / "evals.jsonl")
+        heldout = [e for e in lines(tmp_path / str(probe) / "items.jsonl") if e["split"] == "heldout"]
+        spent = [{k: v for k, v in e["counters"].items() if k != "seconds"} for e in evals if e["split"] == "heldout"]
+        found[probe] = status["weights_end"], heldout, spent
+        assert {e["examples"] for e in evals if e["split"] == "probe"} == ({min(probe, 88)} if probe else set())
+    assert found[0] == found[20] == found[500]
 
 
 def test_two_runs_of_a_cell_are_bit_identical(tmp_path):
@@ -116,7 +138,7 @@ def test_a_failure_is_recorded_with_its_cause_and_a_retry_starts_clean(tmp_path,
     monkeypatch.setattr(Arithmetic, "grade", grade)
     run(cell, tmp_path)
     assert [s["step"] for s in lines(tmp_path / "steps.jsonl")] == [1, 2, 3]
-    assert len(lines(tmp_path / "evals.jsonl")) == 6
+    assert len(lines(tmp_path / "evals.jsonl")) == 12
 
 
 @pytest.mark.parametrize("axis", ["optimizer_steps", "prompts", "generated_tokens", "trained_tokens", "flops"])

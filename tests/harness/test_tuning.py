@@ -127,6 +127,7 @@ def test_evaluation_takes_what_the_dev_split_has():
     few = prepare(evaluation={"examples": 12}, **tune(dev_share=0.07)).benchmark.cells[0]
     assert few.evaluation.examples == len(few.task.heldout) < 12
     assert prepare(evaluation={"examples": 2}).benchmark.cells[0].evaluation.examples == 2
+    assert {cell.evaluation.probe for cell in prepare(evaluation={"probe": 30}).benchmark.cells} == {0}
 
 
 def test_what_the_entry_sets_itself_gives_way_and_its_label_does_not_lie():
@@ -263,6 +264,17 @@ def test_a_failed_trial_has_no_score_and_the_others_go_on(run, tmp_path):
 def test_an_algorithm_whose_trials_all_fail_is_an_error(run):
     with pytest.raises(UserError, match=r"all 2 trials of fragile failed.*a negative weight.*leaderboard .*tuning"):
         run(algorithms=["fragile"], **tune(space={"fragile": {"weight": [-1.0, -2.0]}}))
+
+
+def test_a_trial_is_scored_on_held_out_examples_alone(tmp_path):
+    found = prepare()
+    trial, (cell, *_) = found.searches[0].trials[0], found.benchmark.cells
+    folder = tmp_path / "tuning" / "cells" / cell.id
+    folder.mkdir(parents=True)
+    records.write_json(folder / "status.json", {"state": "done", "error": None})
+    splits = [("heldout", 0.5), ("probe", 0.9)]
+    records.append(folder / "evals.jsonl", [{"split": s, "mode": "sampled", "accuracy": a} for s, a in splits])
+    assert tuning._tried(trial, found.benchmark, tmp_path)["score"] == 0.5
 
 
 def test_of_equals_the_earlier_trial_is_taken():
