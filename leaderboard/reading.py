@@ -84,7 +84,7 @@ def items(folder: Path, evaluation: EvalRecord) -> list[ItemRecord]:
         with path.open("rb") as file:
             file.seek(start)
             found: list[ItemRecord] = _decoder(ItemRecord).decode_lines(file.read(stop - start))
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, TypeError, msgspec.MsgspecError) as error:
         raise RecordError(f"{where}: not readable as items ({type(error).__name__}: {error})") from None
     kinds = {(item["step"], item["split"], item["mode"]) for item in found}
     if kinds != {expected} or len(found) != evaluation["examples"]:

@@ -169,7 +169,7 @@ class StepRecord(AddedToSteps):
 class AddedToEvals(TypedDict, total=False):
     """What runs of earlier versions have not recorded."""
 
-    items: list[int]  # [start, stop): where in items.jsonl its `ItemRecord` lines lie, in bytes; see `read_items`
+    items: list[int]  # [start, stop): where in items.jsonl its `ItemRecord` lines lie, in bytes; see `reading.items`
 
 
 class EvalRecord(AddedToEvals):
@@ -342,29 +342,6 @@ def read_lines(path: Path, start: int = 0) -> Iterator[Any]:
             if number == len(lines):  # no newline after it: the writer was killed here
                 return
             raise RecordError(f"{path}, line {number}: not a JSON record ({error})") from None
-
-
-def read_items(folder: Path, evaluation: EvalRecord) -> list[ItemRecord]:
-    """The items of one evaluation of the cell in `folder`, without reading those of others; none where it has no range.
-
-    Raises RecordError, naming file and bytes, unless exactly this evaluation's items lie there.
-    """
-    if "items" not in evaluation:
-        return []
-    path, expected = folder / "items.jsonl", (evaluation["step"], evaluation["split"], evaluation["mode"])
-    where = f"{path}, bytes {evaluation['items']}"
-    try:
-        start, stop = evaluation["items"]
-        with path.open("rb") as file:
-            file.seek(start)
-            items: list[ItemRecord] = [json.loads(line) for line in file.read(stop - start).splitlines()]
-        found = [(item["step"], item["split"], item["mode"]) for item in items]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RecordError(f"{where}: not readable as items ({type(error).__name__}: {error})") from None
-    if found != [expected] * evaluation["examples"]:
-        kinds = sorted(set(found), key=str)
-        raise RecordError(f"{where}: {len(found)} items of {kinds}; expected {evaluation['examples']} of {expected}")
-    return items
 
 
 def find_cells(results: Path) -> list[Path]:

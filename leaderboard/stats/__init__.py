@@ -39,12 +39,10 @@ from .intervals import (
     variances,
     wilson,
 )
-from .old import Interval, t_interval
 
 __all__ = [
     "AGREEMENT",
     "Estimate",
-    "Interval",
     "Part",
     "Success",
     "algoperf_scores",
@@ -73,7 +71,6 @@ __all__ = [
     "speedup",
     "stratified_bootstrap",
     "success",
-    "t_interval",
     "time_to_target",
     "variances",
     "wilson",

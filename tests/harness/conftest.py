@@ -12,7 +12,7 @@ import torch
 
 from harness import benchmark, experiment, recipe
 from harness.policy import Policy
-from leaderboard import records
+from leaderboard import reading, records
 
 BuildModel = Callable[..., Any]
 
@@ -125,7 +125,7 @@ class Small:
     def evaluated(self, folder: Path) -> list[Any]:
         """The items of all evaluations, each read from where its record says that they are."""
         evaluations = records.read_lines(folder / "evals.jsonl")
-        return [item for evaluation in evaluations for item in records.read_items(folder, evaluation)]
+        return [item for evaluation in evaluations for item in reading.items(folder, evaluation)]
 
     def sessions(self, folder: Path) -> list[Any]:
         return list(records.read_json(folder / "cell.json")["provenance"]["sessions"])

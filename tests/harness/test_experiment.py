@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harness import benchmark, commands, experiment, models, pools, recipe
-from leaderboard import records
+from leaderboard import reading, records
 from tasks.arithmetic import Arithmetic
 
 BASE = {
@@ -63,7 +63,7 @@ def test_records_are_complete(tmp_path):
         of = [i for i in items if all(i[key] == e[key] for key in ("step", "mode", "split"))]
         assert len(of) == e["examples"] == size and all(len(i["correct"]) == e["samples"] for i in of)
         assert sum(sum(i["correct"]) for i in of) / (size * e["samples"]) == pytest.approx(e["accuracy"])
-        assert records.read_items(tmp_path, e) == of
+        assert reading.items(tmp_path, e) == of
         read += of
     assert read == items
     for split, examples in (("heldout", cell.task.heldout), ("probe", cell.task.train)):

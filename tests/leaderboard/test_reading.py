@@ -6,57 +6,90 @@ import pytest
 from leaderboard import reading, records
 from leaderboard.records import EvalRecord, RecordError
 
-VERDICTS = [[1, 0], [0, 0], [1, 1]]
+
+def items(step, split="heldout", mode="sampled", count=3):
+    return [
+        {"step": step, "split": split, "mode": mode, "id": f"{n}", "correct": [n % 2], "tokens": [4]}
+        for n in range(count)
+    ]
+
+
+def evaluation(folder, found):
+    """Append items, and return the part of their evaluation's record that `reading.items` looks at."""
+    lie = list(records.append(folder / "items.jsonl", found))
+    return {**{key: found[0][key] for key in ("step", "split", "mode")}, "examples": len(found), "items": lie}
+
+
+def test_each_evaluation_reads_its_own_items(tmp_path):
+    written = [items(0), items(0, "probe"), items(2, mode="greedy", count=5)]
+    evaluations = [evaluation(tmp_path, found) for found in written]
+    assert evaluations[0]["items"][0] == 0
+    assert [e["items"][1] for e in evaluations[:2]] == [e["items"][0] for e in evaluations[1:]]
+    assert [reading.items(tmp_path, e) for e in reversed(evaluations)] == written[::-1]
+
+
+def test_only_the_range_is_read(tmp_path):
+    first, second = evaluation(tmp_path, items(0)), evaluation(tmp_path, items(2))
+    with (tmp_path / "items.jsonl").open("r+b") as file:
+        file.write(b"?" * first["items"][1])
+    assert reading.items(tmp_path, second) == items(2)
+
+
+def test_an_earlier_versions_evaluation_has_none(tmp_path):
+    old = evaluation(tmp_path, items(0))
+    del old["items"]
+    assert reading.items(tmp_path, old) == []
+
+
+def test_the_range_begins_behind_a_torn_line_that_is_cut_off(tmp_path):
+    path = tmp_path / "items.jsonl"
+    evaluation(tmp_path, items(0))
+    whole = path.stat().st_size
+    with path.open("a") as file:
+        file.write('{"step": 2, "spl')
+    second = evaluation(tmp_path, items(2))
+    assert second["items"] == [whole, path.stat().st_size] and reading.items(tmp_path, second) == items(2)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"split": "probe"}, r"3 items of \[\(4, 'heldout', 'sampled'\)\]; expected 3 of \(4, 'probe', 'sampled'\)"),
+        ({"step": 2}, r"expected 3 of \(2,"),
+        ({"mode": "greedy"}, "expected 3 of"),
+        ({"examples": 4}, "3 items of"),
+        ({"items": [0, 250]}, r"bytes \[0, 250\]"),
+        ({"items": [1, 400]}, "not readable"),
+        ({"items": [10**6, 10**6 + 400]}, r"0 items of \[\]"),
+        ({"items": [-1, 400]}, "not readable"),
+        ({"items": 7}, "bytes 7"),
+        ({"items": ["a", "b"]}, "not readable"),
+    ],
+)
+def test_a_range_that_holds_something_else_is_named(change, said, tmp_path):
+    evaluation(tmp_path, items(2))
+    found = evaluation(tmp_path, items(4)) | change
+    with pytest.raises(RecordError, match=said) as error:
+        reading.items(tmp_path, found)
+    assert str(tmp_path / "items.jsonl") in str(error.value)
+
+
+def test_lost_items_are_named(tmp_path):
+    found = evaluation(tmp_path, items(0))
+    (tmp_path / "items.jsonl").unlink()
+    with pytest.raises(RecordError, match=r"items.jsonl, bytes \[0, .*FileNotFoundError"):
+        reading.items(tmp_path, found)
 
 
 @pytest.fixture
 def cell(results):
-    items = {("heldout", "sampled", 0): VERDICTS, ("heldout", "sampled", 2): [[1, 1]] * 3}
-    return results.cell("a", 0, items=items, clusters=["x", "x", "y"])
-
-
-def test_items_of_one_evaluation_are_read_without_the_others(cell):
-    first, last = reading.evaluations(cell)["heldout", "sampled"]
-    assert [item["correct"] for item in reading.items(cell, first)] == VERDICTS
-    assert [item["cluster"] for item in reading.items(cell, last)] == ["x", "x", "y"]
-    text = (cell / "items.jsonl").read_bytes()
-    start, stop = last["items"]
-    (cell / "items.jsonl").write_bytes(b"#" * start + text[start:stop])  # nothing before them is looked at
-    assert [item["correct"] for item in reading.items(cell, last)] == [[1, 1]] * 3
-
-
-def test_an_evaluation_without_a_range_has_no_items(results):
-    cell = results.cell("a", 0, [0.2, 0.4])
-    assert reading.items(cell, reading.evaluations(cell)["heldout", "sampled"][0]) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        ({"examples": 4}, r"3 items of \[\(0, 'heldout', 'sampled'\)\]; expected 4 of \(0, 'heldout', 'sampled'\)"),
-        ({"mode": "greedy"}, r"expected 3 of \(0, 'heldout', 'greedy'\)"),
-        ({"step": 2}, r"expected 3 of \(2, 'heldout', 'sampled'\)"),
-        ({"items": [3, 90]}, "not readable as items"),
-        ({"items": [10**9, 10**9 + 50]}, "0 items of"),
-        ({"items": [0]}, "not readable as items"),
-    ],
-)
-def test_items_that_are_not_this_evaluations_are_refused(cell, change, complaint):
-    first = reading.evaluations(cell)["heldout", "sampled"][0] | change
-    with pytest.raises(RecordError, match=rf"items\.jsonl, bytes \[.*{complaint}"):
-        reading.items(cell, first)
-
-
-def test_lost_items_are_named(cell):
-    (cell / "items.jsonl").unlink()
-    with pytest.raises(RecordError, match=r"items\.jsonl, bytes .*FileNotFoundError"):
-        reading.items(cell, reading.evaluations(cell)["heldout", "sampled"][0])
+    return results.cell("a", 0, [0.2, 0.4])
 
 
 def test_keys_that_this_version_does_not_know_are_left_out(cell):
     path = cell / "evals.jsonl"
     path.write_text("".join(json.dumps(r | {"of the future": 1}) + "\n" for r in records.read_lines(path)))
-    assert set(reading.lines(path, EvalRecord)[0]) == set(EvalRecord.__annotations__)
+    assert set(reading.lines(path, EvalRecord)[0]) == set(EvalRecord.__annotations__) - {"items"}
 
 
 def test_a_wrong_type_is_named_with_its_record(cell):
