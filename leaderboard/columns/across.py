@@ -137,7 +137,7 @@ def _bootstrapped(statistic: Callable[..., float], found: Sequence[np.ndarray | 
     if min(len(matrix) for matrix in matrices) < 2:
         return Entry(value, mark="†")
     content = b"".join(matrix.tobytes() for matrix in matrices)
-    low, high = stratified_bootstrap(statistic, *matrices, content=content, draws=2000)
+    low, high = stratified_bootstrap(statistic, *matrices, content=content, draws=1000)
     return Entry(value, low, high)
 
 

@@ -97,9 +97,7 @@ def stratified_bootstrap(
     if not matrices or draws < 1:
         raise ValueError(f"a bootstrap needs at least one matrix and one draw, not {len(matrices)} and {draws}")
     tail, rng = (1 - share(confidence, "confidence")) / 2, generator(content)
-    found = [
-        statistic(*(np.take_along_axis(m, rng.integers(len(m), size=m.shape), axis=0) for m in matrices))
-        for _ in range(draws)
-    ]
+    resampled = [np.take_along_axis(m[None], rng.integers(len(m), size=(draws, *m.shape)), axis=1) for m in matrices]
+    found = [statistic(*drawn) for drawn in zip(*resampled, strict=True)]
     low, high = np.quantile(found, [tail, 1 - tail])
     return float(low), float(high)

@@ -31,11 +31,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .quantiles import mean_square_quantiles, normal_cdf, normal_quantile, t_quantile, t_two_sided
+from .quantiles import falling_root, mean_square_quantiles, normal_cdf, normal_quantile, t_quantile, t_two_sided
 from .valid import Array, finite, share
 
 # A spread below this is rounding: seeds or items that agree exactly say nothing about how much others would differ.
@@ -87,19 +88,19 @@ class Estimate:
         """√(Σ t²_ν V) over the parts, t the (1 + confidence)/2 quantile. None where nothing is known of the error."""
         return float(half_widths([(p.variance, p.df) for p in self.parts], confidence)) if self.parts else None
 
-    @property
+    @cached_property
     def low(self) -> float | None:
         """Lower end of the 95 % interval."""
         half = self.half_width()
         return None if half is None else self.mean - half
 
-    @property
+    @cached_property
     def high(self) -> float | None:
         """Upper end of the 95 % interval."""
         half = self.half_width()
         return None if half is None else self.mean + half
 
-    @property
+    @cached_property
     def p(self) -> float | None:
         """Two-sided p against 0: the level at which the interval just touches 0.
 
@@ -108,15 +109,16 @@ class Estimate:
         if self.seeds < 2 or not self.parts or self.degenerate or not self.se or self.se < AGREEMENT:
             return None
         t = self.mean / self.se
-        # The answer lies between those of the fewest and of the most degrees of freedom; halve that, in logarithms.
+        # The answer lies between those of the fewest and of the most degrees of freedom.
         high, low = (t_two_sided(pick(part.df for part in self.parts), t) for pick in (min, max))
         if low <= 0 or high - low <= 1e-12 * high:
             return high
-        for _ in range(60):
-            middle = math.sqrt(low * high)
-            outside = sum(t_quantile(part.df, middle / 2) ** 2 * part.variance for part in self.parts) <= self.mean**2
-            low, high = (low, middle) if outside else (middle, high)
-        return high
+
+        def excess(log_p: float) -> float:
+            halves = (t_quantile(part.df, math.exp(log_p) / 2) * math.sqrt(part.variance) for part in self.parts)
+            return min(math.hypot(*halves), 1e150) - abs(self.mean)
+
+        return math.exp(falling_root(excess, math.log(low), math.log(high)))
 
     def mde(self, alpha: float = 0.05, power: float = 0.8) -> float | None:
         """Minimum detectable effect: the true mean δ whose interval excludes 0 in `power` of the repetitions.
@@ -141,10 +143,7 @@ class Estimate:
         low, high = 0.0, se
         while found(high) < power:
             low, high = high, 2 * high
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (low, middle) if found(middle) >= power else (middle, high)
-        return high
+        return falling_root(lambda effect: power - found(effect), low, high)
 
 
 def half_widths(parts: Sequence[tuple[ArrayLike, float]], confidence: float = 0.95) -> Array:

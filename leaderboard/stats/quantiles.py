@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,27 @@ def mean_square_quantiles(df: float, probabilities: NDArray[np.float64]) -> NDAr
     from scipy.special import gammaincinv
 
     return np.ones_like(probabilities) if math.isinf(df) else np.asarray(2 / df * gammaincinv(df / 2, probabilities))
+
+
+def falling_root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function crosses 0 between low and high, to 1e-12 of their distance.
+
+    Regula falsi with the Illinois rule (Dowell and Jarratt, BIT 11, 1971): some eight calls where bisection takes 40.
+    """
+    above, below, width = function(low), function(high), high - low
+    if above <= 0 or below >= 0:  # by rounding, at an end
+        return low if above <= 0 else high
+    side = 0
+    for _ in range(100):
+        middle = (low * below - high * above) / (below - above)
+        value = function(middle)
+        if value == 0 or min(middle - low, high - middle) <= 1e-12 * width:
+            return middle
+        if value > 0:
+            low, above, below, side = middle, value, below / (2 if side == 1 else 1), 1
+        else:
+            high, below, above, side = middle, value, above / (2 if side == -1 else 1), -1
+    return (low + high) / 2
 
 
 def fair_coin_cdf(successes: int, n: int) -> float:
