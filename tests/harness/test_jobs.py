@@ -193,7 +193,7 @@ def test_a_reward_that_is_no_number_is_told_and_nothing_is_lost(tmp_path, small,
     def sick(self, example, response):
         calls.append(1)
         grade = real(self, example, response)
-        return type(grade)(float("nan"), grade.correct, grade.extracted) if len(calls) == 130 else grade
+        return type(grade)(float("nan"), grade.correct, grade.extracted) if len(calls) == 160 else grade
 
     monkeypatch.setattr(Arithmetic, "grade", sick)
     assert run_cells([Work(small.cell(), tmp_path, small.cell().start)], lambda *_: None, print) == 1
