@@ -108,15 +108,18 @@ class Estimate:
         """
         if self.seeds < 2 or not self.parts or self.degenerate or not self.se or self.se < AGREEMENT:
             return None
-        t = self.mean / self.se
-        # The answer lies between those of the fewest and of the most degrees of freedom.
-        high, low = (t_two_sided(pick(part.df for part in self.parts), t) for pick in (min, max))
+        if self.mean == 0:
+            return 1.0
+        # No higher than with all of the variance at the fewest degrees of freedom, no lower than with one part alone.
+        present = [part for part in self.parts if part.variance]
+        high = t_two_sided(min(part.df for part in present), self.mean / self.se)
+        low = max(t_two_sided(part.df, self.mean / math.sqrt(part.variance)) for part in present)
         if low <= 0 or high - low <= 1e-12 * high:
             return high
 
-        def excess(log_p: float) -> float:
+        def excess(log_p: float) -> float:  # in logarithms, where it is nearly a straight line
             halves = (t_quantile(part.df, math.exp(log_p) / 2) * math.sqrt(part.variance) for part in self.parts)
-            return min(math.hypot(*halves), 1e150) - abs(self.mean)
+            return min(math.log(math.hypot(*halves)), 700.0) - math.log(abs(self.mean))
 
         return math.exp(falling_root(excess, math.log(low), math.log(high)))
 

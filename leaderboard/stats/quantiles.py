@@ -45,18 +45,18 @@ def mean_square_quantiles(df: float, probabilities: NDArray[np.float64]) -> NDAr
 
 
 def falling_root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a falling function crosses 0 between low and high, to 1e-12 of their distance.
+    """Where a smooth falling function crosses 0 between low and high, to 1e-12 of its value.
 
     Regula falsi with the Illinois rule (Dowell and Jarratt, BIT 11, 1971): some eight calls where bisection takes 40.
     """
-    above, below, width = function(low), function(high), high - low
+    above, below = function(low), function(high)
     if above <= 0 or below >= 0:  # by rounding, at an end
         return low if above <= 0 else high
     side = 0
     for _ in range(100):
         middle = (low * below - high * above) / (below - above)
         value = function(middle)
-        if value == 0 or min(middle - low, high - middle) <= 1e-12 * width:
+        if abs(value) <= 1e-12:
             return middle
         if value > 0:
             low, above, below, side = middle, value, below / (2 if side == 1 else 1), 1

@@ -1,3 +1,4 @@
+import itertools
 import math
 import subprocess
 import sys
@@ -281,3 +282,13 @@ def test_importing_loads_no_scipy():
     assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout == (
         "False False\n"
     )
+
+
+@pytest.mark.parametrize("shift", [0.03, 1.0, 10.0, 1e4])
+def test_p_is_the_level_whose_interval_just_touches_zero_however_small(shift):
+    rng = np.random.default_rng(3)
+    for runs, items, spread in itertools.product((2, 3, 5, 10), (2, 30, 300), (0.01, 1.0)):
+        values = rng.normal(size=(runs, 1)) * spread + rng.normal(size=(1, items)) + rng.normal(size=(runs, items))
+        found = crossed(values + shift)
+        if 1e-14 < found.p < 1:  # closer to 1, a confidence of 1 - p is 1 in floating point
+            assert found.half_width(1 - found.p) == pytest.approx(abs(found.mean), rel=1e-2 if found.p < 1e-9 else 1e-6)
