@@ -47,7 +47,7 @@ def budget(spec: Mapping[str, Any] | None) -> str:
 
 
 def quantity(value: object) -> str:
-    """A count with at most four digits and an SI prefix: `512`, `1.235 M`, `20 k`; anything else as it is."""
+    """A count with at most four digits and an SI prefix: `512`, `1.235 M`, `20 k`; what is no whole number with three."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return str(value)
     if math.isinf(value):
@@ -55,7 +55,7 @@ def quantity(value: object) -> str:
     for factor, prefix in _PREFIXES:
         if abs(value) >= 0.9999 * factor and abs(value) >= 1e4:
             return f"{value / factor:.4g} {prefix}"
-    return f"{value:.4g}"
+    return f"{value:.4g}" if value == int(value) else f"{value:.3g}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
