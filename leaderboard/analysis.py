@@ -117,7 +117,7 @@ class Analysis:
         for row in self.rows:
             mine = self.scores(row, mode)
             if row.hash != reference.hash and mine is not None and mine.by_seed.keys() & theirs.by_seed.keys():
-                found[row.hash] = mine.less(theirs)
+                found[row.hash] = self._less(row, reference, mode)
         family = [row.hash for row in self.rows if row.hash in found and not row.control]
         adjusted = dict(zip(family, holm([_p(found[row]) for row in family]), strict=True))
         return {row: Contrast(less, adjusted.get(row)) for row, less in found.items()}
@@ -129,13 +129,13 @@ class Analysis:
         return self._rankings[mode]
 
     def _rank(self, mode: Mode) -> Ranking:
-        rows = [row for row in self.rows if not row.control]
-        found = {row.hash: s for row in rows if (s := self.scores(row, mode)) is not None and len(s.seeds) > 1}
-        names = list(found)
+        found = [(row, self.scores(row, mode)) for row in self.rows if not row.control]
+        ranked = [(row, own) for row, own in found if own is not None and len(own.seeds) > 1]
+        names = [row.hash for row, _ in ranked]
         pairs = {
             (a, b): less
             for a, b in combinations(range(len(names)), 2)
-            if (less := found[names[a]].less(found[names[b]])) is not None
+            if (less := self._less(ranked[a][0], ranked[b][0], mode)) is not None
         }
         adjusted = holm([_p(less) for less in pairs.values()])
         better = [
@@ -143,12 +143,19 @@ class Analysis:
             for ((a, b), less), p in zip(pairs.items(), adjusted, strict=True)
             if p is not None and p < ALPHA
         ]
-        best = max(range(len(names)), key=lambda n: found[names[n]].values.mean(), default=None)
+        best = max(range(len(names)), key=lambda n: ranked[n][1].values.mean(), default=None)
         return Ranking(
             rank=dict(zip(names, ranks(len(names), better), strict=True)),
             best=frozenset(name for n, name in enumerate(names) if (best, n) not in better),
             pairs=len(pairs),
         )
+
+    def _less(self, row: Row, other: Row, mode: Mode) -> Scores | None:
+        key = "less", row.hash, other.hash, mode
+        if key not in self._known:
+            mine, theirs = self.scores(row, mode), self.scores(other, mode)
+            self._known[key] = mine.less(theirs) if mine is not None and theirs is not None else None
+        return self._known[key]
 
     # --- the way to a target ---
 

@@ -9,9 +9,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from .records import SCHEMA, CellRecord, EvalRecord, ItemRecord, RecordError, State, Status, StepRecord, TuningRecord
+import msgspec
+
+from .records import SCHEMA, CellRecord, EvalRecord, RecordError, State, Status, StepRecord, TuningRecord
 
 T = TypeVar("T")
+
+
+class Verdicts(msgspec.Struct, gc=False):
+    """What tables need of a `records.ItemRecord`."""
+
+    step: int
+    split: str
+    mode: str
+    id: str
+    correct: list[int]
+    cluster: str | None = None
 
 
 def one(path: Path, schema: type[T]) -> T:
@@ -25,8 +38,6 @@ def lines(path: Path, schema: type[T]) -> list[T]:
     More keys than the schema's are allowed, and dropped: older code reads newer records. Raises RecordError that names
     the record.
     """
-    import msgspec
-
     if not path.exists():
         return []
     content = _bytes(path)
@@ -68,13 +79,11 @@ def evaluations(folder: Path) -> dict[tuple[str, str], tuple[EvalRecord, ...]]:
     return {key: tuple(curve[step] for step in sorted(curve)) for key, curve in curves.items()}
 
 
-def items(folder: Path, evaluation: EvalRecord) -> list[ItemRecord]:
+def items(folder: Path, evaluation: EvalRecord) -> list[Verdicts]:
     """The items of one evaluation of the cell in `folder`, without reading those of others; none where it has no range.
 
     Raises RecordError, naming file and bytes, unless exactly this evaluation's items lie there.
     """
-    import msgspec
-
     if "items" not in evaluation:
         return []
     path, expected = folder / "items.jsonl", (evaluation["step"], evaluation["split"], evaluation["mode"])
@@ -83,10 +92,10 @@ def items(folder: Path, evaluation: EvalRecord) -> list[ItemRecord]:
         start, stop = evaluation["items"]
         with path.open("rb") as file:
             file.seek(start)
-            found: list[ItemRecord] = _decoder(ItemRecord).decode_lines(file.read(stop - start))
+            found: list[Verdicts] = _decoder(Verdicts).decode_lines(file.read(stop - start))
     except (OSError, ValueError, TypeError, msgspec.MsgspecError) as error:
         raise RecordError(f"{where}: not readable as items ({type(error).__name__}: {error})") from None
-    kinds = {(item["step"], item["split"], item["mode"]) for item in found}
+    kinds = {(item.step, item.split, item.mode) for item in found}
     if kinds != {expected} or len(found) != evaluation["examples"]:
         count = evaluation["examples"]
         raise RecordError(f"{where}: {len(found)} items of {sorted(kinds)}; expected {count} of {expected}")
@@ -101,12 +110,13 @@ def searches(root: Path) -> TuningRecord | None:
 
 @contextmanager
 def no_garbage() -> Iterator[None]:
-    """No collection while records are read: they are many, none is garbage, and looking at all of them takes longer."""
+    """No collection while records are read, and none of them later: they are many, and looking at all takes seconds."""
     before = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()  # what is no longer referred to is freed as ever; only cycles would stay, and records have none
         if before:
             gc.enable()
 
@@ -121,8 +131,6 @@ def _bytes(path: Path) -> bytes:
 
 
 def _decode(content: bytes, schema: type[T], where: str) -> T:
-    import msgspec
-
     try:
         return _decoder(schema).decode(content)  # type: ignore[arg-type]
     except msgspec.ValidationError as error:
@@ -134,6 +142,4 @@ def _decode(content: bytes, schema: type[T], where: str) -> T:
 
 @cache
 def _decoder(schema: Any) -> Any:
-    import msgspec
-
     return msgspec.json.Decoder(schema)

@@ -83,10 +83,9 @@ def read(row: Row, mode: Mode, split: Split, when: When) -> Scores | None:
 
 def _items(cell: Cell, record: EvalRecord) -> tuple[tuple[str, ...], tuple[str, ...] | None, list[float]] | None:
     """Ids, clusters and accuracies of an evaluation's items, by id; None where they were not recorded."""
-    if cell.folder is None or not (lines := reading.items(cell.folder, record)):
+    if cell.folder is None or not (found := reading.items(cell.folder, record)):
         return None
-    lines.sort(key=lambda line: line["id"])
-    clusters = tuple(line.get("cluster", line["id"]) for line in lines)
-    ids = tuple(line["id"] for line in lines)
-    accuracy = [sum(line["correct"]) / len(line["correct"]) for line in lines]
-    return ids, None if clusters == ids else clusters, accuracy
+    found.sort(key=lambda item: item.id)
+    ids = tuple([item.id for item in found])
+    clusters = tuple([item.cluster or item.id for item in found])
+    return ids, None if clusters == ids else clusters, [sum(item.correct) / len(item.correct) for item in found]

@@ -47,7 +47,7 @@ def budget(spec: Mapping[str, Any] | None) -> str:
 
 
 def quantity(value: object) -> str:
-    """A count with at most four digits and an SI prefix: `512`, `1.235 M`, `20 k`; what is no whole number with three."""
+    """Four digits and an SI prefix at most: `512`, `1.235 M`, `20 k`; three where it is small and no whole number."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return str(value)
     if math.isinf(value):

@@ -123,9 +123,10 @@ class Small:
         return {n: [strip(x) for x in (folder / n).read_text().splitlines()] for n in records.RECORD_FILES}
 
     def evaluated(self, folder: Path) -> list[Any]:
-        """The items of all evaluations, each read from where its record says that they are."""
+        """The verdicts of all evaluations' items, each read from where its record says that they are."""
         evaluations = records.read_lines(folder / "evals.jsonl")
-        return [item for evaluation in evaluations for item in reading.items(folder, evaluation)]
+        found = [item for evaluation in evaluations for item in reading.items(folder, evaluation)]
+        return [(item.step, item.split, item.mode, item.id, item.correct) for item in found]
 
     def sessions(self, folder: Path) -> list[Any]:
         return list(records.read_json(folder / "cell.json")["provenance"]["sessions"])
@@ -139,7 +140,9 @@ class Small:
         status = records.read_json(folder / "status.json")
         assert status["state"] == "done"
         assert (status["weights_end"], self.timeless(folder)) == self._known[algorithm]
-        assert self.evaluated(folder) == list(records.read_lines(folder / "items.jsonl"))
+        keys = ("step", "split", "mode", "id", "correct")
+        written = [tuple(item[key] for key in keys) for item in records.read_lines(folder / "items.jsonl")]
+        assert self.evaluated(folder) == written
         left = {path.name for path in folder.iterdir()} - {*records.RECORD_FILES, "weights"}
         assert left == {"cell.json", "status.json", "lock"}
 
