@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -73,8 +74,17 @@ def eval_record(step: int, mode: str, accuracy: float, **changes: Any) -> dict[s
         "response_tokens": 12.5,
         "seconds": 0.5,
     }
-    assert record.keys() >= changes.keys()
+    assert record.keys() | {"items"} >= changes.keys()
     return record | changes
+
+
+def item_records(split: str, mode: str, step: int, verdicts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    """One record an item; ids sort as the verdicts stand."""
+    of: dict[str, Any] = {"step": step, "split": split, "mode": mode}
+    return [
+        of | {"id": f"{split}-{n:05d}", "correct": [*correct], "tokens": [12] * len(correct)}
+        for n, correct in enumerate(verdicts)
+    ]
 
 
 class Results:
@@ -95,9 +105,15 @@ class Results:
         benchmark: str = ".",
         steps: Mapping[int, Mapping[str, Any]] | None = None,
         error: str | None = None,
+        items: Mapping[tuple[str, str, int], Sequence[Sequence[int]]] | None = None,
+        provenance: Mapping[str, Any] | None = None,
         **spec: Any,
     ) -> Path:
-        """Write one cell and plan it; `state` None only plans it. `steps` changes step records, `spec` the rest."""
+        """Write one cell and plan it; `state` None only plans it. `steps` changes step records, `spec` the rest.
+
+        `items` are verdicts (items of samples) by (split, mode, step): of an evaluation of the curves, whose accuracy
+        they then decide, or of one more.
+        """
         spec = {
             "algorithm": {"name": algorithm},
             "task": {"name": "arithmetic"},
@@ -111,15 +127,25 @@ class Results:
         if state is None:
             return folder
         folder.mkdir(parents=True)
-        provenance = {"commit": "0" * 40}
+        known = {"commit": "0" * 40} | dict(provenance or {})
         records.write_json(
             folder / "cell.json",
-            {"schema": records.SCHEMA, **plan, "spec": spec | {"seed": seed}, "provenance": provenance},
+            {"schema": records.SCHEMA, **plan, "spec": spec | {"seed": seed}, "provenance": known},
         )
-        last = self.every * (max(len(sampled), len(greedy)) - 1)
-        for mode, curve in (("sampled", sampled), ("greedy", greedy)):
-            evals = [eval_record(self.every * i, mode, accuracy) for i, accuracy in enumerate(curve)]
-            records.append(folder / "evals.jsonl", evals)
+        items = items or {}
+        last = max([self.every * (max(len(sampled), len(greedy)) - 1), *(step for _, _, step in items)])
+        evals = [
+            eval_record(self.every * i, mode, accuracy)
+            for mode, curve in (("sampled", sampled), ("greedy", greedy))
+            for i, accuracy in enumerate(curve)
+            if ("heldout", mode, self.every * i) not in items
+        ]
+        for (split, mode, step), verdicts in items.items():
+            start, stop = records.append(folder / "items.jsonl", item_records(split, mode, step, verdicts))
+            measured = {"split": split, "examples": len(verdicts), "samples": len(verdicts[0]), "items": [start, stop]}
+            accuracy = fmean(fmean(correct) for correct in verdicts)
+            evals.append(eval_record(step, mode, accuracy, **measured))
+        records.append(folder / "evals.jsonl", evals)
         changes = steps or {}
         records.append(
             folder / "steps.jsonl", [step_record(step, **changes.get(step, {})) for step in range(1, last + 1)]
