@@ -15,7 +15,7 @@ from .tables import Archive, Grid, grids
 from .words import conditions, titles
 
 if TYPE_CHECKING:
-    import rich.table
+    from rich.console import Group
 
 LEADERBOARD, TERMINAL = "leaderboard", "terminal"
 
@@ -66,8 +66,8 @@ def build_program(results: Path, program: Program, out: Path | None = None, axis
     return Built(archive, shown, paths, sections)
 
 
-def terminal(archive: Archive, axis: Axis | None = None) -> list[rich.table.Table]:
-    """What is printed at the end of a run: one rich table a table of runs."""
+def terminal(archive: Archive, axis: Axis | None = None) -> list[Group]:
+    """What is printed at the end of a run: a title, a table and a legend for each table of runs."""
     from .export.terminal import render
 
     program = _on_axis(programs.load(TERMINAL), axis)

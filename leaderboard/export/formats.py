@@ -60,4 +60,5 @@ def _margin(kind: Kind, value: float, half: float) -> str:
     if half == 0 or not math.isfinite(half):
         return f"{PLAIN[kind](value)} ± {PLAIN[kind](half)}{prefix}"
     digits = min(6, max(0, 1 - math.floor(math.log10(half))))
+    value = round(value, digits) + 0.0  # no −0
     return minus(f"{value:.{digits}f} ± {half:.{digits}f}") + prefix

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import rich.table
+from rich.console import Group
 from rich.text import Text
 
 from ..analysis import Analysis
@@ -16,16 +17,10 @@ from ..words import AXIS_NAMES, budget, one_line, percent
 from . import formats
 
 
-def render(grid: Grid, analysis: Analysis, title: str) -> rich.table.Table:
-    """A rich table, to be printed by a `rich.console.Console`; `analysis` is what the grid shows."""
+def render(grid: Grid, analysis: Analysis, title: str) -> Group:
+    """Title, table and legend, to be printed by a `rich.console.Console`; `analysis` is what the grid shows."""
     table = analysis.table
-    shown = rich.table.Table(
-        title=Text(one_line(f"{title}; budget {budget(table.budget)}")),
-        caption=Text("\n".join(map(one_line, [*legend(grid, analysis), *_searches(table), *notes(table)]))),
-        title_justify="left",
-        caption_justify="left",
-        padding=(0, 0, 0, 0),
-    )
+    shown = rich.table.Table(padding=(0, 0, 0, 0))
     for header in grid.headers:
         heading = Text(one_line(header.heading))  # a Text: no markup
         if header.kind == "text":
@@ -36,7 +31,12 @@ def render(grid: Grid, analysis: Analysis, title: str) -> rich.table.Table:
         entries = list(zip(grid.headers, line.entries, strict=True))
         texts = [one_line(formats.text(header.kind, entry)) + formats.mark(entry) for header, entry in entries]
         shown.add_row(*(Text(text, "bold" if e.bold else "") for text, (_, e) in zip(texts, entries, strict=True)))
-    return shown
+    below = [*legend(grid, analysis), *_searches(table), *notes(table)]  # not its caption: that is as narrow as itself
+    return Group(
+        Text(one_line(f"{title}; budget {budget(table.budget)}"), "italic"),
+        shown,
+        *(Text(one_line(line), "dim") for line in below),
+    )
 
 
 def legend(grid: Grid, analysis: Analysis) -> list[str]:

@@ -82,7 +82,7 @@ def item_records(split: str, mode: str, step: int, verdicts: Sequence[Sequence[i
     """One record an item; ids sort as the verdicts stand."""
     of: dict[str, Any] = {"step": step, "split": split, "mode": mode}
     return [
-        of | {"id": f"{split}-{n:05d}", "correct": [*correct], "tokens": [12] * len(correct)}
+        of | {"id": f"{split}-{n:05d}", "correct": [int(one) for one in correct], "tokens": [12] * len(correct)}
         for n, correct in enumerate(verdicts)
     ]
 
@@ -107,15 +107,16 @@ class Results:
         error: str | None = None,
         items: Mapping[tuple[str, str, int], Sequence[Sequence[int]]] | None = None,
         provenance: Mapping[str, Any] | None = None,
+        name: str | None = None,
         **spec: Any,
     ) -> Path:
         """Write one cell and plan it; `state` None only plans it. `steps` changes step records, `spec` the rest.
 
         `items` are verdicts (items of samples) by (split, mode, step): of an evaluation of the curves, whose accuracy
-        they then decide, or of one more.
+        they then decide, or of one more. `algorithm` is the label; `name`, where it is another, the plain name.
         """
         spec = {
-            "algorithm": {"name": algorithm},
+            "algorithm": {"name": algorithm} if name is None else {"name": name, "preset": algorithm},
             "task": {"name": "arithmetic"},
             "model": {"name": "tiny"},
             "budget": {"steps": 4},

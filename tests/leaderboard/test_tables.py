@@ -4,7 +4,7 @@ import pytest
 
 from leaderboard import records
 from leaderboard.runs import load
-from leaderboard.tables import frame, notes, seeds, summarise
+from leaderboard.tables import notes, seeds, summarise
 
 T2 = 4.302653  # Student's 97.5 % quantile with 2 degrees of freedom
 
@@ -69,15 +69,6 @@ def test_seeds_say_what_is_missing(lines):
         "dapo": "0/3 (missing)",
     }
 
-
-def test_best_final_sampled_accuracy_first_and_unfinished_rows_last(results):
-    results.cell("b-no-seed", 0, state=None)
-    results.cell("a-failed", 0, [0.2, 0.99], state="failed")
-    results.cell("greedy-only", 0, [], [0.2, 0.95])
-    results.cell("low", 0, [0.2, 0.3], [0.2, 0.9])
-    results.cell("high", 0, [0.2, 0.5], [0.2, 0.1])
-    (table,) = load(results.plan())
-    assert [line.row.label for line in summarise(table)] == ["high", "low", "greedy-only", "a-failed", "b-no-seed"]
 
 
 def test_spent_is_the_mean_over_seeds_at_the_end(results):
@@ -172,19 +163,6 @@ def test_notes_say_when_seconds_are_not_comparable(results):
     (note,) = notes(load(results.plan())[0])
     assert note == "seconds are not comparable, the runs had different devices: cpu: x86_64; cuda: H200"
 
-
-def test_frame_has_a_line_a_row_and_rounds_nothing(results, lines):
-    table = frame(load(results.folder)).set_index("algorithm")
-    gift, grpo, dapo = table.loc["gift"], table.loc["grpo"], table.loc["dapo"]
-    assert gift["heldout_sampled_final_half_width"] == lines["gift"].accuracy["sampled"].final.half_width
-    assert gift["heldout_greedy_delta"] == pytest.approx(0.1, abs=1e-15)
-    assert (gift["heldout_sampled_start_seeds"], gift["generated_tokens"], gift["budget_steps"]) == (3, 4000, 4)
-    assert (gift["model"], gift["task"], gift["row"]) == ("tiny", "arithmetic", lines["gift"].row.hash)
-    assert [grpo[f"seeds_{state}"] for state in ("planned", "done", "failed", "running", "missing")] == [3, 1, 1, 1, 0]
-    assert math.isnan(grpo["heldout_sampled_final_half_width"]) and grpo["heldout_sampled_final"] == 0.4
-    assert [dapo["seeds_planned"], dapo["seeds_done"], dapo["heldout_sampled_final_seeds"]] == [3, 0, 0]
-    assert math.isnan(dapo["heldout_sampled_final"]) and math.isnan(dapo["flops"])
-    assert gift["seconds_sampling"] == 4.0 and gift["updates"] == 24
 
 
 def test_a_cell_resumed_under_other_conditions_is_noted(results):
