@@ -12,6 +12,7 @@ from .columns import COLUMNS, Entry, Kind
 from .columns.across import ACROSS, Across
 from .programs import Choice, Program, ProgramError, TableProgram, Where
 from .runs import MODES, Row, Table
+from .words import conditions
 
 UNITS: Mapping[Kind, str] = {"share": "Shares in %.", "points": "Differences of shares in points, signed."}
 SIGNS = {  # what every caption explains, where its columns have not
@@ -156,7 +157,8 @@ def across_grid(program: TableProgram, across: Across) -> Grid:
             (sentence for _, _, said in shown for sentence in said),
             [header.kind for header, _, _ in shown],
             [entry for _, entries, _ in shown for entry in entries.values()],
-        ),
+        )
+        + tuple(f"{task}: {conditions(analysis.table)}" for analysis, task in _tasks(across)),
         model=model,
     )
 
@@ -168,16 +170,18 @@ def _across_columns(choice: Choice, across: Across) -> Iterable[tuple[Header, di
         header = Header(whole.name, choice.heading or whole.heading(across), whole.kind)
         yield header, {label: whole.entry(across, label) for label in across.labels}, whole.explain(across)
         return
-    one, tasks = COLUMNS[choice.column], _task_names([analysis.table for analysis in across.analyses])
-    found = [
-        (a, task) for a, task in zip(across.analyses, tasks, strict=True) if fnmatchcase(a.table.task, choice.task)
-    ]
-    for analysis, task in found:
+    one = COLUMNS[choice.column]
+    found = [(analysis, task) for analysis, task in _tasks(across) if fnmatchcase(analysis.table.task, choice.task)]
+    explained = [one.explain(analysis) for analysis, _ in found]
+    for (analysis, task), said in zip(found, explained, strict=True):
+        said = tuple(
+            s if all(s in other for other in explained) else f"{task}: {s}" for s in said
+        )  # a target is a task's
         heading = f"{task}: {one.heading(analysis)}"
         if choice.heading:  # several tasks under one heading could not be told apart
             heading = choice.heading if len(found) == 1 else f"{task}: {choice.heading}"
         entries = {row.label: one.entry(analysis, row) for row in analysis.rows if not row.control}
-        yield Header(f"{one.name}_{analysis.table.slug}", heading, one.kind), entries, one.explain(analysis)
+        yield Header(f"{one.name}_{analysis.table.slug}", heading, one.kind), entries, said
 
 
 def _caption(said: Iterable[str], kinds: Sequence[Kind], entries: Sequence[Entry]) -> tuple[str, ...]:
@@ -214,10 +218,12 @@ def _place(value: float | None, order: str) -> tuple[bool, float]:
     return value is None, 0.0 if value is None else value if order.startswith("-") else -value
 
 
-def _task_names(tables: Sequence[Table]) -> list[str]:
-    """The tasks, or with the slug where one task stands in several tables of runs."""
+def _tasks(across: Across) -> list[tuple[Analysis, str]]:
+    """Each with its task, and with the slug where one task stands in several tables of runs."""
+    tables = [analysis.table for analysis in across.analyses]
     tasks = [table.task for table in tables]
-    return [t.task if tasks.count(t.task) == 1 else f"{t.task} ({t.slug})" for t in tables]
+    names = [t.task if tasks.count(t.task) == 1 else f"{t.task} ({t.slug})" for t in tables]
+    return list(zip(across.analyses, names, strict=True))
 
 
 def _wanted(table: Table, where: Where) -> bool:

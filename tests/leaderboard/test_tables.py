@@ -70,7 +70,6 @@ def test_seeds_say_what_is_missing(lines):
     }
 
 
-
 def test_spent_is_the_mean_over_seeds_at_the_end(results):
     results.cell("a", 0, [0.2, 0.4, 0.5])  # 4 steps
     results.cell("a", 1, [0.2, 0.4, 0.5, 0.6])  # 6 steps: a budget of seconds may end seeds at different steps
@@ -162,7 +161,6 @@ def test_notes_say_when_seconds_are_not_comparable(results):
         records.write_json(cell / "cell.json", content | {"provenance": {"device": device}})
     (note,) = notes(load(results.plan())[0])
     assert note == "seconds are not comparable, the runs had different devices: cpu: x86_64; cuda: H200"
-
 
 
 def test_a_cell_resumed_under_other_conditions_is_noted(results):

@@ -259,6 +259,19 @@ def test_across_a_column_that_is_left_out_is_not_explained(tasks):
     assert any("IQM" in sentence for sentence in grid(tasks, "sampled_iqm", **keys).caption)
 
 
+def test_across_captions_tell_tasks_apart(tasks):
+    """A target and a number of tests are a task's; what holds of both is said once, and so are their budgets."""
+    columns = (("rank", None, "*"), ("time_to_target", None, "*"), ("sampled_final", None, "*"))
+    caption = grid(tasks, *columns, across=True, where=Where(model="small"), reference="grpo").caption
+    assert len(set(caption)) == len(caption)
+    for task in ("a", "b"):
+        assert len([said for said in caption if said.startswith(f"{task}: Target: ")]) == 1
+        assert len([said for said in caption if said.startswith(f"{task}: Rank: ")]) == 1
+        assert f"{task}: Budget of each run: 4 steps. Last evaluation: 64 held-out items, sampled × 4." in caption
+    assert len([said for said in caption if said.startswith("To target: ")]) == 1
+    assert len([said for said in caption if "±" in said]) == 1
+
+
 def test_across_every_column_can_stand_alone(tasks):
     for name in ACROSS:
         assert [h.name for h in grid(tasks, name, across=True, where=Where(model="large")).headers] == [name]
