@@ -85,6 +85,8 @@ def leaderboard(results: Path, out: Path | None = None, axis: str | None = None,
         console.print(table)
     for section in built.markdown if program is not None else ():
         say(section)
+    for name in built.empty:
+        say(f"note: table {name} finds no run, and is left out")
     for written in built.paths:
         say(f"wrote {written}")
 

@@ -28,6 +28,7 @@ class Built:
     grids: list[Grid]
     paths: list[Path]
     markdown: list[str]
+    empty: tuple[str, ...] = ()  # tables of a program that found no run, by name
 
 
 def build(results: Path, out: Path | None = None, axis: Axis | None = None, figures: bool = True) -> Built:
@@ -63,7 +64,8 @@ def build_program(results: Path, program: Program, out: Path | None = None, axis
     of = {source.slug: f"{named[source.slug]}. {conditions(source)}" for source in archive.tables}
     sections = [markdown.grid(grid, "##", of[grid.source.slug] if grid.source else "") + "\n" for grid in shown]
     paths = _write(Path(results if out is None else out), program.name, "\n".join(sections), shown)
-    return Built(archive, shown, paths, sections)
+    empty = tuple(table.name for table in program.tables if table.name not in {grid.name for grid in shown})
+    return Built(archive, shown, paths, sections, empty)
 
 
 def terminal(archive: Archive, axis: Axis | None = None) -> list[Group]:

@@ -4,13 +4,14 @@ import csv
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from leaderboard import programs
 from leaderboard.build import build, build_program
-from leaderboard.programs import Program, ProgramError
+from leaderboard.programs import Program, ProgramError, Where
 from leaderboard.records import RecordError
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +142,13 @@ def test_a_programs_files(results, tmp_path, mine):
     with built.paths[1].open(newline="") as file:
         gift = next(line for line in csv.DictReader(file) if line["algorithm"] == "gift@released")
     assert {"sampled_final", "time_to_target", "spent_flops"} <= gift.keys() and "acc" not in gift
+
+
+def test_a_table_that_finds_no_run_is_named(results, tmp_path, mine):
+    elsewhere = replace(mine.tables[0], name="aime", where=Where(task="aime"))
+    built = build_program(fill(results), Program("mine", (*mine.tables, elsewhere)), tmp_path)
+    assert built.empty == ("aime",) and [grid.name for grid in built.grids] == ["main", "cost"]
+    assert build(results.folder, tmp_path, figures=False).empty == ()
 
 
 @pytest.mark.parametrize("make", [build, lambda results, out: build_program(results, programs.load("terminal"), out)])
