@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
 
@@ -19,6 +19,8 @@ from .errors import UserError
 from .stop import Stopped
 
 if TYPE_CHECKING:
+    from leaderboard.records import Axis
+
     from .benchmark import Benchmark, Cell
     from .tuning import Tuning
 
@@ -74,14 +76,17 @@ def leaderboard(results: Path, out: Path | None = None, axis: str | None = None,
     from leaderboard import build, programs
 
     program = None if tables is None else programs.load(tables)
-    try:  # the axis is a free string here; build checks it
-        built = build.build(results, out, axis) if program is None else build.build_program(results, program, out, axis)  # type: ignore[arg-type]
+    on = cast("Axis | None", axis)  # a free string here; build checks it
+    try:
+        built = build.build(results, out, on) if program is None else build.build_program(results, program, out, on)
     except OSError as error:
         raise UserError(f"leaderboard: {error.filename}: {error.strerror}") from None
-    for table in build.terminal(built.archive) if program is None else ():
+    for table in build.terminal(built.archive, on) if program is None else ():
         console.print(table)
     for section in built.markdown if program is not None else ():
         say(section)
+    for name in built.empty:
+        say(f"note: table {name} finds no run, and is left out")
     for written in built.paths:
         say(f"wrote {written}")
 

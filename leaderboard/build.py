@@ -12,22 +12,23 @@ from .programs import Program
 from .records import AXES, Axis, RecordError
 from .runs import load
 from .tables import Archive, Grid, grids
-from .words import titles
+from .words import conditions, titles
 
 if TYPE_CHECKING:
-    import rich.table
+    from rich.console import Group
 
-LEADERBOARD = "leaderboard"
+LEADERBOARD, TERMINAL = "leaderboard", "terminal"
 
 
 @dataclass(frozen=True)
 class Built:
-    """What was made: `paths` lie on disk, `markdown` has one section a table of runs."""
+    """What was made: `paths` lie on disk, `markdown` has one section a table of runs, or a table of a program."""
 
     archive: Archive
     grids: list[Grid]
     paths: list[Path]
     markdown: list[str]
+    empty: tuple[str, ...] = ()  # tables of a program that found no run, by name
 
 
 def build(results: Path, out: Path | None = None, axis: Axis | None = None, figures: bool = True) -> Built:
@@ -41,51 +42,50 @@ def build(results: Path, out: Path | None = None, axis: Axis | None = None, figu
     view = program.tables[0].view
     archive = Archive(load(Path(results)))
     shown = grids(archive, program)
-    out = _folder(results, out)
     stems = {table.slug: f"convergence-{table.slug}" for table in archive.tables} if figures else {}
     sections = []
     for table, title in zip(archive.tables, titles(archive.tables), strict=True):
         own = [grid for grid in shown if grid.source is table]
         sections.append(markdown.section(table, title, own, f"{stems[table.slug]}.svg" if figures else None))
     text = "\n".join([*sections, *(markdown.grid(grid, "##") + "\n" for grid in shown if grid.source is None)])
-    paths = _write(out, program.name, f"# Leaderboard\n\n{text}", shown)
+    folder = Path(results if out is None else out)
+    paths = _write(folder, program.name, f"# Leaderboard\n\n{text}", shown)
     for title, table in zip(titles(archive.tables), archive.tables, strict=True):
         if figures:
-            paths += plot.draw(archive.whole(table, view), out / stems[table.slug], title)
+            paths += plot.draw(archive.whole(table, view), folder / stems[table.slug], title)
     return Built(archive, shown, paths, sections)
 
 
 def build_program(results: Path, program: Program, out: Path | None = None, axis: Axis | None = None) -> Built:
-    """Write a program's tables as <its name>.md, .csv, -tidy.csv and .tex."""
+    """Write a program's tables as <its name>.md, .csv, -tidy.csv and .tex. Raises as `build`, and ProgramError."""
     archive = Archive(load(Path(results)))
     shown = grids(archive, _on_axis(program, axis))
-    names = dict(zip((id(table) for table in archive.tables), titles(archive.tables), strict=True))
-    sections = []
-    for grid in shown:
-        of = "" if grid.source is None else f"{markdown.escape(names[id(grid.source)])}\n\n"
-        sections.append(f"## {markdown.escape(grid.title or grid.name)}\n\n{of}{markdown.grid(grid, '')}\n")
-    return Built(archive, shown, _write(_folder(results, out), program.name, "\n".join(sections), shown), sections)
+    named = _titles(archive)
+    of = {source.slug: f"{named[source.slug]}. {conditions(source)}" for source in archive.tables}
+    sections = [markdown.grid(grid, "##", of[grid.source.slug] if grid.source else "") + "\n" for grid in shown]
+    paths = _write(Path(results if out is None else out), program.name, "\n".join(sections), shown)
+    empty = tuple(table.name for table in program.tables if table.name not in {grid.name for grid in shown})
+    return Built(archive, shown, paths, sections, empty)
 
 
-def terminal(archive: Archive) -> list[rich.table.Table]:
-    """What is printed at the end of a run: one rich table a table of runs."""
+def terminal(archive: Archive, axis: Axis | None = None) -> list[Group]:
+    """What is printed at the end of a run: a title, a table and a legend for each table of runs."""
     from .export.terminal import render
 
-    program = programs.load("terminal")
-    named = dict(zip((id(table) for table in archive.tables), titles(archive.tables), strict=True))
-    return [render(grid, grid.source, named[id(grid.source)]) for grid in grids(archive, program) if grid.source]
+    program = _on_axis(programs.load(TERMINAL), axis)
+    named, view = _titles(archive), program.tables[0].view
+    shown = [(grid, grid.source) for grid in grids(archive, program) if grid.source is not None]
+    return [render(grid, archive.whole(table, view), named[table.slug]) for grid, table in shown]
+
+
+def _titles(archive: Archive) -> dict[str, str]:
+    return dict(zip((table.slug for table in archive.tables), titles(archive.tables), strict=True))
 
 
 def _on_axis(program: Program, axis: Axis | None) -> Program:
     if axis is not None and axis not in AXES:
         raise RecordError(f"axis {axis!r}: expected one of {', '.join(AXES)}")
     return program if axis is None else program.on_axis(axis)
-
-
-def _folder(results: Path, out: Path | None) -> Path:
-    out = Path(results if out is None else out)
-    out.mkdir(parents=True, exist_ok=True)
-    return out
 
 
 def _write(out: Path, name: str, text: str, shown: list[Grid]) -> list[Path]:
@@ -95,6 +95,7 @@ def _write(out: Path, name: str, text: str, shown: list[Grid]) -> list[Path]:
         f"{name}-tidy.csv": delimited.tidy(shown),
         f"{name}.tex": latex.document(shown),
     }
+    out.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
-        (out / file).write_bytes(content.encode())
+        (out / file).write_bytes(content.encode("utf-8", "replace"))  # a label may hold half of a surrogate pair
     return [out / file for file in files]

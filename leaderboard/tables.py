@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,8 +10,18 @@ from typing import Any
 from .analysis import Analysis, View, matches
 from .columns import COLUMNS, Entry, Kind
 from .columns.across import ACROSS, Across
-from .programs import Choice, Program, ProgramError, TableProgram
+from .programs import Choice, Program, ProgramError, TableProgram, Where
 from .runs import MODES, Row, Table
+from .words import conditions
+
+UNITS: Mapping[Kind, str] = {"share": "Shares in %.", "points": "Differences of shares in points, signed."}
+SIGNS = {  # what every caption explains, where its columns have not
+    "±": "± is half of a 95 % interval, [ ] are its ends where it is not symmetric.",
+    "†": "† one seed: no test and no rank.",
+    "‡": "‡ evaluated on other items than the reference, and so not compared.",
+    "Bold": "Bold: not significantly worse than the best.",
+    "*": "* p < .05, ** p < .01, after Holm over the tests of the column.",
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class Grid:
     lines: tuple[Line, ...]
     caption: tuple[str, ...]  # sentences
     source: Table | None = None
+    model: str = ""  # that all its runs have; empty where unknown
 
 
 def grids(archive: Archive, program: Program) -> list[Grid]:
@@ -63,7 +73,10 @@ def grids(archive: Archive, program: Program) -> list[Grid]:
             if len(group) > 1 and len(set(labels)) < len(labels):
                 found.append(across_grid(table, Across(group)))
     if not found:
-        raise ProgramError(f"program {program.name}: none of its tables finds a run; there are {_there(archive)}")
+        hint = ""
+        if len(single) < len(program.tables):
+            hint = " (a table across tasks takes two tasks of one model that share a row with a finished seed)"
+        raise ProgramError(f"program {program.name}: none of its tables finds a run{hint}; there are {_there(archive)}")
     return found
 
 
@@ -76,22 +89,30 @@ class Archive:
 
     def whole(self, table: Table, view: View) -> Analysis:
         """All rows of one table of runs."""
-        return Analysis(table, table.rows, view, self._known[self.tables.index(table)])
+        known = next(known for one, known in zip(self.tables, self._known, strict=True) if one is table)
+        return Analysis(table, table.rows, view, known)
 
     def analyses(self, program: TableProgram) -> list[Analysis]:
-        """The tables of runs that a program asks for, with its rows, under its view."""
-        where, found = program.where, []
-        for table, known in zip(self.tables, self._known, strict=True):
-            names = ((table.benchmark, where.benchmark), (table.task, where.task), (str(table.model), where.model))
-            if all(name == pattern or fnmatchcase(name, pattern) for name, pattern in names):
-                found.append(Analysis(table, _rows(table, program), program.view, known))
-        wanted = program.reference
-        if wanted is not None and found and not any(analysis.reference for analysis in found):
-            labels = sorted({row.label for analysis in found for row in analysis.table.rows if not row.control})
+        """The tables of runs that a program asks for, with its rows, under its view; those without such a row left out.
+
+        Raises ProgramError where there are runs, and neither its rows nor its reference are among them.
+        """
+        found = [
+            Analysis(table, _rows(table, program), program.view, known)
+            for table, known in zip(self.tables, self._known, strict=True)
+            if _wanted(table, program.where)
+        ]
+        there = [analysis for analysis in found if analysis.rows]
+        if found and not there:
+            least = program.where.min_seeds
+            asked = f"rows = {list(program.rows)!r}" if program.rows else "rows"
+            finished = f" with {least} finished seed{'s' * (least > 1)}" * bool(least)
+            raise ProgramError(f"table {program.name}: no {asked}{finished} here; there are {_labels(found)}")
+        if program.reference is not None and there and not any(analysis.reference for analysis in there):
             raise ProgramError(
-                f"table {program.name}: reference = {wanted!r} is no row here; there are {', '.join(labels)}"
+                f"table {program.name}: reference = {program.reference!r} is no row here; there are {_labels(found)}"
             )
-        return found
+        return there
 
 
 def grid(program: TableProgram, analysis: Analysis) -> Grid:
@@ -107,67 +128,115 @@ def grid(program: TableProgram, analysis: Analysis) -> Grid:
         lines=tuple(
             Line(row.label, row.hash, tuple(made[row.hash][c.column] for c in choices), row.control) for row in rows
         ),
-        caption=tuple(dict.fromkeys(said for _, column in columns for said in column.explain(analysis))),
+        caption=_caption(
+            (said for _, column in columns for said in column.explain(analysis)),
+            [column.kind for _, column in columns],
+            [made[row.hash][c.column] for row in rows for c in choices],
+        ),
         source=analysis.table,
+        model=analysis.table.model or "",
     )
 
 
 def across_grid(program: TableProgram, across: Across) -> Grid:
     """Several tasks in one grid: columns of a task for each table of runs that the pattern matches, in order."""
-    headers: list[Header] = []
-    columns: list[dict[str, Entry]] = []
-    captions: list[str] = []
-    names = dict(
-        zip((id(a.table) for a in across.analyses), _task_names([a.table for a in across.analyses]), strict=True)
-    )
+    found: dict[str, tuple[Header, dict[str, Entry], tuple[str, ...]]] = {}
     for choice in program.columns:
-        if choice.task is None:
-            whole = ACROSS[choice.column]
-            entries = {label: whole.entry(across, label) for label in across.labels}
-            found = [(Header(whole.name, choice.heading or whole.heading(across), whole.kind), entries)]
-            captions += whole.explain(across)
-        else:
-            one = COLUMNS[choice.column]
-            found = []
-            for analysis in across.analyses:
-                if fnmatchcase(analysis.table.task, choice.task):
-                    name = names[id(analysis.table)]
-                    by_label = {row.label: one.entry(analysis, row) for row in analysis.rows}
-                    heading = choice.heading or f"{name}: {one.heading(analysis)}"
-                    found.append((Header(f"{one.name}_{analysis.table.slug}", heading, one.kind), by_label))
-                    captions += one.explain(analysis)
-        for header, by_label in found:
-            if choice.column not in program.optional or any(e.value is not None for e in by_label.values()):
-                headers.append(header)
-                columns.append(by_label)
-    lines = [Line(label, "", tuple(column.get(label, Entry()) for column in columns)) for label in across.labels]
+        for header, entries, said in _across_columns(choice, across):
+            if choice.column not in program.optional or _says_something(header.kind, entries.values()):
+                found.setdefault(header.name, (header, entries, said))  # two patterns may match one task
+    shown = list(found.values())
+    lines = [Line(label, "", tuple(entries.get(label, Entry()) for _, entries, _ in shown)) for label in across.labels]
+    model = across.analyses[0].table.model or ""
     return Grid(
-        program.name, f"{program.title}, {across.analyses[0].table.model or 'model unknown'}", tuple(headers),
-        tuple(_sorted_across(program, across, lines)), tuple(dict.fromkeys(captions)),
-    )  # fmt: skip
+        name=program.name,
+        title=", ".join(part for part in (program.title, model or "model unknown") if part),
+        headers=tuple(header for header, _, _ in shown),
+        lines=tuple(_sorted_across(program, across, lines)),
+        caption=_caption(
+            (sentence for _, _, said in shown for sentence in said),
+            [header.kind for header, _, _ in shown],
+            [entry for _, entries, _ in shown for entry in entries.values()],
+        )
+        + tuple(f"{task}: {conditions(analysis.table)}" for analysis, task in _tasks(across)),
+        model=model,
+    )
+
+
+def _across_columns(choice: Choice, across: Across) -> Iterable[tuple[Header, dict[str, Entry], tuple[str, ...]]]:
+    """Header, entries by label and explanation of each column that a choice stands for."""
+    if choice.task is None:
+        whole = ACROSS[choice.column]
+        header = Header(whole.name, choice.heading or whole.heading(across), whole.kind)
+        yield header, {label: whole.entry(across, label) for label in across.labels}, whole.explain(across)
+        return
+    one = COLUMNS[choice.column]
+    found = [(analysis, task) for analysis, task in _tasks(across) if fnmatchcase(analysis.table.task, choice.task)]
+    explained = [one.explain(analysis) for analysis, _ in found]
+    for (analysis, task), said in zip(found, explained, strict=True):
+        said = tuple(
+            s if all(s in other for other in explained) else f"{task}: {s}" for s in said
+        )  # a target is a task's
+        heading = f"{task}: {one.heading(analysis)}"
+        if choice.heading:  # several tasks under one heading could not be told apart
+            heading = choice.heading if len(found) == 1 else f"{task}: {choice.heading}"
+        entries = {row.label: one.entry(analysis, row) for row in analysis.rows if not row.control}
+        yield Header(f"{one.name}_{analysis.table.slug}", heading, one.kind), entries, said
+
+
+def _caption(said: Iterable[str], kinds: Sequence[Kind], entries: Sequence[Entry]) -> tuple[str, ...]:
+    """What the columns say of themselves, each sentence once, the units, and what no column said of a sign."""
+    found = list(dict.fromkeys(said))
+    found[:0] = [words for kind, words in UNITS.items() if kind in kinds]
+    for sign, meaning in SIGNS.items():
+        if any(_bears(entry, sign) for entry in entries) and not any(sign in sentence for sentence in found):
+            found.append(meaning)
+    return tuple(found)
+
+
+def _bears(entry: Entry, sign: str) -> bool:
+    return entry.low is not None if sign == "±" else entry.bold if sign == "Bold" else sign in entry.mark
 
 
 def _sorted_across(program: TableProgram, across: Across, lines: Sequence[Line]) -> list[Line]:
-    if program.order == "rows":
-        return list(lines)
+    """By a column over all tasks, equal ones by label, what has no number last; or as the program has the rows."""
     order = program.order or f"{program.metric}_macro_gain"
-    sign = 1 if order.startswith("-") else -1
+    if order == "rows":
+        rows = {label: [row for row in across.rows(label) if row] for label in across.labels}
 
-    def place(line: Line) -> tuple[float, str]:
-        value = ACROSS[order.removeprefix("-")].entry(across, line.label).value
-        return math.inf if value is None else sign * value, line.label
+        def first(line: Line) -> int:
+            found = (n for n, p in enumerate(program.rows) if any(matches(row, p) for row in rows[line.label]))
+            return next(found, len(program.rows))
 
-    return sorted(lines, key=place)
+        return sorted(lines, key=first)
+    entry = ACROSS[order.removeprefix("-")].entry
+    return sorted(lines, key=lambda line: (*_place(entry(across, line.label).value, order), line.label))
 
 
-def _task_names(tables: Sequence[Table]) -> list[str]:
-    """The tasks, or with the slug where one task stands in several tables of runs."""
+def _place(value: float | None, order: str) -> tuple[bool, float]:
+    """Sorts numbers as `order` has them, highest first or, after a hyphen, lowest; nothing comes after infinity."""
+    return value is None, 0.0 if value is None else value if order.startswith("-") else -value
+
+
+def _tasks(across: Across) -> list[tuple[Analysis, str]]:
+    """Each with its task, and with the slug where one task stands in several tables of runs."""
+    tables = [analysis.table for analysis in across.analyses]
     tasks = [table.task for table in tables]
-    return [t.task if tasks.count(t.task) == 1 else f"{t.task} ({t.slug})" for t in tables]
+    names = [t.task if tasks.count(t.task) == 1 else f"{t.task} ({t.slug})" for t in tables]
+    return list(zip(across.analyses, names, strict=True))
+
+
+def _wanted(table: Table, where: Where) -> bool:
+    names = ((table.benchmark, where.benchmark), (table.task, where.task), (str(table.model), where.model))
+    return all(name == pattern or fnmatchcase(name, pattern) for name, pattern in names)
+
+
+def _labels(analyses: Sequence[Analysis]) -> str:
+    return ", ".join(sorted({row.label for one in analyses for row in one.table.rows if not row.control})) or "none"
 
 
 def _there(archive: Archive) -> str:
-    return "; ".join(f"benchmark {t.benchmark}, task {t.task}, model {t.model}" for t in archive.tables)
+    return "; ".join(dict.fromkeys(f"benchmark {t.benchmark}, task {t.task}, model {t.model}" for t in archive.tables))
 
 
 def _rows(table: Table, program: TableProgram) -> list[Row]:
@@ -190,14 +259,16 @@ def ordered(analysis: Analysis, order: str = "") -> list[Row]:
     keys = [order] if order else [f"{mode}_final" for mode in dict.fromkeys((analysis.view.metric, *MODES))]
 
     def place(row: Row) -> tuple[Any, ...]:
-        values = [COLUMNS[key.removeprefix("-")].entry(analysis, row).value for key in keys]
-        places = [
-            math.inf if v is None else v if key.startswith("-") else -v for key, v in zip(keys, values, strict=True)
-        ]
+        places = (_place(COLUMNS[key.removeprefix("-")].entry(analysis, row).value, key) for key in keys)
         return (row.control, *places, row.label)
 
     return sorted(analysis.rows, key=place)
 
 
 def _shown(program: TableProgram, choice: Choice, entries: Sequence[Entry]) -> bool:
-    return choice.column not in program.optional or any(entry.value is not None for entry in entries)
+    return choice.column not in program.optional or _says_something(COLUMNS[choice.column].kind, entries)
+
+
+def _says_something(kind: Kind, entries: Iterable[Entry]) -> bool:
+    """Whether any has a number, or words in a column of words: `reference` alone is no content."""
+    return any(bool(entry.text) if kind == "text" else entry.value is not None for entry in entries)

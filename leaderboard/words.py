@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .records import Axis
-from .runs import Table
+from .runs import MODES, Table
 
 NOTHING = "–"
 AXIS_NAMES: Mapping[Axis, str] = {
@@ -20,7 +22,7 @@ AXIS_NAMES: Mapping[Axis, str] = {
     "flops": "FLOPs",
     "seconds": "seconds",
 }
-_PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_PREFIXES = ((1e24, "Y"), (1e21, "Z"), (1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def titles(tables: Sequence[Table]) -> list[str]:
@@ -47,15 +49,41 @@ def budget(spec: Mapping[str, Any] | None) -> str:
 
 
 def quantity(value: object) -> str:
-    """Four digits and an SI prefix at most: `512`, `1.235 M`, `20 k`; three where it is small and no whole number."""
+    """A count with at most four digits and an SI prefix, `512`, `1.235 M`, `20 k`, or what else stands there."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return str(value)
     if math.isinf(value):
-        return "∞"
-    for factor, prefix in _PREFIXES:
-        if abs(value) >= 0.9999 * factor and abs(value) >= 1e4:
-            return f"{value / factor:.4g} {prefix}"
-    return f"{value:.4g}" if value == int(value) else f"{value:.3g}"
+        return "∞" if value > 0 else "−∞"
+    factor, prefix = scale(value)
+    # What is no whole number was measured or averaged, and is not exact to four digits.
+    digits = 4 if value == int(value) or abs(value / factor) >= 999.5 else 3
+    return minus(f"{value / factor:.{digits}g}") + prefix
+
+
+def scale(value: float) -> tuple[float, str]:
+    """By what a count is divided, and the prefix that says so: (1e6, " M"); (1, "") below 10 000."""
+    if abs(value) >= 9999.5:  # what would be shown as 1e+04
+        for factor, prefix in _PREFIXES:
+            if abs(value) >= 0.9999 * factor:
+                return factor, f" {prefix}"
+    return 1.0, ""
+
+
+def measured(table: Table) -> str:
+    """How many held-out items the last evaluations had: `200 held-out items, sampled × 4, greedy × 1`; may be empty."""
+    sizes: dict[int, dict[str, None]] = {}
+    for mode in MODES:
+        for row in table.rows:
+            for cell in row.done:
+                if last := cell.final(mode):
+                    sizes.setdefault(last["examples"], {})[f"{mode} × {last['samples']}"] = None
+    return " or ".join(f"{examples} held-out items, {', '.join(how)}" for examples, how in sizes.items())
+
+
+def conditions(table: Table) -> str:
+    """`Budget of each run: 50 steps. Last evaluation: 200 held-out items, sampled × 4, greedy × 1.`."""
+    sizes = measured(table)
+    return f"Budget of each run: {budget(table.budget)}." + f" Last evaluation: {sizes}." * bool(sizes)
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -66,3 +94,12 @@ def percent(share: float | None, digits: int = 1) -> str:
 def minus(text: str) -> str:
     """A number with a minus sign instead of a hyphen."""
     return text.replace("-", "−")
+
+
+def one_line(text: str) -> str:
+    """Text that breaks no line and steers no terminal: white space is one space, other control characters are �.
+
+    A label is what its author wrote; CSV keeps it as it is.
+    """
+    text = re.sub(r"[\t-\r\x1c-\x1f\x85\u2028\u2029 ]+", " ", text).strip(" ")
+    return "".join("�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)

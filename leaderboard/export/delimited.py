@@ -1,46 +1,57 @@
-"""Grids as CSV: wide, one line a row, and tidy, one line a row, column and seed. Nothing is rounded."""
+"""Grids as CSV: wide, one line a row, and tidy, one line a row, column and seed. Nothing is rounded.
+
+Columns of numbers hold nothing but numbers (`inf` where a target was not reached) and empty fields.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..columns import Entry
-from ..tables import Grid, Header
+from ..tables import Grid, Header, Line
 
 WHERE = ("benchmark", "task", "model", "algorithm", "row")
-# What stands beside a number, where it has it.
-PARTS = ("low", "high", "df", "p", "p_holm", "mark")
+# What stands beside a number, where it has it; a note is what people read instead of it.
+PARTS = ("low", "high", "df", "p", "p_holm", "mark", "note")
 TIDY = ("table", *WHERE, "column", "unit", "seed", "value")
+Key = tuple[str, ...]  # a line: the table of runs that it is of, then WHERE
 
 
 def wide(grids: Sequence[Grid]) -> str:
     """One line a row and table of runs, with the columns of all their grids.
 
-    Shares are in [0, 1]; a speed-up is the logarithm of a ratio. A number's interval, test and mark stand in columns of
-    its name with `_low`, `_high`, `_df`, `_p`, `_p_holm` and `_mark`, where any row has them.
+    Shares are in [0, 1]; a speed-up is the logarithm of a ratio. A number's interval, test, mark and note stand in
+    columns of its name with `_low`, `_high`, `_df`, `_p`, `_p_holm`, `_mark` and `_note`, where any row has them. A
+    name that has not the same content in all grids (two of them may look at one table in different ways), and one of a
+    table across tasks, is preceded by its grid's.
     """
-    lines: dict[tuple[str, ...], dict[str, str]] = {}
-    columns: dict[str, None] = {}
+    contents: dict[tuple[str, str], dict[Key, Entry]] = {}  # by grid and column; across models and tasks
+    text = {header.name for grid in grids for header in grid.headers if header.kind == "text"}
     for grid in grids:
         for header, entries in _by_column(grid):
-            shown = [part for part in PARTS if any(_part(entry, part) for entry in entries)]
-            name = f"{grid.name}_{header.name}" if grid.source is None else header.name
-            names = [name, *(f"{name}_{part}" for part in shown)]
-            columns |= dict.fromkeys(names)
-            for line, entry in zip(grid.lines, entries, strict=True):
-                key = (*_where(grid), line.label, line.hash)
-                cells = [_number(entry.value) or entry.text or "", *(_part(entry, part) for part in shown)]
-                lines.setdefault(key, {}).update(zip(names, cells, strict=True))
-    names = [name for name in columns if name not in WHERE]
-    return _csv([*WHERE, *names], ([*key, *(line.get(name, "") for name in names)] for key, line in lines.items()))
+            if header.name not in WHERE:
+                keys = (_key(grid, line) for line in grid.lines)
+                contents.setdefault((grid.name, header.name), {}).update(zip(keys, entries, strict=True))
+    ambiguous = _ambiguous(contents) | {h.name for grid in grids if grid.source is None for h in grid.headers}
+    lines: dict[Key, dict[str, str]] = {_key(grid, line): {} for grid in grids for line in grid.lines}
+    columns: dict[str, None] = {}
+    for (grid_name, column), found in contents.items():
+        name = f"{grid_name}_{column}" if column in ambiguous else column
+        for part in ("value", *PARTS):
+            cells = {key: _part(entry, part, column in text) for key, entry in found.items()}
+            if part == "value" or any(cells.values()):
+                columns[name if part == "value" else f"{name}_{part}"] = None
+                for key, cell in cells.items():
+                    lines[key][name if part == "value" else f"{name}_{part}"] = cell
+    return _csv([*WHERE, *columns], ([*key[1:], *(line.get(c, "") for c in columns)] for key, line in lines.items()))
 
 
 def tidy(grids: Sequence[Grid]) -> str:
     """One line a row, column and seed: what the intervals are made of."""
     body = [
-        [grid.name, *_where(grid), line.label, line.hash, header.name, header.kind, str(seed), _number(value)]
+        [grid.name, *_key(grid, line)[1:], header.name, header.kind, str(seed), _number(value)]
         for grid in grids
         for header, entries in _by_column(grid)
         for line, entry in zip(grid.lines, entries, strict=True)
@@ -49,16 +60,32 @@ def tidy(grids: Sequence[Grid]) -> str:
     return _csv(TIDY, body)
 
 
+def _ambiguous(contents: Mapping[tuple[str, str], Mapping[Key, Entry]]) -> set[str]:
+    """Columns that say different things of one line in two grids."""
+    seen: dict[tuple[str, Key], Entry] = {}
+    return {
+        column
+        for (_, column), found in contents.items()
+        for key, entry in found.items()
+        if seen.setdefault((column, key), entry) != entry
+    }
+
+
 def _by_column(grid: Grid) -> list[tuple[Header, list[Entry]]]:
     return [(header, [line.entries[n] for line in grid.lines]) for n, header in enumerate(grid.headers)]
 
 
-def _where(grid: Grid) -> tuple[str, str, str]:
+def _key(grid: Grid, line: Line) -> Key:
     source = grid.source
-    return ("", "", "") if source is None else (source.benchmark, source.task, source.model or "")
+    where = ("", "", "") if source is None else (source.slug, source.benchmark, source.task)
+    return (*where, grid.model, line.label, line.hash)
 
 
-def _part(entry: Entry, part: str) -> str:
+def _part(entry: Entry, part: str, text: bool) -> str:
+    if part == "note":
+        return "" if text or entry.value is not None else entry.text or ""
+    if part == "value" and text:
+        return entry.text or ""
     value = getattr(entry, part)
     return value if isinstance(value, str) else _number(value)
 

@@ -6,24 +6,30 @@ import math
 from collections.abc import Callable, Mapping
 
 from ..columns import Entry, Kind
-from ..words import NOTHING, minus, percent, quantity
+from ..words import NOTHING, minus, percent, quantity, scale
+
+
+def _points(value: float) -> str:
+    shown = f"{100 * value:+.1f}"
+    return "0.0" if shown in ("+0.0", "-0.0") else minus(shown)
+
+
+def _number(value: float) -> str:
+    """Three digits; 1234.5 is not 1.23e+03."""
+    return quantity(value) if math.isinf(value) or abs(value) >= 999.5 else minus(f"{value:.3g}")
+
 
 PLAIN: Mapping[Kind, Callable[[float], str]] = {
     "text": str,
     "share": percent,
-    "points": lambda value: minus(f"{100 * value:+.1f}"),
+    "points": _points,
     "quantity": quantity,
     "log_ratio": lambda value: f"{math.exp(value):.2f}",
-    "number": lambda value: minus(f"{value:.3g}"),
+    "number": _number,
     "seconds": lambda value: f"{value:.1f}",
     "count": lambda value: f"{value:.0f}",
 }
-HALF_WIDTHS: Mapping[Kind, Callable[[float], str]] = {
-    "share": percent,
-    "points": percent,
-    "quantity": lambda value: quantity(float(f"{value:.2g}")),
-    "number": lambda value: f"{value:.2g}",
-}
+MARGINS: tuple[Kind, ...] = ("share", "points", "quantity", "number")
 
 
 def text(kind: Kind, entry: Entry) -> str:
@@ -36,6 +42,23 @@ def text(kind: Kind, entry: Entry) -> str:
     if entry.low is None or entry.high is None:
         return shown
     symmetric = math.isclose(entry.high - entry.value, entry.value - entry.low, rel_tol=1e-9, abs_tol=1e-12)
-    if kind in HALF_WIDTHS and symmetric:
-        return f"{shown} ± {HALF_WIDTHS[kind]((entry.high - entry.low) / 2)}"
+    if kind in MARGINS and symmetric:
+        half = (entry.high - entry.low) / 2
+        return f"{shown} ± {percent(half)}" if kind in ("share", "points") else _margin(kind, entry.value, half)
     return f"{shown} [{PLAIN[kind](entry.low)}, {PLAIN[kind](entry.high)}]"
+
+
+def mark(entry: Entry) -> str:
+    """What follows the text: stars at once, daggers after a space."""
+    return f" {entry.mark}" if entry.mark[:1] in ("†", "‡") else entry.mark
+
+
+def _margin(kind: Kind, value: float, half: float) -> str:
+    """Two digits of the margin, and the value as far as they reach: `33.5 ± 8.0`, `1.235 ± 0.020 M`."""
+    factor, prefix = scale(max(abs(value), half))
+    value, half = value / factor, half / factor
+    if half == 0 or not math.isfinite(half):
+        return f"{PLAIN[kind](value)} ± {PLAIN[kind](half)}{prefix}"
+    digits = min(6, max(0, 1 - math.floor(math.log10(half))))
+    value = round(value, digits) + 0.0  # no −0
+    return minus(f"{value:.{digits}f} ± {half:.{digits}f}") + prefix

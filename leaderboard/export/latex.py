@@ -2,71 +2,80 @@
 
 from __future__ import annotations
 
-import unicodedata
+import textwrap
+from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 
 from ..columns import Entry, Kind
-from ..tables import Grid
-from ..words import budget
+from ..tables import Grid, Header
+from ..words import conditions
 from . import formats
+from .tex import escape
 
-PREAMBLE = "% \\usepackage{booktabs} and, for tables wider than the page, \\usepackage{graphicx}\n"
-ESCAPES = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$",
-    "|": r"\textbar{}", **{c: f"\\{c}" for c in "&%$#_{}"},
-    "±": r"$\pm$", "−": r"$-$", "–": "--", "→": r"$\rightarrow$", "×": r"$\times$", "∞": r"$\infty$", "Δ": r"$\Delta$",
-    "≥": r"$\geq$", "≤": r"$\leq$", "…": r"\ldots{}", "†": r"$\dagger$", "‡": r"$\ddagger$", "’": "'", "\u00a0": "~",
-}  # fmt: skip
+PREAMBLE = "% \\usepackage{booktabs,graphicx}\n"
 MARKS = {"*": "^{*}", "**": "^{**}", "†": r"^{\dagger}", "‡": r"^{\ddagger}"}
-GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi chi psi omega"
+UNDERLINED = "Underlined: the highest of those that are significantly worse than the best."
+WIDE = 14  # characters of a heading, beyond which it is broken into lines
 
 
 def document(grids: Sequence[Grid]) -> str:
-    """One table environment a grid."""
-    return PREAMBLE + "".join(f"\n{table(grid)}" for grid in grids)
+    """One table environment a grid; every label once."""
+    labels = [label(grid) for grid in grids]
+    seen: Counter[str] = Counter()
+    parts = [PREAMBLE]
+    for grid, name in zip(grids, labels, strict=True):
+        seen[name] += 1
+        parts.append(table(grid, name if seen[name] == 1 else f"{name}-{seen[name]}"))
+    return "\n".join(parts)
 
 
-def table(grid: Grid) -> str:
-    """A `table*` no wider than the page; caption, then a row a line, the rows not worse than the best in bold."""
+def table(grid: Grid, name: str) -> str:
+    """A `table*` no wider than the page: caption, rows (those not worse than the best in bold), and notes below.
+
+    `name` is its label's.
+    """
     spec = "".join("l" if header.kind == "text" else "r" for header in grid.headers)
     second = _second(grid)
-    lines = [" & ".join(escape(header.heading) for header in grid.headers)]
+    body = []
     for number, line in enumerate(grid.lines):
-        entries = zip(grid.headers, line.entries, strict=True)
-        lines.append(" & ".join(entry_text(h.kind, e, second.get(h.name) == number) for h, e in entries))
-    head, *body = (f"{line} \\\\" for line in lines)
+        if line.control and number and not grid.lines[number - 1].control:
+            body.append(r"\midrule")
+        entries = enumerate(zip(grid.headers, line.entries, strict=True))
+        body.append(" & ".join(entry_text(h.kind, e, second.get(n) == number) for n, (h, e) in entries) + r" \\")
+    notes = [*grid.caption, *([UNDERLINED] if second else [])]
     return "\n".join([
         r"\begin{table*}[t]",
         r"\centering",
         f"\\caption{{{escape(caption(grid))}}}",
-        f"\\label{{tab:{label(grid)}}}",
+        f"\\label{{tab:{name}}}",
         r"\small",
         r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
         f"\\begin{{tabular}}{{@{{}}{spec}@{{}}}}",
         r"\toprule",
-        head,
+        *_head(grid.headers),
         r"\midrule",
         *body,
         r"\bottomrule",
         r"\end{tabular}}",
+        *([f"\\par\\smallskip\\parbox{{\\textwidth}}{{\\footnotesize {escape(' '.join(notes))}}}"] if notes else []),
         r"\end{table*}",
         "",
     ])  # fmt: skip
 
 
 def caption(grid: Grid) -> str:
-    """What the table shows, of which runs, and how to read it."""
+    """What the table shows, and of which runs."""
     source = grid.source
-    of = (
-        [] if source is None else [f"{source.task}, {source.model or 'model unknown'}; budget {budget(source.budget)}."]
-    )
-    title = [f"{grid.title}."] if grid.title else []
-    return " ".join([*title, *of, *grid.caption])
+    if source is None:
+        return f"{grid.title}."
+    of = f"{source.task}, {source.model or 'model unknown'}"
+    return f"{f'{grid.title}: {of}' if grid.title else of}. {conditions(source)}"
 
 
 def label(grid: Grid) -> str:
     """`accuracy-arithmetic`."""
-    name = grid.name if grid.source is None else f"{grid.name}-{grid.source.slug}"
+    name = f"{grid.name}-{grid.model if grid.source is None else grid.source.slug}"
     return "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in name)
 
 
@@ -77,30 +86,48 @@ def entry_text(kind: Kind, entry: Entry, second: bool = False) -> str:
     return f"{text}${MARKS[entry.mark]}$" if entry.mark else text
 
 
-def escape(text: str) -> str:
-    """Text for LaTeX, in ASCII; a character that it has no name for is spelled out rather than lost."""
-    return "".join(_character(c) for c in text)
+def _head(headers: Sequence[Header]) -> list[str]:
+    """Headings; those that share what stands before their colon have it above them, once."""
+    groups = [(group, list(found)) for group, found in groupby(headers, key=lambda header: _split(header)[0])]
+    if not any(group and len(found) > 1 for group, found in groups):
+        return [" & ".join(_heading(header.heading, header.kind) for header in headers) + r" \\"]
+    above, rules, below, column = [], [], [], 1
+    for group, found in groups:
+        last = column + len(found) - 1
+        if group and len(found) > 1:
+            above.append(f"\\multicolumn{{{len(found)}}}{{c}}{{{escape(group)}}}")
+            rules.append(f"\\cmidrule(lr){{{column}-{last}}}")
+            below += [_heading(_split(header)[1], header.kind) for header in found]
+        else:
+            above += [""] * len(found)
+            below += [_heading(header.heading, header.kind) for header in found]
+        column = last + 1
+    return [" & ".join(above) + r" \\", "".join(rules), " & ".join(below) + r" \\"]
 
 
-def _character(c: str) -> str:
-    if c in ESCAPES:
-        return ESCAPES[c]
-    if c.isascii():
-        return c
-    words = unicodedata.name(c, "").lower().split()
-    if words[:1] == ["greek"] and words[-1].replace("lamda", "lambda") in GREEK.split():
-        name = words[-1].replace("lamda", "lambda")
-        return f"${chr(92)}{name.capitalize() if words[1] == 'capital' else name}$"
-    plain = unicodedata.normalize("NFKD", c).encode("ascii", "ignore").decode()
-    return "".join(map(_character, plain)) if plain else f"[U+{ord(c):04X}]"
+def _split(header: Header) -> tuple[str, str]:
+    group, colon, rest = header.heading.partition(": ")
+    return (group, rest) if colon else ("", group)
 
 
-def _second(grid: Grid) -> dict[str, int]:
-    """By column with bold entries: the highest of the others."""
+def _heading(text: str, kind: Kind) -> str:
+    lines = textwrap.wrap(text, WIDE, break_long_words=False) or [""]
+    if len(lines) == 1:
+        return escape(text)
+    broken = r"\\".join(map(escape, lines))
+    return f"\\begin{{tabular}}[b]{{@{{}}{'l' if kind == 'text' else 'r'}@{{}}}}{broken}\\end{{tabular}}"
+
+
+def _second(grid: Grid) -> dict[int, int]:
+    """By column with bold entries: the highest of the others that a test could have put among them."""
     found = {}
-    for n, header in enumerate(grid.headers):
+    for n in range(len(grid.headers)):
         entries = [line.entries[n] for line in grid.lines]
-        others = [i for i, e in enumerate(entries) if e.value is not None and not e.bold and not grid.lines[i].control]
-        if others and any(entry.bold for entry in entries):
-            found[header.name] = max(others, key=lambda i: entries[i].value)  # type: ignore[arg-type,return-value]
+        values = {
+            i: entry.value
+            for i, (entry, line) in enumerate(zip(entries, grid.lines, strict=True))
+            if entry.value is not None and not entry.bold and not entry.mark and not line.control
+        }
+        if values and any(entry.bold for entry in entries):
+            found[n] = max(values, key=lambda i: values[i])
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ..columns import Entry, Kind
@@ -10,13 +11,14 @@ from ..notes import notes
 from ..runs import Table
 from ..searches import found, protocol, unsearched
 from ..tables import Grid
-from ..words import NOTHING, budget, percent
+from ..words import NOTHING, budget, conditions, one_line, percent
 from . import formats
 
 CARDS = """\
 Spec cards: what a reward is measured from and divided by, how the loss is averaged, what is clipped, and any KL
 penalty. `groupbench check` holds an algorithm to what its card states."""
 
+STARS = str.maketrans({"*": r"\*"})
 SEARCH = """\
 Every algorithm was given the same number of trials over its own declared space (a Latin hypercube), and runs above with
 the best of them. Score: {protocol}. Budget of each trial: {budget}. No trial saw the held-out examples of the table
@@ -24,32 +26,36 @@ above. The chosen one's score is the best of several and flatters it for that re
 the edge: no trial lies further out in that range, and better settings may."""
 
 
-def grid(shown: Grid, heading: str = "###") -> str:
-    """Title, table and caption."""
+def grid(shown: Grid, heading: str = "###", of: str = "", said: set[str] | None = None) -> str:
+    """Title, what it is `of`, table, and caption less the sentences that were `said` before; its own join these."""
     header = [escape(column.heading) for column in shown.headers]
     body = [
         [entry_text(column.kind, entry) for column, entry in zip(shown.headers, line.entries, strict=True)]
         for line in shown.lines
     ]
     left = [column.kind == "text" for column in shown.headers]
-    parts = [f"{heading} {escape(shown.title)}"] if shown.title else []
-    return "\n\n".join(
-        [*parts, _table(header, body, left), *([escape(" ".join(shown.caption))] if shown.caption else [])]
-    )
+    parts = [f"{heading} {escape(shown.title or shown.name)}", *([escape(of)] if of else [])]
+    new = [sentence for sentence in shown.caption if said is None or sentence not in said]
+    if said is not None:
+        said.update(new)
+    return "\n\n".join([*parts, _table(header, body, left), *([escape(" ".join(new))] if new else [])])
 
 
 def entry_text(kind: Kind, entry: Entry) -> str:
     """Bold where it is not significantly worse than the best, and its mark."""
     text = escape(formats.text(kind, entry))
-    text = f"**{text}**" if entry.bold else text
-    return f"{text}{escape(entry.mark) if entry.mark[:1] != '†' else ' †'}"
+    text = f"**{text}**" if entry.bold and text else text
+    return f"{text}{formats.mark(entry).translate(STARS)}"
 
 
 def section(table: Table, title: str, grids: Sequence[Grid], figure: str | None = None) -> str:
-    """One table of runs: title, budget, its grids, the figure, searches, spec cards, and notes on single cells."""
-    parts = [f"## {escape(title)}", f"Budget of each run: {budget(table.budget)}."]
+    """One table of runs: title, budget, its grids, the figure, searches, spec cards, and notes on single cells.
+
+    What several grids say of their columns is said once, below the first of them.
+    """
+    parts, said = [f"## {escape(title)}", escape(conditions(table))], set[str]()
     for number, shown in enumerate(grids):
-        parts.append(grid(shown))
+        parts.append(grid(shown, said=said))
         if figure and number == 0:
             parts.append(f"![Held-out accuracy over the run, mean and 95 % t-interval over seeds]({figure})")
     if any(row.search for row in table.rows):
@@ -87,10 +93,11 @@ def searches(table: Table) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown leaves as it is, also within a table."""
-    for character in "\\|*_`<[":
-        text = text.replace(character, "\\" + character)
-    return text
+    """Text that Markdown leaves as it is, also within a table and at the start of a line."""
+    text = re.sub(r"[\\|*_`\[~$&]|<(?=[A-Za-z/!?])", r"\\\g<0>", one_line(text))
+    text = re.sub(r"^(?:[-+](?= |$)|#+(?= |$)|>|[-=]{2,}$)", r"\\\g<0>", text)  # lists, headings, quotations, rules
+    text = re.sub(r"^(\d+)([.)])(?= |$)", r"\1\\\2", text)
+    return text if text.endswith("\\#") else re.sub("#$", r"\\#", text)  # or it would close a heading
 
 
 def _table(header: list[str], body: list[list[str]], left: Sequence[bool]) -> str:

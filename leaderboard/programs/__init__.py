@@ -7,7 +7,8 @@
     optional = ["mismatch"]            # columns that are left out where nothing stands in them
     rows = ["gift*", "grpo@no-kl"]     # labels, algorithms' names, or patterns for labels; without it: all rows
     where = {task = "gsm8k", model = "*", benchmark = "*", min_seeds = 1, controls = true}
-    order = "sampled_final"            # highest first, "-time_to_target" lowest first; "rows": as they are above
+    order = "sampled_final"            # highest first, "-time_to_target" lowest first; "rows": as they are above;
+                                       # "algorithm": by label; without it: the metric's final accuracy
     metric = "sampled"                 # what rows are ranked by, and whose curve reaches the target
     axis = "steps"                     # on which the way to the target is measured
     reference = "grpo@no-kl"           # what the others are tested against; without it: the first GRPO
@@ -21,7 +22,10 @@ that the pattern matches, and `sampled_macro_gain`, `sampled_improvement`, `algo
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -35,6 +39,7 @@ from ..runs import Mode
 
 BUILT_IN = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}
 STRICT: Any = {"extra": "forbid"}
+MANY = 40  # names that a message does not list
 
 
 class ProgramError(LeaderboardError):
@@ -105,17 +110,20 @@ def load(path: Path | str) -> Program:
     path = BUILT_IN.get(str(path), Path(path))
     where = f"table program {path}"
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        hint = suggestion(str(path), BUILT_IN) if not path.suffix else ""
-        raise ProgramError(f"{where}: {getattr(error, 'strerror', None) or error}{hint}") from None
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # an editor may have put a mark in front
+    except OSError as error:
+        hint = f"; a TOML file, or one of {', '.join(BUILT_IN)}" if not path.suffix else ""
+        raise ProgramError(f"{where}: {error.strerror or error}{hint}") from None
+    except UnicodeDecodeError as error:
+        raise ProgramError(f"{where}: not text in UTF-8 (byte {error.start}: {error.reason})") from None
     except tomllib.TOMLDecodeError as error:
         raise ProgramError(f"{where}: not valid TOML: {error}") from None
     if unknown := content.keys() - {"table"}:
         raise ProgramError(f"{where}: unknown key {min(unknown)!r}{suggestion(min(unknown), ['table'])}")
     tables = content.get("table")
     if not isinstance(tables, list) or not tables:
-        raise ProgramError(f"{where}: holds no [[table]]; expected at least one")
+        hint = ": write [[table]], in two brackets" if isinstance(tables, dict) else ""
+        raise ProgramError(f"{where}: holds no [[table]]; expected at least one{hint}")
     found = tuple(_table(table, f"{where}: table {n}") for n, table in enumerate(tables, start=1))
     names = [table.name for table in found]
     for name in names:
@@ -125,32 +133,39 @@ def load(path: Path | str) -> Program:
 
 
 def suggestion(found: str, allowed: Iterable[str]) -> str:
-    """`; did you mean X? allowed: ...`."""
+    """`; did you mean X?`, and what is allowed, unless that is more than a person reads in a message."""
     allowed = list(allowed)
     near = difflib.get_close_matches(found, allowed, n=1)
-    return f"{f'; did you mean {near[0]!r}?' if near else ';'} allowed: {', '.join(allowed)}"
+    if len(allowed) <= MANY:
+        return f"{f'; did you mean {near[0]!r}?' if near else ';'} allowed: {', '.join(allowed)}"
+    return f"; did you mean {near[0]!r}?" if near else f"; docs/tables.md lists all {len(allowed)} that there are"
 
 
 def _table(content: Any, where: str) -> TableProgram:
     from pydantic import TypeAdapter, ValidationError
 
-    if isinstance(content, Mapping) and isinstance(content.get("columns"), list):
-        choices = [{"column": one} if isinstance(one, str) else one for one in content["columns"]]
-        content = {**content, "columns": choices}
+    if isinstance(content, Mapping):
+        if isinstance(content.get("columns"), list):
+            choices = [{"column": one} if isinstance(one, str) else one for one in content["columns"]]
+            content = {**content, "columns": choices}
         where = f"{where} ({content['name']})" if isinstance(content.get("name"), str) else where
-    try:
-        table = TypeAdapter(TableProgram).validate_python(content)
+        if {"target_gain", "target_accuracy"} <= content.keys():
+            raise ProgramError(f"{where}: has both target_gain and target_accuracy; a table has one target")
+    try:  # as JSON: strict about types, and lists are its tuples
+        table = TypeAdapter(TableProgram).validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
         raise ProgramError(f"{where}: {_complaint(error)}") from None
     _check_columns(table, where)
     for key, good, allowed in (
-        ("name", table.name and "/" not in table.name, "a plain word"),
+        ("name", re.fullmatch(r"[\w.-]+", table.name), "a word of letters, digits, hyphens, underscores and dots"),
         ("columns", table.columns, "at least one column"),
         ("target_gain", 0 < table.target_gain <= 1, "above 0, at most 1"),
         ("target_accuracy", table.target_accuracy is None or 0 < table.target_accuracy <= 1, "above 0, at most 1"),
     ):
         if not good:
             raise ProgramError(f"{where}: {key} = {getattr(table, key)!r}; must be {allowed}")
+    if table.where.min_seeds < 0:
+        raise ProgramError(f"{where}: where.min_seeds = {table.where.min_seeds}; must be 0 or more")
     return table
 
 
@@ -165,23 +180,29 @@ def _check_columns(table: TableProgram, where: str) -> None:
             raise ProgramError(f"{where}: unknown column {choice.column!r}{hint}")
         if choice.task is not None and not table.across:
             raise ProgramError(f"{where}: column {choice.column!r} has a task; that is for a table with across = true")
-    known_order = ["rows", *(ACROSS if table.across else COLUMNS)]
-    if table.order and table.order.removeprefix("-") not in known_order:
-        raise ProgramError(f"{where}: order = {table.order!r}{suggestion(table.order, known_order)}")
+    kinds = {name: column.kind for name, column in (ACROSS if table.across else COLUMNS).items()}
+    orders = ["rows", "algorithm", *(f"{sign}{name}" for name in kinds for sign in ("", "-") if kinds[name] != "text")]
+    if table.order and table.order not in orders:
+        words = "; it holds no numbers" if kinds.get(table.order.removeprefix("-")) == "text" else ""
+        raise ProgramError(f"{where}: order = {table.order!r}{words or suggestion(table.order, orders)}")
     names = [choice.column for choice in table.columns]
+    for (name, _), times in Counter((choice.column, choice.task) for choice in table.columns).items():
+        if times > 1:
+            raise ProgramError(f"{where}: column {name!r} is there {times} times")
     for name in table.optional:
         if name not in names:
             raise ProgramError(f"{where}: optional column {name!r} is none of its columns{suggestion(name, names)}")
 
 
 def _complaint(error: Any) -> str:
-    """The first complaint of a validation: key, what is wrong, what was found and what is allowed."""
-    problem = error.errors()[0]
-    place = ".".join(map(str, problem["loc"]))
-    if problem["type"] == "unexpected_keyword_argument":
+    """One complaint of a validation, a misspelt key first: key, what is wrong, what was found and what is allowed."""
+    misspelt = "unexpected_keyword_argument"
+    problem = min(error.errors(), key=lambda problem: problem["type"] != misspelt)
+    place = ".".join(map(str, problem["loc"])) or "the table"
+    if problem["type"] == misspelt:
         holders: dict[str, Any] = {"where": Where, "columns": Choice}
         holder = holders.get(str(problem["loc"][0]), TableProgram) if len(problem["loc"]) > 1 else TableProgram
         allowed = [one.name for one in fields(holder)]
         return f"unknown key {place!r}{suggestion(str(problem['loc'][-1]), allowed)}"
     found = "" if problem["type"] == "missing" else f"; found {problem['input']!r}"
-    return f"{place}: {problem['msg']}{found}"
+    return f"{place}: {problem['msg'].replace('an object', 'a table')}{found}"

@@ -25,6 +25,15 @@ def groupbench(*arguments, cwd):
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, env=wide)
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A finished run, for tests that only read it."""
+    folder = tmp_path_factory.mktemp("read")
+    (folder / "mine.yaml").write_text(json.dumps(BASE))
+    assert groupbench("run", "mine.yaml", cwd=folder).returncode == 0
+    return folder / "results"
+
+
 @pytest.fixture
 def recipe(tmp_path):
     path = tmp_path / "mine.yaml"
@@ -81,6 +90,37 @@ def test_an_axis_that_does_not_exist(recipe, tmp_path):
     groupbench("run", recipe, cwd=tmp_path)
     done = groupbench("leaderboard", "results", "--axis", "hours", cwd=tmp_path)
     assert done.returncode == 2 and "generated_tokens" in done.stderr
+
+
+def test_tables_of_a_program(results, tmp_path):
+    program = tmp_path / "main.toml"
+    program.write_text('[[table]]\nname = "t"\ntitle = "Mine"\ncolumns = ["algorithm", "time_to_target"]\n')
+    out = tmp_path / "site"
+    done = groupbench("leaderboard", results, "--tables", program, "--axis", "flops", "--out", out, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in out.iterdir()} == {"main.md", "main.csv", "main-tidy.csv", "main.tex"}
+    text = (out / "main.md").read_text()
+    assert text.startswith("## Mine") and "| algorithm | FLOPs to target |" in text
+    assert text.strip() in done.stdout and f"wrote {out / 'main.tex'}" in done.stdout.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (None, "mine.toml: No such file or directory"),
+        ("", "holds no [[table]]"),
+        ('[[table]]\nname = "t"\ncolumns = ["sampled_finl"]', "did you mean 'sampled_final'?"),
+        ('[[table]]\nname = "t"\ncolumns = ["rank"]\nwhere = {task = "aime"}', "there are benchmark mine, task arithm"),
+        ('[[table]]\nname = "t"\ncolumns = ["rank"]\nrows = ["gift*"]', "no rows = ['gift*'] here; there are gft@rel"),
+    ],
+)
+def test_a_bad_program_ends_in_one_paragraph(results, tmp_path, program, said):
+    if program is not None:
+        (tmp_path / "mine.toml").write_text(program)
+    done = groupbench("leaderboard", results, "--tables", "mine.toml", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert said in done.stderr and done.stderr.startswith("groupbench: ") and done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_list(tmp_path):

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -73,8 +74,22 @@ def eval_record(step: int, mode: str, accuracy: float, **changes: Any) -> dict[s
         "response_tokens": 12.5,
         "seconds": 0.5,
     }
-    assert record.keys() >= changes.keys()
+    assert record.keys() | {"items"} >= changes.keys()
     return record | changes
+
+
+def item_records(
+    split: str, mode: str, step: int, verdicts: Sequence[Sequence[int]], clusters: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """One record an item; ids sort as the verdicts stand."""
+    of: dict[str, Any] = {"step": step, "split": split, "mode": mode}
+    found = [
+        of | {"id": f"{split}-{n:03d}", "correct": [int(one) for one in correct], "tokens": [12] * len(correct)}
+        for n, correct in enumerate(verdicts)
+    ]
+    for line, cluster in zip(found, clusters or (), strict=False):
+        line["cluster"] = cluster
+    return found
 
 
 class Results:
@@ -96,16 +111,18 @@ class Results:
         steps: Mapping[int, Mapping[str, Any]] | None = None,
         error: str | None = None,
         items: Mapping[tuple[str, str, int], Sequence[Sequence[int]]] | None = None,
-        clusters: Sequence[str] | None = None,
         provenance: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        clusters: Sequence[str] | None = None,
         **spec: Any,
     ) -> Path:
         """Write one cell and plan it; `state` None only plans it. `steps` changes step records, `spec` the rest.
 
-        `items` holds the verdicts of an evaluation, item by item, by (split, mode, step), and decides its accuracy.
+        `items` are verdicts (items of samples) by (split, mode, step): of an evaluation of the curves, whose accuracy
+        they then decide, or of one more; `clusters` are the items'. `name`: the algorithm's, where it is not the label.
         """
         spec = {
-            "algorithm": {"name": label},
+            "algorithm": {"name": label} if name is None else {"name": name, "preset": label},
             "task": {"name": "arithmetic"},
             "model": {"name": "tiny"},
             "budget": {"steps": 4},
@@ -123,16 +140,19 @@ class Results:
             {"schema": records.SCHEMA, **plan, "spec": spec | {"seed": seed}, "provenance": known},
         )
         items = items or {}
-        last = max(self.every * (max(len(sampled), len(greedy)) - 1), *(step for _, _, step in items), 0)
-        curves = {("heldout", "sampled"): sampled, ("heldout", "greedy"): greedy}
-        found = {
-            (split, mode, self.every * i): eval_record(self.every * i, mode, accuracy)
-            for (split, mode), curve in curves.items()
+        last = max([self.every * (max(len(sampled), len(greedy)) - 1), *(step for _, _, step in items)])
+        evals = [
+            eval_record(self.every * i, mode, accuracy)
+            for mode, curve in (("sampled", sampled), ("greedy", greedy))
             for i, accuracy in enumerate(curve)
-        }
+            if ("heldout", mode, self.every * i) not in items
+        ]
         for (split, mode, step), verdicts in items.items():
-            found[split, mode, step] = self._with_items(folder, (split, mode, step), verdicts, clusters)
-        records.append(folder / "evals.jsonl", found.values())
+            start, stop = records.append(folder / "items.jsonl", item_records(split, mode, step, verdicts, clusters))
+            measured = {"split": split, "examples": len(verdicts), "samples": len(verdicts[0]), "items": [start, stop]}
+            accuracy = fmean(fmean(correct) for correct in verdicts)
+            evals.append(eval_record(step, mode, accuracy, **measured))
+        records.append(folder / "evals.jsonl", evals)
         changes = steps or {}
         records.append(
             folder / "steps.jsonl", [step_record(step, **changes.get(step, {})) for step in range(1, last + 1)]
@@ -140,22 +160,6 @@ class Results:
         status = {"state": state, "step": max(last, 0), "error": error, "seconds": 9.0}
         records.write_json(folder / "status.json", status | {"weights_start": "a", "weights_end": "b"})
         return folder
-
-    @staticmethod
-    def _with_items(
-        folder: Path, place: tuple[str, str, int], verdicts: Sequence[Sequence[int]], clusters: Sequence[str] | None
-    ) -> dict[str, Any]:
-        split, mode, step = place
-        lines: list[dict[str, Any]] = [
-            {"step": step, "split": split, "mode": mode, "id": f"{split}-{n:03}", "correct": list(one), "tokens": [3]}
-            for n, one in enumerate(verdicts)
-        ]
-        for line, cluster in zip(lines, clusters or (), strict=False):
-            line["cluster"] = cluster
-        accuracy = sum(sum(one) / len(one) for one in verdicts) / len(verdicts)
-        where = list(records.append(folder / "items.jsonl", lines))
-        sizes = {"examples": len(verdicts), "samples": len(verdicts[0]), "split": split}
-        return eval_record(step, mode, accuracy, **sizes) | {"items": where}
 
     def plan(self) -> Path:
         """Write each benchmark.json, and return the folder."""

@@ -1,43 +1,103 @@
+"""From a results folder to files: which, with what in them, and the same bytes from the same records."""
+
 import csv
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from leaderboard.build import build, render
+from leaderboard import programs
+from leaderboard.build import build, build_program
+from leaderboard.programs import Program, ProgramError, Where
 from leaderboard.records import RecordError
 
+ROOT = Path(__file__).parents[2]
+TABLES = ("leaderboard.md", "leaderboard.csv", "leaderboard-tidy.csv", "leaderboard.tex")
+MINE = """
+[[table]]
+name = "main"
+title = "Accuracy | all"
+columns = ["algorithm", {column = "sampled_final", heading = "acc"}, "time_to_target"]
+target_accuracy = 0.45
+[[table]]
+name = "cost"
+columns = ["algorithm", "spent_flops"]
+"""
 
-def fill(results):
+
+def fill(results, task="arithmetic"):
     for seed, final in enumerate([0.50, 0.52, 0.54]):
-        results.cell("gift@released", seed, [0.2, final], [0.25, 0.3])
-    results.cell("grpo@paper", 0, [0.2, 0.4])
-    results.cell("grpo@paper", 1, state=None)
+        results.cell("gift@released", seed, [0.2, *[final] * 5], [0.25, 0.3], task={"name": task})
+        items = {("heldout", "sampled", step): [[n < 20 + step + seed] for n in range(50)] for step in (0, 10)}
+        results.cell("dapo_é|x", seed, items=items, task={"name": task})
+    results.cell("grpo@paper", 0, [0.2, 0.4], task={"name": task})
+    results.cell("grpo@paper", 1, state=None, task={"name": task})
     return results.plan()
 
 
-def test_writes_markdown_csv_and_figure(results):
+@pytest.fixture
+def mine(tmp_path):
+    (tmp_path / "mine.toml").write_text(MINE)
+    return programs.load(tmp_path / "mine.toml")
+
+
+def test_every_file(results):
     folder = fill(results)
     built = build(folder)
-    names = ["leaderboard.md", "leaderboard.csv", "convergence-arithmetic.svg", "convergence-arithmetic.png"]
-    assert built.paths == [folder / name for name in names]
+    names = [*TABLES, "convergence-arithmetic.svg", "convergence-arithmetic.png"]
+    assert built.paths == [folder / name for name in names] and all(path.stat().st_size > 0 for path in built.paths)
     text = (folder / "leaderboard.md").read_text()
     assert text.startswith("# Leaderboard\n\n## demo: arithmetic, tiny\n") and built.markdown[0] in text
-    assert "](convergence-arithmetic.svg)" in text
-    assert len(render(built.tables)) == 1
-    with (folder / "leaderboard.csv").open(newline="") as file:
-        gift, grpo = csv.DictReader(file)
-    assert (gift["algorithm"], gift["seeds_done"], gift["seeds_planned"]) == ("gift@released", "3", "3")
-    assert float(gift["heldout_sampled_final"]) == pytest.approx(0.52, abs=1e-15)
-    assert float(gift["heldout_sampled_final_half_width"]) == pytest.approx(4.302653 * 0.02 / 3**0.5, rel=1e-6)
-    assert (grpo["seeds_missing"], grpo["heldout_sampled_final_half_width"]) == ("1", "")
+    assert text.index("### Accuracy on held-out items") < text.index("](convergence-arithmetic.svg)")
+    with (folder / "leaderboard.csv").open(newline="", encoding="utf-8") as file:
+        dapo, gift, grpo = csv.DictReader(file)  # as in the tables: the highest first
+    assert (gift["algorithm"], gift["seeds"], dapo["algorithm"]) == ("gift@released", "3/3", "dapo_é|x")
+    assert float(gift["sampled_final"]) == pytest.approx(0.52, abs=1e-15)
+    # Finals 0.50, 0.52, 0.54 have sd 0.02, and t with 2 degrees of freedom is 4.302653.
+    half = float(gift["sampled_final_high"]) - float(gift["sampled_final"])
+    assert half == pytest.approx(4.302653 * 0.02 / 3**0.5, rel=1e-6)
+    assert (grpo["seeds"], grpo["sampled_final_low"]) == ("1/2 (1 missing)", "")
+    assert (folder / "leaderboard.tex").read_bytes().isascii()
+    tidy = (folder / "leaderboard-tidy.csv").read_text(encoding="utf-8")
+    assert "accuracy,demo,arithmetic,tiny,gift@released," in tidy
+
+
+def test_without_figures(results, tmp_path):
+    built = build(fill(results), tmp_path / "out", figures=False)
+    assert [path.name for path in built.paths] == [*TABLES] == sorted(os.listdir(tmp_path / "out"), key=TABLES.index)
+    assert "![" not in built.markdown[0]
 
 
 def test_same_records_same_bytes(results, tmp_path):
     folder = fill(results)
+    fill(results, "other")
     first = {path.name: path.read_bytes() for path in build(folder, tmp_path / "one").paths}
     build(folder)  # its own files lie in the results folder now, and must not be read as records
     second = {path.name: path.read_bytes() for path in build(folder, tmp_path / "two").paths}
-    assert first == second and len(first) == 4
+    assert first == second and len(first) == 4 + 2 * 2
     assert str(tmp_path).encode() not in b"".join(first.values())
+
+
+def test_same_bytes_in_every_process(results, tmp_path):
+    """Sets and hashes have another order in each."""
+    folder = fill(results)
+    fill(results, "other")
+    (tmp_path / "mine.toml").write_text(MINE)
+    code = (
+        "import sys; from pathlib import Path; from leaderboard import build, programs;"
+        "results, out, mine = map(Path, sys.argv[1:]); build.build(results, out);"
+        "build.build_program(results, programs.load(mine), out)"
+    )
+    found = []
+    for seed in ("0", "1"):
+        out = tmp_path / seed
+        command = [sys.executable, "-c", code, folder, out, tmp_path / "mine.toml"]
+        subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed}, timeout=120)
+        found.append({path.name: path.read_bytes() for path in sorted(out.iterdir())})
+    assert found[0] == found[1] and len(found[0]) == 4 + 2 * 2 + 4
 
 
 def test_a_figure_for_each_table(results, tmp_path):
@@ -45,23 +105,65 @@ def test_a_figure_for_each_table(results, tmp_path):
     results.cell("a", 0, [0.2, 0.4], task={"name": "gsm8k/main"})
     results.cell("a", 0, [0.2, 0.4], task={"name": "gsm8k/main"}, model={"name": "large"})
     built = build(results.plan(), tmp_path / "deep" / "out")
-    assert len(built.paths) == 2 + 2 * 3 and all(path.is_file() for path in built.paths)
-    assert built.paths[2].name == "convergence-arithmetic.svg"
+    assert len(built.paths) == 4 + 2 * 3 and all(path.is_file() for path in built.paths)
+    assert built.paths[4].name == "convergence-arithmetic.svg"
     assert all(path.parent == tmp_path / "deep" / "out" for path in built.paths)
-    assert all(path.name.startswith("convergence-gsm8k-main-") for path in built.paths[4:])
+    assert all(path.name.startswith("convergence-gsm8k-main-") for path in built.paths[6:])
 
 
-def test_axis(results, tmp_path):
+def test_tables_across_tasks_come_last(results, tmp_path):
+    fill(results)
+    text = (build(fill(results, "other"), tmp_path, figures=False).paths[0]).read_text()
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings == ["## demo: arithmetic, tiny", "## demo: other, tiny", "## Across tasks, tiny"]
+
+
+def test_axis(results, tmp_path, mine):
     folder = fill(results)
-    svg = build(folder, tmp_path, axis="generated_tokens").paths[2].read_text()
-    assert "<!-- generated tokens (mean over seeds) -->" in svg
-    with pytest.raises(RecordError, match="axis 'tokens': expected one of steps, optimizer_steps"):
-        build(folder, tmp_path, axis="tokens")
+    built = build(folder, tmp_path, axis="generated_tokens")
+    assert "<!-- generated tokens (mean over seeds) -->" in built.paths[4].read_text()
+    assert "| generated tokens to target |" in built.markdown[0]
+    assert "| FLOPs to target |" in build_program(folder, mine, tmp_path, axis="flops").markdown[0]
+    for make in (lambda: build(folder, tmp_path, axis="tokens"), lambda: build_program(folder, mine, axis="tokens")):
+        with pytest.raises(RecordError, match="axis 'tokens': expected one of steps, optimizer_steps"):
+            make()
 
 
-def test_nothing_is_written_where_records_cannot_be_read(results, tmp_path):
-    cell = results.cell("a", 0, [0.2, 0.4])
-    (cell / "cell.json").write_text("{")
-    with pytest.raises(RecordError, match=r"cell\.json"):
-        build(results.plan(), tmp_path / "out")
+def test_a_programs_files(results, tmp_path, mine):
+    built = build_program(fill(results), mine, tmp_path / "out")
+    assert [path.name for path in built.paths] == ["mine.md", "mine.csv", "mine-tidy.csv", "mine.tex"]
+    text = built.paths[0].read_text()
+    assert text == "\n".join(built.markdown)
+    assert text.startswith(
+        "## Accuracy \\| all\n\ndemo: arithmetic, tiny. Budget of each run: 4 steps. Last evaluation: 64 held-out items"
+    )
+    assert text.count("Accuracy") == 1 and "\n## cost\n" in text  # no title: its name
+    assert "| acc | steps to target |" in text
+    with built.paths[1].open(newline="") as file:
+        gift = next(line for line in csv.DictReader(file) if line["algorithm"] == "gift@released")
+    assert {"sampled_final", "time_to_target", "spent_flops"} <= gift.keys() and "acc" not in gift
+
+
+def test_a_table_that_finds_no_run_is_named(results, tmp_path, mine):
+    elsewhere = replace(mine.tables[0], name="aime", where=Where(task="aime"))
+    built = build_program(fill(results), Program("mine", (*mine.tables, elsewhere)), tmp_path)
+    assert built.empty == ("aime",) and [grid.name for grid in built.grids] == ["main", "cost"]
+    assert build(results.folder, tmp_path, figures=False).empty == ()
+
+
+@pytest.mark.parametrize("make", [build, lambda results, out: build_program(results, programs.load("terminal"), out)])
+@pytest.mark.parametrize("file", ["cell.json", "steps.jsonl", "evals.jsonl", "items.jsonl", "status.json"])
+def test_nothing_is_written_where_records_cannot_be_read(results, tmp_path, make, file):
+    cell = results.cell("a", 0, items={("heldout", "sampled", step): [[1, 0]] * 9 for step in (0, 2)})
+    (cell / file).write_text("{\n{\n")
+    with pytest.raises(RecordError, match=file.replace(".", r"\.")):
+        make(results.plan(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_written_where_a_program_finds_nothing(results, tmp_path, mine):
+    results.cell("a", 0, [0.2, 0.4])
+    none = Program("none", tuple(table for table in programs.load("leaderboard").tables if table.across))
+    with pytest.raises(ProgramError, match="program none: none of its tables finds a run"):
+        build_program(results.plan(), none, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,57 +1,63 @@
+import math
+
 import pytest
 
+from leaderboard.columns import Entry
 from leaderboard.export import formats
-from leaderboard.stats import Interval
-from leaderboard.tables import Change
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("kind", "entry", "text"),
     [
-        (0, "0"),
-        (512, "512"),
-        (9999, "9999"),
-        (10_000, "10 k"),
-        (1_234_567, "1.235 M"),
-        (999_999, "1 M"),
-        (2.5e15, "2.5 P"),
-        (7.25, "7.25"),
-        ("many", "many"),
+        ("share", Entry(0.613), "61.3"),
+        ("share", Entry(0.613, 0.589, 0.637), "61.3 ± 2.4"),
+        ("share", Entry(0.5, 0.25, 1.0), "50.0 [25.0, 100.0]"),
+        ("share", Entry(0.25, text="12/48"), "12/48"),
+        ("points", Entry(-0.25, -0.29, -0.21), "−25.0 ± 4.0"),
+        ("points", Entry(0.1), "+10.0"),
+        ("points", Entry(-0.0001), "0.0"),
+        ("points", Entry(text="reference"), "reference"),
+        ("quantity", Entry(1_234_567), "1.235 M"),
+        ("quantity", Entry(math.inf), "∞"),
+        ("quantity", Entry(33.473, 25.483, 41.463), "33.5 ± 8.0"),
+        ("quantity", Entry(33_473, 25_483, 41_463), "33.5 ± 8.0 k"),
+        ("quantity", Entry(50, 50, 50), "50 ± 0"),
+        ("quantity", Entry(400, -19_600, 20_400), "0 ± 20 k"),
+        ("quantity", Entry(-400, -20_400, 19_600), "0 ± 20 k"),
+        ("number", Entry(0.7397, 0.6837, 0.7957), "0.740 ± 0.056"),
+        ("number", Entry(-0.0234, -0.0924, 0.0456), "−0.023 ± 0.069"),
+        ("number", Entry(1234.5), "1234"),  # a response's tokens, not 1.23e+03
+        ("number", Entry(123_456), "123.5 k"),
+        ("number", Entry(999.7), "999.7"),
+        ("number", Entry(0.00123456), "0.00123"),
+        ("number", Entry(math.inf), "∞"),
+        ("log_ratio", Entry(math.log(1.2), math.log(1.05), math.log(1.371)), "1.20 [1.05, 1.37]"),
+        ("log_ratio", Entry(0.0, -0.5, 0.5), "1.00 [0.61, 1.65]"),
+        ("seconds", Entry(6.25), "6.2"),
+        ("count", Entry(3.0), "3"),
+        ("text", Entry(text="a"), "a"),
+        ("share", Entry(), "–"),
+        ("text", Entry(), "–"),
     ],
 )
-def test_quantity(value, text):
-    assert formats.quantity(value) == text
+def test_text(kind, entry, text):
+    assert formats.text(kind, entry) == text
 
 
-@pytest.mark.parametrize(
-    ("spec", "text"),
-    [
-        ({"steps": 50}, "50 steps"),
-        (
-            {"generated_tokens": 2e6, "steps": 50, "seconds": None},
-            "50 steps or 2 M generated tokens, whichever comes first",
-        ),
-        (
-            {"flops": 1e18, "steps": 50, "prompts": 800},
-            "50 steps, 800 prompts or 1 E FLOPs, whichever comes first",
-        ),
-        ({}, "none recorded"),
-        (None, "unknown (no cell was started)"),
-        ({"epochs": 2}, "2 epochs"),
-    ],
-)
-def test_budget(spec, text):
-    assert formats.budget(spec) == text
+def test_marks():
+    assert [formats.mark(Entry(mark=mark)) for mark in ("", "*", "**", "†", "‡")] == ["", "*", "**", " †", " ‡"]
 
 
-def test_intervals():
-    change = Change(Interval(0.25, 0.0123, 3), Interval(0.5, 0.0349, 3), Interval(-0.25, 0.04, 3))
-    assert formats.start_to_final(change) == "25.0 ± 1.2 → 50.0 ± 3.5"
-    assert formats.delta(change) == "−25.0 ± 4.0"
-    single = Change(Interval(0.25, None, 1), Interval(0.5, None, 1), Interval(0.25, None, 1))
-    assert formats.start_to_final(single) == "25.0 → 50.0 †"
-    assert formats.delta(single) == "+25.0 †"
-    nothing = Change(None, None, None)
-    assert (formats.start_to_final(nothing), formats.delta(nothing)) == ("–", "–")
-    assert formats.start_to_final(Change(None, Interval(0.5, None, 1), None)) == "– → 50.0 †"
-    assert formats.percent(0.0123, digits=2) == "1.23" and formats.percent(None) == "–"
+@pytest.mark.parametrize("kind", ["quantity", "number"])
+@pytest.mark.parametrize("exponent", range(-3, 24))
+def test_a_margin_is_shown_as_far_as_its_value(kind, exponent):
+    """No exponents, and value and margin to the same place."""
+    for value, half in ((9.9996, 0.99996), (1.0, 3.0), (5.0, 0.004)):
+        value, half = value * 10.0**exponent, half * 10.0**exponent
+        text = formats.text(kind, Entry(value, value - half, value + half))
+        left, _, right = text.replace("−", "-").partition(" ± ")
+        number, _, prefix = right.partition(" ")
+        assert "e" not in text and len(left.partition(".")[2]) == len(number.partition(".")[2])
+        scale = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18, "Z": 1e21, "Y": 1e24}[prefix]
+        assert float(number) * scale == pytest.approx(half, rel=0.05)
+        assert abs(float(left) * scale - value) <= 0.5 * 10 ** -len(left.partition(".")[2]) * scale * 1.001

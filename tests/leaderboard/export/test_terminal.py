@@ -1,24 +1,92 @@
 import io
 
+import pytest
 from rich.console import Console
 
-from leaderboard.export.terminal import render
+from leaderboard import build
 from leaderboard.runs import load
+from leaderboard.tables import Archive
 
 
-def test_fits_120_characters_and_says_what_counts(results):
+def printed(results, width=120, axis=None):
+    """What stands on the screen, a text a table."""
+    texts = []
+    for table in build.terminal(Archive(load(results.plan())), axis):
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(table)
+        texts.append(console.export_text())
+        assert max(map(len, texts[-1].splitlines())) <= width
+    return texts
+
+
+def legend(text):
+    """The lines below the table."""
+    return text[text.index("└") :].splitlines()[1:]
+
+
+@pytest.fixture
+def busy(results):
+    """Three seeds each, widest numbers, longest labels, and each mark."""
     for seed in range(3):
-        results.cell("gift@published-detached-with-a-long-name", seed, [0.2, 0.5 + 0.2 * seed], [0.2, 0.5 + 0.2 * seed])
-    results.cell("[red]grpo", 0, [0.2, 0.4])
-    results.cell("[red]grpo", 1, [0.2, 0.4], state="failed", error="[bold]out of memory")
-    results.cell("dapo", 0, state=None)
-    console = Console(width=120, record=True, file=io.StringIO())
-    (shown,) = render(load(results.plan()))
-    console.print(shown)
-    text = console.export_text()
-    assert max(map(len, text.splitlines())) <= 120
-    for piece in ("20.0 ± 0.0 → 70.0 ± 49.7", "+50.0 ± 49.7", "20.0 → 40.0 †", "0/1 (missing)", "│ [red]grpo"):
-        assert piece in text
+        for label, final in (("grpo", 0.4), ("gift@published-detached-with-a-long-name", 0.8), ("dapo", 0.6)):
+            later = [[seed + n < 40 * final] * 2 for n in range(60)]
+            items = {
+                ("heldout", mode, step): later if step else [[0, 1]] * 60
+                for mode in ("sampled", "greedy")
+                for step in (0, 2, 4, 6, 8)
+            }
+            results.cell(label, seed, items=items)
+    results.cell("single", 0, items={("heldout", "sampled", step): [[0, 1]] * 60 for step in (0, 8)})
+    results.cell("others", 0, items={("heldout", "sampled", step): [[0, 1]] * 50 for step in (0, 8)})
+    results.cell("[red]sft", 0, [0.2, 0.4], state="failed", error="[bold]out of\x1b[31m\nmemory")
+    results.cell("nothing", 0, state=None)
+    return results
+
+
+def test_fits_120_characters_and_says_what_counts(busy):
+    (text,) = printed(busy)
+    for piece in (
+        "│ [red]sft",
+        "0/1 (failed)",
+        "0/1 (missing)",
+        "not compared ‡",
+        "demo: arithmetic, tiny; budget 4 steps",
+    ):
+        assert piece.replace("│ ", "│") in text, piece
     assert "…" not in text  # nothing was cut off
-    assert "demo: arithmetic, tiny; budget 4 steps" in text
-    assert "[red]grpo, seed 1: failed after step 2: [bold]out of memory" in text
+    assert "[red]sft, seed 0: failed after step 2: [bold]out of�[31m memory" in text
+
+
+def test_the_legend_is_four_short_lines(busy):
+    (text,) = printed(busy, axis="generated_tokens")
+    lines = [line.rstrip() for line in legend(text)]
+    assert (
+        lines[0].startswith("± half of a 95 % interval; ") and "† one seed" in lines[0] and "‡ other items" in lines[0]
+    )
+    assert lines[1].startswith("# rank: 1 + the number of rows that are significantly better")
+    assert lines[2].startswith("vs reference: final less that of grpo, in points")
+    assert lines[3].startswith("to target: ")
+    assert lines[4].startswith("[red]sft, seed 0: failed")
+
+
+def test_only_what_is_there_is_explained(results):
+    results.cell("a", 0, [0.2, 0.4])
+    (text,) = printed(results)
+    lines = [line.rstrip() for line in legend(text)]
+    assert lines[0] == "† one seed, no test" and "to target: none was set, for the reference shows no gain" in lines
+
+
+def test_the_target_is_measured_on_the_axis_that_was_asked_for(results):
+    for seed in range(3):
+        results.cell("grpo", seed, [0.2, 0.4, *[0.6 + 0.01 * seed] * 6])
+    (steps,), (tokens,) = printed(results), printed(results, axis="generated_tokens")
+    assert "to target: steps to 56.9" in steps and "to target: generated tokens to 56.9" in tokens
+    reached = [float(text[: text.index("└")].rpartition("│")[0].rpartition("│")[2]) for text in (steps, tokens)]
+    assert reached[1] == pytest.approx(1000 * reached[0], rel=1e-3)
+
+
+def test_a_table_each(results):
+    results.cell("a", 0, [0.2, 0.4])
+    results.cell("a", 0, [0.2, 0.4], task={"name": "b"})
+    first, second = printed(results)
+    assert "demo: arithmetic, tiny" in first and "demo: b, tiny" in second

@@ -1,0 +1,85 @@
+import math
+
+import pytest
+
+from leaderboard import words
+from leaderboard.runs import load
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"), (512, "512"), (9999, "9999"), (9999.4, "9999"), (9999.6, "10 k"), (10_000, "10 k"),
+        (1_234_567, "1.235 M"), (999_999, "1 M"), (2.5e15, "2.5 P"), (3.2e22, "32 Z"), (4e24, "4 Y"), (7.25, "7.25"),
+        (-20_000, "−20 k"), (math.inf, "∞"), (-math.inf, "−∞"), ("many", "many"), (True, "True"), (None, "None"),
+    ],
+)  # fmt: skip
+def test_quantity(value, text):
+    assert words.quantity(value) == text
+
+
+@pytest.mark.parametrize("exponent", range(25))
+def test_no_count_is_shown_with_an_exponent(exponent):
+    assert "e" not in words.quantity(9.9996 * 10**exponent)
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ({"steps": 50}, "50 steps"),
+        (
+            {"generated_tokens": 2e6, "steps": 50, "seconds": None},
+            "50 steps or 2 M generated tokens, whichever comes first",
+        ),
+        ({"flops": 1e18, "steps": 50, "prompts": 800}, "50 steps, 800 prompts or 1 E FLOPs, whichever comes first"),
+        ({}, "none recorded"),
+        (None, "unknown (no cell was started)"),
+        ({"epochs": 2}, "2 epochs"),
+    ],
+)
+def test_budget(spec, text):
+    assert words.budget(spec) == text
+
+
+def test_percent():
+    assert words.percent(0.0123, digits=2) == "1.23" and words.percent(-0.5) == "−50.0" and words.percent(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (" a\n\n b\tc ", "a b c"),
+        ("\x1b[31mred\x00", "�[31mred�"),
+        ("a\u2028b\u0085c", "a b c"),
+        ("95\u00a0%", "95\u00a0%"),
+        ("\ud800", "�"),
+    ],
+)
+def test_one_line(text, shown):
+    assert words.one_line(text) == shown
+
+
+def test_titles_differ_where_tables_do(results):
+    results.cell("a", 0, [0.2, 0.4])
+    results.cell("a", 0, [0.2, 0.4], budget={"steps": 8})
+    results.cell("a", 0, [0.2, 0.4], task={"name": "gsm8k"})
+    results.cell("b", 0, state=None, task={"name": "aime"})
+    tables = load(results.plan())
+    first, second = (table.slug for table in tables if table.task == "arithmetic")
+    assert words.titles(tables) == [
+        "demo: aime, model unknown", f"demo: arithmetic, tiny ({first})", f"demo: arithmetic, tiny ({second})",
+        "demo: gsm8k, tiny",
+    ]  # fmt: skip
+
+
+def test_conditions_say_what_was_spent_and_measured(results):
+    results.cell("a", 0, [0.2, 0.4], [0.2, 0.4])
+    results.cell("a", 1, items={("heldout", "sampled", 2): [[1, 0]] * 8})
+    results.cell("b", 0, state=None)
+    (table,) = load(results.plan())
+    assert words.conditions(table) == (
+        "Budget of each run: 4 steps. "
+        "Last evaluation: 64 held-out items, sampled × 4, greedy × 1 or 8 held-out items, sampled × 2."
+    )
+    results.cell("b", 0, state=None, task={"name": "gsm8k"})
+    assert words.conditions(load(results.plan())[1]) == "Budget of each run: unknown (no cell was started)."
