@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,8 @@ def draw(analysis: Analysis, path: Path, title: str | None = None) -> list[Path]
     """Write and return `path` with .svg and .png added. The same records give the same SVG, byte for byte."""
     import matplotlib
 
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a label may hold what the font does not: it is drawn as a box
         matplotlib.rcdefaults()  # not the user's matplotlibrc
         matplotlib.rcParams.update(STYLE)
         shown = figure(analysis, title)

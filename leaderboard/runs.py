@@ -55,7 +55,7 @@ class Row:
     """Cells that differ in nothing but the seed, by seed."""
 
     hash: str
-    label: str  # the entry's; with the start of the hash where another row of the table has the same one
+    label: str  # the entry's; with the start of a hash of its settings where another row of the table has the same one
     cells: tuple[Cell, ...]
     algorithm: str = ""  # its plain name, e.g. grpo; empty where no cell was ever started
     training: Mapping[str, Any] = field(default_factory=dict)  # the settings; empty where no cell was ever started
@@ -175,7 +175,10 @@ def _table(benchmark: str, task: str, key: str, members: list[_Found], searches:
     names = Counter(group[0].algorithm for group in by_row.values())
     rows = []
     for row, group in by_row.items():
-        label = group[0].algorithm if names[group[0].algorithm] == 1 else f"{group[0].algorithm} #{row[:6]}"
+        label = group[0].algorithm
+        if names[label] > 1:  # by what is its own, and not its task's: the same on every task
+            own = next((_own(one.spec) for one in group if one.spec), row)
+            label = f"{label} #{own[:6]}"
         cells = tuple(one.cell for one in group)
         algorithm = next((_algorithm_name(one.spec) for one in group if one.spec), "")
         training: Mapping[str, Any] = next((one.spec.get("training", {}) for one in group if one.spec), {})
@@ -199,6 +202,13 @@ def _with_slugs(tables: list[Table]) -> list[Table]:
         seen[name] += 1  # the same specification in two benchmarks
         tables[number] = replace(tables[number], slug=name if seen[name] == 1 else f"{name}-{seen[name]}")
     return tables
+
+
+def _own(spec: Mapping[str, Any]) -> str:
+    """A hash of what tells the rows of a table apart."""
+    shared = ("task", "model", "budget", "evaluation", "seed")
+    own = json.dumps({key: value for key, value in spec.items() if key not in shared}, sort_keys=True)
+    return hashlib.sha256(own.encode()).hexdigest()
 
 
 def _algorithm_name(spec: Mapping[str, Any]) -> str:

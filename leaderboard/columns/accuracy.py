@@ -7,14 +7,23 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from ..analysis import Analysis, Contrast
+from ..analysis import Analysis
 from ..runs import MODES, Mode, Row, Split
 from ..scores import Scores, When
 from .base import NOTHING, Entry, Kind, add, estimated, over_seeds
 
-INTERVAL = "± is half of a 95 % interval in which both other seeds and other items would give other numbers."
-ONE_SEED = "† one seed: an interval over items only, no test and no rank."
+SEEDS_AND_ITEMS = "± is half of a 95 % interval, for other seeds and other items: both would give other numbers."
+SEEDS_ALONE = "± is half of a 95 % t-interval over seeds alone, where items were not recorded."
+ONE_SEED = "† one seed: other items at most, no test and no rank."
 BOLD = "Bold: not significantly worse than the best."
+DETECTABLE = (
+    "Detectable: a difference from the reference of this size would be found (p < .05, before Holm) in 80 % of such "
+    "comparisons."
+)
+OVERFIT = (
+    "Overfit gap: gain on a fixed probe of training examples minus gain on held-out ones, decoded and graded alike."
+)
+PEAK_DROP = "Below its peak: highest point of the smoothed held-out curve minus its end, mean over seeds."
 GAIN = "Gain: final − start, paired by seed and item."
 
 
@@ -70,45 +79,52 @@ def _versus(analysis: Analysis, *, mode: Mode) -> str:
     return f"{mode}: vs {analysis.reference.label if analysis.reference else 'reference'}"
 
 
-def _stars(analysis: Analysis, *, mode: Mode) -> tuple[str, ...]:
-    found = [(row, analysis.contrast(row, mode)) for row in analysis.rows if not row.control]
-    tested = [c for _, c in found if c is not None and c.difference is not None and c.adjusted is not None]
-    said = [f"{mode.capitalize()}, vs: final − the reference's final, paired by seed and item.", *_degrees(tested)]
-    if any(c is not None and c.difference is None for _, c in found):
+def _interval(
+    analysis: Analysis, *, mode: Mode, split: Split = "heldout", words: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """The column's own words, and what ± and † mean in this mode and split."""
+    found = [scores for row in analysis.rows if (scores := analysis.scores(row, mode, split)) is not None]
+    return (
+        *words,
+        *([SEEDS_AND_ITEMS] if any(scores.items for scores in found) else []),
+        *([SEEDS_ALONE] if any(not scores.items and len(scores.seeds) > 1 for scores in found) else []),
+        *([ONE_SEED] if any(len(scores.seeds) == 1 for scores in found) else []),
+    )
+
+
+def _stars(analysis: Analysis) -> tuple[str, ...]:
+    """What is said once for both modes."""
+    ranked = [row for row in analysis.rows if not row.control]
+    found = [[c for row in ranked if (c := analysis.contrast(row, mode))] for mode in MODES]
+    tested = [[c.difference.estimate for c in one if c.difference and c.adjusted is not None] for one in found]
+    degrees = [estimate.df for one in tested for estimate in one if estimate.df is not None]
+    said = ["Vs: final − the reference's final, paired by seed and item."]
+    if degrees:
+        tests = " or ".join(str(n) for n in sorted({len(one) for one in tested if one}))
+        said.append(
+            f"* p < .05, ** p < .01: two-sided, after Holm over the column's {tests} test{'s' * (tests != '1')}, with "
+            f"{min(degrees):.1f} to {max(degrees):.1f} degrees of freedom."
+        )
+    if any(c.difference is None for one in found for c in one):
         said.append("‡ evaluated on other items than the reference, and so not compared.")
     return tuple(said)
-
-
-def _degrees(tested: list[Contrast]) -> list[str]:
-    if not tested:
-        return []
-    degrees = [c.difference.estimate.df for c in tested if c.difference and c.difference.estimate.df is not None]
-    tests = f"{len(tested)} test{'s' * (len(tested) > 1)}"
-    between = f"{min(degrees):.1f} to {max(degrees):.1f} degrees of freedom"
-    return [f"* p < .05, ** p < .01: two-sided t with {between}, after Holm over {tests}."]
 
 
 def _add_mode(mode: Mode) -> None:
     for split, prefix, said in (("heldout", "", ""), ("probe", "probe_", "probe, ")):
         at: dict[str, Any] = {"mode": mode, "split": split}
+        explain = partial(_interval, **at)
         for when in ("start", "final"):
-            entry = partial(_at, when=when, **at)
-            add(f"{prefix}{mode}_{when}", "share", f"{said}{mode}: {when}", entry, (INTERVAL, ONE_SEED))
-        explained = (GAIN, INTERVAL, ONE_SEED)
-        add(f"{prefix}{mode}_gain", "points", f"{said}{mode}: gain", partial(_gain, **at), explained)
+            add(f"{prefix}{mode}_{when}", "share", f"{said}{mode}: {when}", partial(_at, when=when, **at), explain)
+        explain = partial(_interval, words=(GAIN,), **at)
+        add(f"{prefix}{mode}_gain", "points", f"{said}{mode}: gain", partial(_gain, **at), explain)
     # The held-out final is the one that is ranked.
-    add(f"{mode}_final", "share", f"{mode}: final", partial(_final, mode=mode), (INTERVAL, ONE_SEED, BOLD))
-    add(f"{mode}_delta", "points", partial(_versus, mode=mode), partial(_delta, mode=mode), partial(_stars, mode=mode))
-    rest: tuple[tuple[str, Kind, str, Any, str], ...] = (
-        ("mde", "points", "detectable", _mde, "Detectable: a difference from the reference of this size would be found "
-         "(p < .05, before Holm) in 80 % of such comparisons."),
-        ("overfit", "points", "overfit gap", _overfit, "Overfit gap: gain on a fixed probe of training examples minus "
-         "gain on held-out ones, decoded and graded alike."),
-        ("peak_drop", "points", "below its peak", _peak_drop, "Below its peak: highest point of the smoothed held-out "
-         "curve minus its end, mean over seeds."),
-    )  # fmt: skip
-    for key, kind, heading, entry_of, words_of in rest:
-        add(f"{mode}_{key}", kind, f"{mode}: {heading}", partial(entry_of, mode=mode), (words_of,))
+    explain = partial(_interval, words=(BOLD,), mode=mode)
+    add(f"{mode}_final", "share", f"{mode}: final", partial(_final, mode=mode), explain)
+    add(f"{mode}_delta", "points", partial(_versus, mode=mode), partial(_delta, mode=mode), _stars)
+    add(f"{mode}_mde", "share", f"{mode}: detectable", partial(_mde, mode=mode), (DETECTABLE,))
+    add(f"{mode}_overfit", "points", f"{mode}: overfit gap", partial(_overfit, mode=mode), (OVERFIT,))
+    add(f"{mode}_peak_drop", "share", f"{mode}: below its peak", partial(_peak_drop, mode=mode), (PEAK_DROP,))
     ends: tuple[tuple[str, Kind], ...] = (("response_tokens", "number"), ("truncated", "share"), ("no_answer", "share"))
     for key, kind in ends:
         heading = f"{mode}: {key.replace('_', ' ')}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -67,16 +66,14 @@ class Across:
     @cached_property
     def scores(self) -> dict[str, float]:
         """AlgoPerf's score by label, from each row's median way to the task's target."""
-        times = [
-            [
-                median(found.values()) if row is not None and (found := analysis.times(row)) else math.inf
-                for analysis, row in zip(self.analyses, self.rows(label), strict=True)
-            ]
-            for label in self.labels
-        ]
-        if not times or all(analysis.target is None for analysis in self.analyses):
-            return {}
-        return dict(zip(self.labels, algoperf_scores(times).tolist(), strict=True))
+        with_target = [n for n, analysis in enumerate(self.analyses) if analysis.target is not None]
+        times: dict[str, list[float]] = {}
+        for label in self.labels:
+            rows = self.rows(label)
+            found = [self.analyses[n].times(row) if (row := rows[n]) is not None else {} for n in with_target]
+            if found and all(found):  # a row that did not run on every task is not compared on fewer
+                times[label] = [median(one.values()) for one in found]
+        return dict(zip(times, algoperf_scores(list(times.values())).tolist(), strict=True)) if times else {}
 
     def adjusted(self, mode: Mode) -> dict[str, float | None]:
         """Each label's test of its mean difference from the reference: p after Holm over the labels."""
@@ -138,7 +135,7 @@ def _bootstrapped(statistic: Callable[..., float], found: Sequence[np.ndarray | 
         return Entry(value, mark="†")
     content = b"".join(matrix.tobytes() for matrix in matrices)
     low, high = stratified_bootstrap(statistic, *matrices, content=content, draws=1000)
-    return Entry(value, low, high)
+    return Entry(value, low, high) if high > low else Entry(value)
 
 
 def _algoperf(across: Across, label: str) -> Entry:
@@ -163,8 +160,8 @@ IMPROVEMENT = (
 )
 IQM = f"IQM: mean of the middle half of all runs on all tasks, if there are {ENOUGH} or more; interval by a bootstrap."
 ALGOPERF = (
-    "AlgoPerf score: mean over tasks of max(0, 4 − r)/3, r the median way to the task's target over the shortest of "
-    "any row."
+    "AlgoPerf score: mean over tasks with a target of max(0, 4 − r)/3, r the median way to it over the shortest of any "
+    "row; for rows that ran on all of them."
 )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ..analysis import Analysis
 from ..runs import Row
-from ..stats import Estimate
+from ..stats import AGREEMENT, Estimate
 
 # How a number is printed. share: 0.613 as 61.3 %; points: a difference of shares, signed; quantity: with SI prefix;
 # log_ratio: exp of it, with its interval; number: three digits; seconds: one decimal; count: as it is.
@@ -66,11 +66,13 @@ def add(
 
 
 def estimated(estimate: Estimate | None, by_seed: Mapping[int, float] | None = None) -> Entry:
-    """A mean with its 95 % interval; † where it stands on one seed."""
+    """A mean with its 95 % interval, none where all that it stands on agrees exactly; † where it stands on one seed."""
     if estimate is None:
         return NOTHING
-    mark = "†" * (estimate.seeds == 1)
-    return Entry(estimate.mean, estimate.low, estimate.high, estimate.df, by_seed=by_seed or {}, mark=mark)
+    entry = Entry(estimate.mean, by_seed=by_seed or {}, mark="†" * (estimate.seeds == 1))
+    if not estimate.se or estimate.se < AGREEMENT:
+        return entry
+    return replace(entry, low=estimate.low, high=estimate.high, df=estimate.df)
 
 
 def over_seeds(values: Mapping[int, float], combine: Callable[[Sequence[float]], float]) -> Entry:

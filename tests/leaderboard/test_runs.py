@@ -51,10 +51,20 @@ def test_one_algorithm_in_two_specifications_is_two_rows(results):
         results.cell("mine", seed, [0.2, 0.9], algorithm_source="b")
     results.cell("grpo", 0, [0.2, 0.3])
     (table,) = load(results.plan())
-    mine = [row for row in table.rows if row.label.startswith("mine")]
-    assert sorted(labels(table)) == sorted(["grpo", *(f"mine #{row.hash[:6]}" for row in mine)])
+    mine = [row for row in table.rows if row.label.startswith("mine #")]
+    assert sorted(labels(table)) == sorted(["grpo", *(row.label for row in mine)])
     assert [len(row.cells) for row in mine] == [2, 2]
-    assert mine[0].hash != mine[1].hash
+    assert mine[0].hash != mine[1].hash and mine[0].label != mine[1].label
+
+
+def test_two_specifications_of_one_label_are_told_apart_alike_on_every_task(results):
+    for task in ("one", "two"):
+        for source in "ab":
+            results.cell(
+                "mine", 0, [0.2, 0.4], algorithm_source=source, task={"name": task}, budget={"steps": len(task)}
+            )
+    one, two = load(results.plan())
+    assert labels(one) == labels(two) and len(set(labels(one))) == 2
 
 
 @pytest.mark.parametrize(
