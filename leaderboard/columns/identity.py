@@ -34,8 +34,8 @@ def _ranked(analysis: Analysis) -> tuple[str, ...]:
         return ("No ranks: they take two rows of two finished seeds each.",)
     return (
         f"Rank: 1 + the number of rows whose final {analysis.view.metric} accuracy is significantly better (paired, "
-        f"p < .05 after Holm over all {pairs} pair{'s' * (pairs > 1)}). Rows that cannot be told apart share it, also a "
-        "lower one whose interval is so wide that nothing is known to be better.",
+        f"p < .05 after Holm over all {pairs} pair{'s' * (pairs > 1)}). Rows that cannot be told apart share it, also "
+        "a lower one whose interval is so wide that nothing is known to be better.",
     )
 
 
