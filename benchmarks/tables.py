@@ -58,7 +58,7 @@ def make(folder: Path, size: Size) -> None:
 def seconds(folder: Path, out: Path, figures: bool) -> float:
     """Of everything between the records and the last file."""
     began = time.perf_counter()
-    build(folder, out, figures=figures)
+    _built = build(folder, out, figures=figures)  # letting go of it is not what is measured
     return time.perf_counter() - began
 
 
