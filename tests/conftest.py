@@ -1,9 +1,27 @@
 """What tests of every room share."""
 
+import importlib.util
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def benchmark_script(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """The script in benchmarks/ that the test module names as BENCHMARK."""
+    name = request.module.BENCHMARK
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # its dataclasses look themselves up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[name]
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +38,9 @@ def data_folder() -> Path:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """With CI=true a skip is a failure, unless the test is for a GPU: what CI did not run, CI did not show."""
+    """With CI=true a skip is a failure, but for what CI cannot have: what it did not run, it did not show."""
     report = (yield).get_result()
-    if os.environ.get("CI") == "true" and report.skipped and item.get_closest_marker("gpu") is None:
+    excused = any(item.get_closest_marker(name) for name in ("gpu", "optional"))
+    if os.environ.get("CI") == "true" and report.skipped and not excused:
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"

@@ -1,12 +1,10 @@
 """A loss that couples a group of 64 takes no more memory than one that couples nothing, at the same micro-batch."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "memory.py"
+BENCHMARK = "memory"
 NAMES = ["gift@released", "gift@published", "gift@published-detached", "gift@smooth"]
 
 pytestmark = [
@@ -17,13 +15,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def memory():
-    spec = importlib.util.spec_from_file_location("memory", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["memory"] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["memory"]
+def memory(benchmark_script):
+    return benchmark_script
 
 
 def test_gift_on_a_group_of_64_needs_no_more_memory_than_grpo(memory):

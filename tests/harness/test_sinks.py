@@ -208,6 +208,7 @@ def cut_in_two(small, folder, *names):
     assert [p.note for p in told if p.note] == ["goes on from step 3"]
 
 
+@pytest.mark.optional
 @pytest.mark.skipif(find_spec("wandb") is None, reason="wandb is not installed")
 def test_wandb_offline(tmp_path, small, monkeypatch):
     """Offline, a session does not know of the one before: each has all steps so far, in a folder of its own."""
@@ -248,6 +249,7 @@ def chunks(content, block=32768):
             parts = b""
 
 
+@pytest.mark.optional
 @pytest.mark.skipif(find_spec("trackio") is None, reason="trackio is not installed")
 def test_trackio_local(tmp_path, small, monkeypatch):
     from trackio.sqlite_storage import SQLiteStorage

@@ -138,6 +138,7 @@ def compiled(tmp_path, text, reference):
 
 
 @pytest.mark.slow
+@pytest.mark.optional
 def test_hand_made_grids_compile(grid, hostile, tmp_path):
     greek = "".join(LETTERS) + "".join(LETTERS).upper()
     headings = zip(grid.headers, hostile.labels[-6:], strict=True)
@@ -148,6 +149,7 @@ def test_hand_made_grids_compile(grid, hostile, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.optional
 def test_a_leaderboard_compiles(results, hostile, tmp_path):
     """Two tasks, and rows called by whatever anybody may call them."""
     for task in ("gsm8k", "ta_sk & 50 % #1"):

@@ -1,17 +1,14 @@
 """Do 95 % intervals hold the truth in 95 % of simulated evaluations, and do stars mean what they say?"""
 
-import importlib.util
 import itertools
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from leaderboard.stats import Estimate, Part, crossed, generator, macro_gain
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "simulated_tables.py"
+BENCHMARK = "simulated_tables"
 KINDS = (
     "A − B, noise only, K = 1",
     "A − B, K = 1",
@@ -27,13 +24,8 @@ NORMAL = [(s, i) for s in (0, 0.1, 1, 10, 100) for i in (0, 0.1, 0.3, 1, 3, 10, 
 
 
 @pytest.fixture(scope="module")
-def tables():
-    spec = importlib.util.spec_from_file_location("simulated_tables", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["simulated_tables"] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["simulated_tables"]
+def tables(benchmark_script):
+    return benchmark_script
 
 
 def deviation(share, n):
