@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import commands
+from leaderboard.build import build
 
 ROOT = Path(__file__).parents[1]
 FIVE = {"grpo@no-kl", "dapo@verl", "gspo@paper", "gift@released", "gft@released"}
@@ -28,7 +29,10 @@ def run(name, out, *overrides):
 
 
 def test_quickstart(tmp_path, monkeypatch, capsys):
-    """Five algorithms, three seeds: all learn, and the table says so with intervals that exclude the start."""
+    """Five algorithms, three seeds: all learn, and the table says so, with ranks, intervals, tests and times.
+
+    Built again from the same records, every file is the same to the byte.
+    """
     monkeypatch.setenv("GROUPBENCH_CACHE", str(tmp_path / "cache"))
     cells = run("quickstart", tmp_path / "out")
     assert {label.split("(")[0] for label, _ in cells} == FIVE and len(cells) == 15
@@ -36,11 +40,18 @@ def test_quickstart(tmp_path, monkeypatch, capsys):
 
     table = pandas.read_csv(tmp_path / "out" / "leaderboard.csv")
     table = table.set_index(table["algorithm"].str.split("(").str[0])
-    assert (table["seeds_done"] == 3).all()
+    assert (table["seeds"] == "3/3").all() and (table["rank"] >= 1).all()
     for label in ("grpo@no-kl", "dapo@verl", "gspo@paper"):
-        row = table.loc[label]
-        assert row["heldout_sampled_delta"] - row["heldout_sampled_delta_half_width"] > 0
+        assert table.loc[label, "sampled_gain_low"] > 0
+    others = table.drop("grpo@no-kl")
+    for mode in ("sampled", "greedy"):
+        assert table[[f"{mode}_final_low", f"{mode}_final_high", f"{mode}_gain", f"{mode}_overfit"]].notna().to_numpy().all()
+        assert others[[f"{mode}_delta_low", f"{mode}_delta_p", f"{mode}_delta_p_holm"]].notna().to_numpy().all()
+    assert table.loc["grpo@no-kl", "time_to_target"] < 60 and table["nauc"].notna().all()
     assert "convergence-arithmetic.svg" in capsys.readouterr().out
+    first = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.*") if path.suffix != ".json"}
+    again = build(tmp_path / "out", tmp_path / "again")
+    assert {path.name: path.read_bytes() for path in again.paths} == first and len(first) == 6
 
 
 def test_gsm8k_smoke(tmp_path, data_folder):

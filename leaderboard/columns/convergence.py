@@ -40,8 +40,10 @@ def _success(analysis: Analysis, row: Row) -> Entry:
     times = analysis.times(row)
     if not times:
         return NOTHING
+    found = convergence.success(list(times.values()))
     reached = {seed: float(math.isfinite(time)) for seed, time in times.items()}
-    return Entry(sum(reached.values()) / len(times), text=f"{sum(reached.values()):.0f}/{len(times)}", by_seed=reached)
+    share, text = found.successes / found.n, f"{found.successes}/{found.n}"
+    return Entry(share, found.low, found.high, by_seed=reached, text=text)
 
 
 def _restricted(analysis: Analysis, row: Row) -> Entry:
@@ -78,6 +80,7 @@ def _versus(analysis: Analysis) -> str:
 
 
 TIME = "To target: the median over seeds, ∞ where the run ends before."
+WILSON = "Reached it: seeds; the CSV has Wilson's interval."
 RESTRICTED = "Restricted: the mean over seeds, where what lies beyond the horizon counts as the horizon."
 SPEEDUP = (
     "Speed-up: the reference's way to the target over the row's, restricted to the horizon, paired by seed: geometric "
@@ -89,7 +92,7 @@ AREA = (
 )
 
 add("time_to_target", "quantity", _axis, _time, lambda a: (_target(a), TIME))
-add("success", "share", "reached it", _success, lambda a: (_target(a),))
+add("success", "share", "reached it", _success, lambda a: (_target(a), WILSON))
 add(
     "restricted_time", "quantity", lambda a: f"{_axis(a)}, restricted", _restricted, lambda a: (RESTRICTED, _horizon(a))
 )
