@@ -206,8 +206,8 @@ def _caption(said: Iterable[str], kinds: Sequence[Kind], entries: Sequence[Entry
 
 def _hidden(analyses: Sequence[Analysis], shown: set[str]) -> tuple[str, ...]:
     """Which finished rows a program leaves out: with fewer tests, a smaller difference earns a star."""
-    there = {row.label for a in analyses for row in a.table.rows if row.done and not (row.control or row is a.reference)}
-    hidden = sorted(there - shown)
+    finished = [row for a in analyses for row in a.table.rows if row.done and row is not a.reference]
+    hidden = sorted({row.label for row in finished if not row.control} - shown)
     return (f"Left out here, and of every test and rank: {', '.join(hidden)}.",) if hidden else ()
 
 

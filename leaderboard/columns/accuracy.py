@@ -14,7 +14,8 @@ from .base import NOTHING, Entry, Kind, add, estimated, over_seeds
 
 SEEDS_AND_ITEMS = "± is half of a 95 % interval that counts both sources of error, seeds and items."
 SEEDS_ALONE = "± is half of a 95 % t-interval over seeds alone, where items were not recorded."
-ONE_SEED = "† one seed: the interval counts the items alone, and there is no test and no rank."
+ONE_SEED = "† one seed: no test and no rank."
+ONE_SEED_ITEMS = "† one seed: ± counts the items alone, and there is no test and no rank."
 BOLD = "Bold: not significantly worse than the best."
 DETECTABLE = (
     "Detectable: were the true spread the one seen here, a true difference of this size from the reference would be "
@@ -84,11 +85,12 @@ def _interval(
 ) -> tuple[str, ...]:
     """The column's own words, and what ± and † mean in this mode and split."""
     found = [scores for row in analysis.rows if (scores := analysis.scores(row, mode, split)) is not None]
+    alone = [scores for scores in found if len(scores.seeds) == 1]
     return (
         *words,
         *([SEEDS_AND_ITEMS] if any(scores.items and len(scores.seeds) > 1 for scores in found) else []),
         *([SEEDS_ALONE] if any(not scores.items and len(scores.seeds) > 1 for scores in found) else []),
-        *([ONE_SEED] if any(len(scores.seeds) == 1 for scores in found) else []),
+        *([ONE_SEED_ITEMS if any(s.items for s in alone) else ONE_SEED] if alone else []),
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
-from leaderboard.columns.accuracy import ONE_SEED
+from leaderboard.columns.accuracy import ONE_SEED_ITEMS
 from leaderboard.runs import load
 
 T2 = 4.302653  # Student's 97.5 % quantile with 2 degrees of freedom
@@ -65,7 +65,7 @@ def test_a_caption_says_of_intervals_what_is_true_of_the_rows_at_hand(results):
         results.cell(name, 0, [0.2, 0.4], items={("heldout", "sampled", 10): [[0], [1], [1], [0]]})
     (table,) = load(results.plan())
     said = COLUMNS["sampled_final"].explain(Analysis(table, table.rows, View(), {}))
-    assert said == (ONE_SEED,)  # neither seeds nor a best row
+    assert said == (ONE_SEED_ITEMS,)  # neither seeds nor a best row
 
 
 def test_what_a_comparison_could_have_found(results):
