@@ -139,7 +139,7 @@ def _panel(panel: Axes, rows: Sequence[Row], looks: dict[str, dict[str, Any]], m
     panel.margins(x=0.02)
     if axis in ("steps", "optimizer_steps"):
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    else:
+    elif axis != "seconds":  # 500 m s would be read as metres
         panel.xaxis.set_major_formatter(EngFormatter(sep=" "))
 
 
@@ -172,7 +172,8 @@ def _legend(shown: Figure, rows: Sequence[Row], looks: dict[str, dict[str, Any]]
         ncols=columns,
         frameon=False,
         fontsize=8.5,
-        title="line: mean over seeds; band: its 95 % t-interval; †: one seed, no interval",
+        title="line: mean over seeds; band: 95 % t-interval over seeds alone"
+        + "; †: one seed, no interval" * any(len(row.done) == 1 for row in rows),
         title_fontsize=8,
     )
 

@@ -103,11 +103,19 @@ class Archive:
             if _wanted(table, program.where)
         ]
         there = [analysis for analysis in found if analysis.rows]
+        every = [row for analysis in found for row in analysis.table.rows]
+        if found and (unknown := [p for p in program.rows if not any(matches(row, p) for row in every)]):
+            raise ProgramError(
+                f"table {program.name}: rows: nothing is called {', '.join(map(repr, unknown))}; there are "
+                f"{_labels(found)}"
+            )
         if found and not there:
-            least = program.where.min_seeds
-            asked = f"rows = {list(program.rows)!r}" if program.rows else "rows"
-            finished = f" with {least} finished seed{'s' * (least > 1)}" * bool(least)
-            raise ProgramError(f"table {program.name}: no {asked}{finished} here; there are {_labels(found)}")
+            where = program.where
+            left = [f"min_seeds = {where.min_seeds}"] * (where.min_seeds > 0)
+            said = ", ".join(left + ["controls = false"] * (not where.controls))
+            raise ProgramError(
+                f"table {program.name}: where = {{{said}}} leaves none of its rows; there are {_labels(found)}"
+            )
         if program.reference is not None and there and not any(analysis.reference for analysis in there):
             raise ProgramError(
                 f"table {program.name}: reference = {program.reference!r} is no row here; there are {_labels(found)}"
@@ -132,7 +140,8 @@ def grid(program: TableProgram, analysis: Analysis) -> Grid:
             (said for _, column in columns for said in column.explain(analysis)),
             [column.kind for _, column in columns],
             [made[row.hash][c.column] for row in rows for c in choices],
-        ),
+        )
+        + _hidden([analysis], {row.label for row in rows}),
         source=analysis.table,
         model=analysis.table.model or "",
     )
@@ -158,6 +167,7 @@ def across_grid(program: TableProgram, across: Across) -> Grid:
             [header.kind for header, _, _ in shown],
             [entry for _, entries, _ in shown for entry in entries.values()],
         )
+        + _hidden(across.analyses, set(across.labels))
         + tuple(f"{task}: {conditions(analysis.table)}" for analysis, task in _tasks(across)),
         model=model,
     )
@@ -192,6 +202,13 @@ def _caption(said: Iterable[str], kinds: Sequence[Kind], entries: Sequence[Entry
         if any(_bears(entry, sign) for entry in entries) and not any(sign in sentence for sentence in found):
             found.append(meaning)
     return tuple(found)
+
+
+def _hidden(analyses: Sequence[Analysis], shown: set[str]) -> tuple[str, ...]:
+    """Which finished rows a program leaves out: with fewer tests, a smaller difference earns a star."""
+    finished = [row for a in analyses for row in a.table.rows if row.done and row is not a.reference]
+    hidden = sorted({row.label for row in finished if not row.control} - shown)
+    return (f"Left out here, and of every test and rank: {', '.join(hidden)}.",) if hidden else ()
 
 
 def _bears(entry: Entry, sign: str) -> bool:

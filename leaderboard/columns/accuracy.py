@@ -7,18 +7,19 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from ..analysis import Analysis
+from ..analysis import ALPHA, Analysis
 from ..runs import MODES, Mode, Row, Split
 from ..scores import Scores, When
 from .base import NOTHING, Entry, Kind, add, estimated, over_seeds
 
-SEEDS_AND_ITEMS = "± is half of a 95 % interval, for other seeds and other items: both would give other numbers."
+SEEDS_AND_ITEMS = "± is half of a 95 % interval that counts both sources of error, seeds and items."
 SEEDS_ALONE = "± is half of a 95 % t-interval over seeds alone, where items were not recorded."
-ONE_SEED = "† one seed: other items at most, no test and no rank."
+ONE_SEED = "† one seed: no test and no rank."
+ONE_SEED_ITEMS = "† one seed: ± counts the items alone, and there is no test and no rank."
 BOLD = "Bold: not significantly worse than the best."
 DETECTABLE = (
-    "Detectable: a difference from the reference of this size would be found (p < .05, before Holm) in 80 % of such "
-    "comparisons."
+    "Detectable: were the true spread the one seen here, a true difference of this size from the reference would be "
+    "found (p < .05, before Holm) in 80 % of such comparisons."
 )
 OVERFIT = (
     "Overfit gap: gain on a fixed probe of training examples minus gain on held-out ones, decoded and graded alike."
@@ -57,8 +58,8 @@ def _delta(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
 
 def _mde(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
     contrast = analysis.contrast(row, mode)
-    if contrast is None or contrast.difference is None:
-        return NOTHING
+    if contrast is None or contrast.difference is None or len(contrast.difference.seeds) == 1:
+        return NOTHING  # one seed is not tested
     return Entry(contrast.difference.estimate.mde())
 
 
@@ -84,12 +85,18 @@ def _interval(
 ) -> tuple[str, ...]:
     """The column's own words, and what ± and † mean in this mode and split."""
     found = [scores for row in analysis.rows if (scores := analysis.scores(row, mode, split)) is not None]
+    alone = [scores for scores in found if len(scores.seeds) == 1]
     return (
         *words,
-        *([SEEDS_AND_ITEMS] if any(scores.items for scores in found) else []),
+        *([SEEDS_AND_ITEMS] if any(scores.items and len(scores.seeds) > 1 for scores in found) else []),
         *([SEEDS_ALONE] if any(not scores.items and len(scores.seeds) > 1 for scores in found) else []),
-        *([ONE_SEED] if any(len(scores.seeds) == 1 for scores in found) else []),
+        *([ONE_SEED_ITEMS if any(s.items for s in alone) else ONE_SEED] if alone else []),
     )
+
+
+def _ranked(analysis: Analysis, *, mode: Mode) -> tuple[str, ...]:
+    """As other accuracies, and what bold means, where any is."""
+    return _interval(analysis, mode=mode, words=(BOLD,) if analysis.ranking(mode).best else ())
 
 
 def _stars(analysis: Analysis) -> tuple[str, ...]:
@@ -98,13 +105,18 @@ def _stars(analysis: Analysis) -> tuple[str, ...]:
     found = [[c for row in ranked if (c := analysis.contrast(row, mode))] for mode in MODES]
     tested = [[c.difference.estimate for c in one if c.difference and c.adjusted is not None] for one in found]
     degrees = [estimate.df for one in tested for estimate in one if estimate.df is not None]
-    said = ["Vs: final − the reference's final, paired by seed and item."]
+    reference = analysis.reference.label if analysis.reference else "the reference"
+    said = [f"Vs {reference}: final − its final, paired by seed and item."]
     if degrees:
         tests = " or ".join(str(n) for n in sorted({len(one) for one in tested if one}))
+        span = " to ".join(dict.fromkeys(f"{df:.1f}".removesuffix(".0") for df in (min(degrees), max(degrees))))
         said.append(
             f"* p < .05, ** p < .01: two-sided, after Holm over the column's {tests} test{'s' * (tests != '1')}, with "
-            f"{min(degrees):.1f} to {max(degrees):.1f} degrees of freedom."
+            f"{span} degrees of freedom."
         )
+    alone = [c for one in found for c in one if c.difference and (p := c.difference.estimate.p) and p < ALPHA]
+    if any(c.adjusted is not None and c.adjusted >= ALPHA for c in alone):
+        said.append("± is of one comparison, a star of them all: an interval may exclude 0 and bear none.")
     if any(c.difference is None for one in found for c in one):
         said.append("‡ evaluated on other items than the reference, and so not compared.")
     return tuple(said)
@@ -119,8 +131,7 @@ def _add_mode(mode: Mode) -> None:
         explain = partial(_interval, words=(GAIN,), **at)
         add(f"{prefix}{mode}_gain", "points", f"{said}{mode}: gain", partial(_gain, **at), explain)
     # The held-out final is the one that is ranked.
-    explain = partial(_interval, words=(BOLD,), mode=mode)
-    add(f"{mode}_final", "share", f"{mode}: final", partial(_final, mode=mode), explain)
+    add(f"{mode}_final", "share", f"{mode}: final", partial(_final, mode=mode), partial(_ranked, mode=mode))
     add(f"{mode}_delta", "points", partial(_versus, mode=mode), partial(_delta, mode=mode), _stars)
     add(f"{mode}_mde", "share", f"{mode}: detectable", partial(_mde, mode=mode), (DETECTABLE,))
     add(f"{mode}_overfit", "points", f"{mode}: overfit gap", partial(_overfit, mode=mode), (OVERFIT,))

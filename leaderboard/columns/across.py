@@ -155,8 +155,8 @@ def _add(
 
 MACRO_GAIN = "Mean gain: mean over tasks of final − start, in points."
 IMPROVEMENT = (
-    "P(better): probability that a run beats one of the reference's, mean over tasks; interval by a bootstrap of runs "
-    "within tasks."
+    "P(better): probability that a run beats one of the reference's, mean over tasks; 95 % interval by a bootstrap of "
+    "runs within tasks, too narrow where they are few."
 )
 IQM = f"IQM: mean of the middle half of all runs on all tasks, if there are {ENOUGH} or more; interval by a bootstrap."
 ALGOPERF = (

@@ -14,7 +14,7 @@ from .base import NOTHING, Entry, add, estimated
 
 def _target(analysis: Analysis) -> str:
     if analysis.target is None:
-        return "No target: the reference gained nothing that its interval would vouch for."
+        return "No target: the reference's gain has no interval that excludes 0."
     view, reference = analysis.view, analysis.reference
     how = ""
     if view.target_accuracy is None and reference is not None:
@@ -75,11 +75,15 @@ def _axis(analysis: Analysis) -> str:
     return f"{AXIS_NAMES[analysis.view.axis]} to target"
 
 
+def _reading(analysis: Analysis) -> str:
+    axis = AXIS_NAMES[analysis.view.axis]
+    return f"To target: {axis}, evaluation not charged; the median over seeds, ∞ where the run ends before."
+
+
 def _versus(analysis: Analysis) -> str:
     return f"speed-up vs {analysis.reference.label if analysis.reference else 'reference'}"
 
 
-TIME = "To target: the median over seeds, ∞ where the run ends before."
 WILSON = "Reached it: seeds; the CSV has Wilson's interval."
 RESTRICTED = "Restricted: the mean over seeds, where what lies beyond the horizon counts as the horizon."
 SPEEDUP = (
@@ -91,7 +95,7 @@ AREA = (
     "target from its first step on."
 )
 
-add("time_to_target", "quantity", _axis, _time, lambda a: (_target(a), TIME))
+add("time_to_target", "quantity", _axis, _time, lambda a: (_target(a), _reading(a)))
 add("success", "share", "reached it", _success, lambda a: (_target(a), WILSON))
 add(
     "restricted_time", "quantity", lambda a: f"{_axis(a)}, restricted", _restricted, lambda a: (RESTRICTED, _horizon(a))

@@ -32,10 +32,11 @@ def _ranked(analysis: Analysis) -> tuple[str, ...]:
     pairs = analysis.ranking(analysis.view.metric).pairs
     if not pairs:
         return ("No ranks: they take two rows of two finished seeds each.",)
+    family = f" after Holm over all {pairs} pairs" * (pairs > 1)
     return (
         f"Rank: 1 + the number of rows whose final {analysis.view.metric} accuracy is significantly better (paired, "
-        f"p < .05 after Holm over all {pairs} pair{'s' * (pairs > 1)}). Rows that cannot be told apart share it, also "
-        "a lower one whose interval is so wide that nothing is known to be better.",
+        f"p < .05{family}). Rows that cannot be told apart share a rank, and so does a low one whose interval is too "
+        "wide for any to be found better.",
     )
 
 

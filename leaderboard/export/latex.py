@@ -49,7 +49,7 @@ def table(grid: Grid, name: str) -> str:
         r"\centering",
         f"\\caption{{{escape(caption(grid))}}}",
         f"\\label{{tab:{name}}}",
-        r"\small",
+        r"\smallskip\small",  # article has no space between a caption and what is below it
         r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
         f"\\begin{{tabular}}{{@{{}}{spec}@{{}}}}",
         r"\toprule",

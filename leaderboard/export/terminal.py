@@ -64,7 +64,7 @@ def legend(grid: Grid, analysis: Analysis) -> list[str]:
 def _target(analysis: Analysis) -> str:
     view = analysis.view
     if analysis.target is None:
-        return "to target: none was set, for the reference shows no gain"
+        return "to target: none was set, for no interval of the reference's gain excludes 0"
     axis = AXIS_NAMES[view.axis]
     return f"to target: {axis} to {percent(analysis.target)} % {view.metric} accuracy, median over seeds; ∞ not reached"
 

@@ -111,7 +111,7 @@ def test_tables_of_a_program(results, tmp_path):
         ("", "holds no [[table]]"),
         ('[[table]]\nname = "t"\ncolumns = ["sampled_finl"]', "did you mean 'sampled_final'?"),
         ('[[table]]\nname = "t"\ncolumns = ["rank"]\nwhere = {task = "aime"}', "there are benchmark mine, task arithm"),
-        ('[[table]]\nname = "t"\ncolumns = ["rank"]\nrows = ["gift*"]', "no rows = ['gift*'] here; there are gft@rel"),
+        ('[[table]]\nname = "t"\ncolumns = ["rank"]\nrows = ["gift*"]', "nothing is called 'gift*'; there are gft@rel"),
     ],
 )
 def test_a_bad_program_ends_in_one_paragraph(results, tmp_path, program, said):

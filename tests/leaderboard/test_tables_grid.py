@@ -57,7 +57,7 @@ def test_best_final_first_then_what_has_none_and_control_arms_below(several):
     [
         (("grpo",), ["grpo@paper"]),  # the algorithm's name
         (("gift@smooth", "gift*"), ["gift@smooth", "gift@released"]),  # in order, and none twice
-        (("?apo", "none"), ["dapo"]),
+        (("?apo",), ["dapo"]),
         (("*random*", "aspo"), ["grpo@paper, random reward", "aspo"]),
     ],
 )
@@ -98,6 +98,13 @@ def test_what_was_never_reached_comes_before_what_is_not_known(results):
     assert labels(shown) == ["z-never", "reached", "a-unknown"]
 
 
+def test_a_caption_names_the_rows_that_are_left_out(several):
+    """With fewer rows there are fewer tests: a reader must see that some were chosen."""
+    assert not any(said.startswith("Left out") for said in grid(several, "algorithm").caption)
+    said = "Left out here, and of every test and rank: gift@released."
+    assert said in grid(several, "algorithm", rows=("gift@smooth",)).caption  # the reference is in every test
+
+
 def test_where(several):
     assert "aspo" not in labels(grid(several, where=Where(min_seeds=1)))
     assert labels(grid(several, where=Where(min_seeds=2))) == ["gift@released", "grpo@paper", "gift@smooth"]
@@ -116,8 +123,9 @@ def test_where(several):
     ("keys", "said"),
     [
         ({"where": Where(task="aime")}, "none of its tables finds a run; there are benchmark demo, task arithmetic"),
-        ({"rows": ("gfit*", "x")}, r"no rows = \['gfit\*', 'x'\] here; there are aspo, dapo, gift@released"),
-        ({"where": Where(min_seeds=9)}, "no rows with 9 finished seeds here; there are aspo"),
+        ({"rows": ("gfit*", "x")}, r"rows: nothing is called 'gfit\*', 'x'; there are aspo, dapo, gift@released"),
+        ({"rows": ("dapo", "x")}, "rows: nothing is called 'x'; there are aspo, dapo"),  # a typo drops no row unseen
+        ({"where": Where(min_seeds=9)}, "where = {min_seeds = 9} leaves none of its rows; there are aspo"),
         ({"reference": "grpo@none"}, "reference = 'grpo@none' is no row here; there are aspo, dapo, gift"),
         ({"reference": "*random*"}, "is no row here"),  # nothing is compared with a control arm
     ],

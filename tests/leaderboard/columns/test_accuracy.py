@@ -4,6 +4,7 @@ import pytest
 
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
+from leaderboard.columns.accuracy import ONE_SEED_ITEMS
 from leaderboard.runs import load
 
 T2 = 4.302653  # Student's 97.5 % quantile with 2 degrees of freedom
@@ -56,6 +57,15 @@ def test_against_the_reference_on_the_seeds_that_both_have(analysis):
     assert (delta.value, delta.mark, delta.p, delta.p_holm) == (pytest.approx(0.1), "†", None, None)
     assert delta.by_seed == {0: pytest.approx(0.1)}
     assert entry(analysis, "gift", "greedy_delta").value is None  # the reference was not evaluated
+    assert entry(analysis, "gift", "sampled_mde").value is None  # one seed is not tested
+
+
+def test_a_caption_says_of_intervals_what_is_true_of_the_rows_at_hand(results):
+    for name in ("grpo", "gift"):
+        results.cell(name, 0, [0.2, 0.4], items={("heldout", "sampled", 10): [[0], [1], [1], [0]]})
+    (table,) = load(results.plan())
+    said = COLUMNS["sampled_final"].explain(Analysis(table, table.rows, View(), {}))
+    assert said == (ONE_SEED_ITEMS,)  # neither seeds nor a best row
 
 
 def test_what_a_comparison_could_have_found(results):

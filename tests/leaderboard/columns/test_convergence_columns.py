@@ -65,7 +65,7 @@ def test_without_a_target_there_is_nothing_to_reach(results):
     for name in ("time_to_target", "success", "restricted_time", "speedup", "nauc"):
         assert entry(analysis, "grpo", name).value is None
     (said, _) = COLUMNS["time_to_target"].explain(analysis)
-    assert said == "No target: the reference gained nothing that its interval would vouch for."
+    assert said == "No target: the reference's gain has no interval that excludes 0."
 
 
 def test_captions_state_target_and_horizon(analysis):
