@@ -29,12 +29,15 @@ def _rank(analysis: Analysis, row: Row) -> Entry:
 
 
 def _ranked(analysis: Analysis) -> tuple[str, ...]:
-    pairs = analysis.ranking(analysis.view.metric).pairs
-    if not pairs:
-        return ("No ranks: they take two rows of two finished seeds each.",)
+    ranking = analysis.ranking(analysis.view.metric)
+    if not ranking.pairs:
+        return ("No ranks: they take two rows of two finished seeds each, on the same items.",)
+    family = f"all {ranking.pairs} pair{'s' * (ranking.pairs > 1)}"
+    if ranking.tests < ranking.pairs:
+        family = f"{ranking.tests} of {ranking.pairs} pairs, the others having no two seeds in common or no spread"
     return (
         f"Rank: 1 + the number of rows whose final {analysis.view.metric} accuracy is significantly better (paired, "
-        f"p < .05 after Holm over all {pairs} pair{'s' * (pairs > 1)}). Rows that cannot be told apart share it, also "
+        f"p < .05 after Holm over {family}). Rows that cannot be told apart share it, also "
         "a lower one whose interval is so wide that nothing is known to be better.",
     )
 
