@@ -13,9 +13,14 @@ from ..scores import Scores, When
 from .base import NOTHING, Entry, Kind, add, estimated, over_seeds
 
 SEEDS_AND_ITEMS = "± is half of a 95 % interval, for other seeds and other items: both would give other numbers."
-SEEDS_ALONE = "± is half of a 95 % t-interval over seeds alone, where items were not recorded."
-ONE_SEED = "† one seed: other items at most, no test and no rank."
-BOLD = "Bold: not significantly worse than the best."
+SEEDS_ALONE = (
+    "± is half of a 95 % t-interval over seeds alone, where items were not recorded or not the same in all seeds."
+)
+ONE_SEED = "† stands on one seed: for other items at most, and no test."
+BOLD = "Bold: the best of the rows with a rank, and those that are not significantly worse."
+OTHER_ITEMS = (
+    "‡ evaluated on other items than the reference, or on others in each seed, and so neither compared nor ranked."
+)
 DETECTABLE = (
     "Detectable: a difference from the reference of this size would be found (p < .05, before Holm) in 80 % of such "
     "comparisons."
@@ -23,7 +28,10 @@ DETECTABLE = (
 OVERFIT = (
     "Overfit gap: gain on a fixed probe of training examples minus gain on held-out ones, decoded and graded alike."
 )
-PEAK_DROP = "Below its peak: highest point of the smoothed held-out curve minus its end, mean over seeds."
+PEAK_DROP = (
+    "Below its peak: highest point of the smoothed held-out curve minus its end, mean over seeds; noise alone makes it "
+    "positive."
+)
 GAIN = "Gain: final − start, paired by seed and item."
 
 
@@ -57,13 +65,17 @@ def _delta(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
 
 def _mde(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
     contrast = analysis.contrast(row, mode)
-    if contrast is None or contrast.difference is None:
-        return NOTHING
+    if contrast is None or contrast.difference is None or len(contrast.difference.seeds) == 1:
+        return NOTHING  # one seed is not tested: nothing would be found
     return Entry(contrast.difference.estimate.mde())
 
 
 def _overfit(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
-    return estimated(analysis.overfit(row, mode))
+    probe, heldout = analysis.gain(row, mode, "probe"), analysis.gain(row, mode)
+    if probe is None or heldout is None:
+        return NOTHING
+    gaps = {seed: gain - heldout.by_seed[seed] for seed, gain in probe.by_seed.items() if seed in heldout.by_seed}
+    return estimated(analysis.overfit(row, mode), gaps)
 
 
 def _peak_drop(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
@@ -99,6 +111,14 @@ def _stars(analysis: Analysis) -> tuple[str, ...]:
     tested = [[c.difference.estimate for c in one if c.difference and c.adjusted is not None] for one in found]
     degrees = [estimate.df for one in tested for estimate in one if estimate.df is not None]
     said = ["Vs: final − the reference's final, paired by seed and item."]
+    reference = analysis.reference
+    if reference is not None:
+        theirs = [mode for mode in MODES if analysis.scores(reference, mode)]
+        others = [row for row in ranked if row.hash != reference.hash]
+        if not theirs:
+            said.append(f"No comparison: {reference.label}, the reference, has no finished seed with an evaluation.")
+        elif any(analysis.scores(row, mode) and not analysis.contrast(row, mode) for row in others for mode in theirs):
+            said.append("No comparison (–) where a row and the reference have no seed in common.")
     if degrees:
         tests = " or ".join(str(n) for n in sorted({len(one) for one in tested if one}))
         said.append(
@@ -106,7 +126,7 @@ def _stars(analysis: Analysis) -> tuple[str, ...]:
             f"{min(degrees):.1f} to {max(degrees):.1f} degrees of freedom."
         )
     if any(c.difference is None for one in found for c in one):
-        said.append("‡ evaluated on other items than the reference, and so not compared.")
+        said.append(OTHER_ITEMS)
     return tuple(said)
 
 
