@@ -288,6 +288,17 @@ def test_overfitting_is_the_probes_gain_above_the_held_out_one(results):
     assert analysis.overfit(only, "greedy") is None
 
 
+def test_overfitting_counts_clusters_on_both_sides(results):
+    rng, pairs = np.random.default_rng(3), [str(n // 2) for n in range(12)]
+    places = [(split, "sampled", step) for split in ("probe", "heldout") for step in (0, 4)]
+    for seed in range(3):
+        items = {place: (rng.random((12, 2)) < 0.3 + 0.1 * place[2]).astype(int).tolist() for place in places}
+        results.cell("grpo", seed, items=items, clusters=pairs)
+    analysis = analysed(results)
+    gains = [analysis.gain(analysis.rows[0], "sampled", split).values for split in ("probe", "heldout")]
+    assert analysis.overfit(analysis.rows[0], "sampled") == crossed(gains[0], -gains[1], clusters=[pairs, pairs])
+
+
 @pytest.mark.parametrize(("p", "mark"), [(None, ""), (0.05, ""), (0.0499, "*"), (0.01, "*"), (0.00999, "**")])
 def test_stars(p, mark):
     assert star(p) == mark

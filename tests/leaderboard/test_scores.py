@@ -31,6 +31,16 @@ def test_scores_are_by_seed_and_item(row):
     assert scores.read(row, "sampled", "probe", "final") is None
 
 
+def test_items_are_paired_by_name_whatever_their_order(results):
+    for seed in range(2):
+        path = results.cell("a", seed, items={("heldout", "sampled", 4): FINAL}, clusters=["p", "p", "q", "r"])
+        if seed:
+            lines = (path / "items.jsonl").read_text().splitlines(keepends=True)
+            (path / "items.jsonl").write_text("".join(reversed(lines)))
+    final = scores.read(load(results.plan())[0].rows[0], "sampled", "heldout", "final")
+    assert final.values.tolist() == [[0.5, 1, 1, 0]] * 2 and final.clusters == ("p", "p", "q", "r")
+
+
 def test_differences_are_paired_by_seed_and_item(row):
     start, final = (scores.read(row, "sampled", "heldout", when) for when in ("start", "final"))
     gain = final.less(start)

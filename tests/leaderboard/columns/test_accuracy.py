@@ -98,6 +98,51 @@ def test_what_is_not_significantly_worse_than_the_best_is_bold(results):
     assert bold == {"a": True, "b": True, "c": False, "d": False}
 
 
+def test_bold_and_rank_are_of_their_own_metric(results):
+    for seed in range(4):
+        noise = 0.002 * seed
+        results.cell("a", seed, [0.2, 0.8 + noise], [0.2, 0.3 - noise])
+        results.cell("b", seed, [0.2, 0.4 - noise], [0.2, 0.9 + noise])
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(metric="greedy"), {})
+    bold = {mode: [entry(analysis, label, f"{mode}_final").bold for label in "ab"] for mode in ("sampled", "greedy")}
+    assert bold == {"sampled": [True, False], "greedy": [False, True]}
+    assert [entry(analysis, label, "rank").value for label in "ab"] == [2, 1]
+
+
+def test_one_seed_is_not_tested_and_so_detects_nothing(results):
+    for label in ("grpo", "gift"):
+        results.cell(label, 0, items={("heldout", "sampled", 2): [[1], [0], [int(label == "gift")], [1]]})
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(), {})
+    assert entry(analysis, "gift", "sampled_delta").mark == "†" and entry(analysis, "gift", "sampled_delta").low < 0
+    assert entry(analysis, "gift", "sampled_mde").value is None
+
+
+def test_the_overfit_gap_holds_its_seeds(results):
+    for seed, right in enumerate(([1, 1, 0, 0], [1, 1, 1, 0])):
+        items = {("heldout", "sampled", 0): [[0]] * 4, ("heldout", "sampled", 4): [[1], [0], [0], [0]]}
+        probe = {("probe", "sampled", 0): [[0]] * 4, ("probe", "sampled", 4): [[one] for one in right]}
+        results.cell("a", seed, items=items | probe)
+    (table,) = load(results.plan())
+    found = entry(Analysis(table, table.rows, View(), {}), "a", "sampled_overfit")
+    assert found.by_seed == {0: 0.25, 1: 0.5} and found.value == pytest.approx(0.375)
+
+
+def test_captions_say_why_there_is_no_comparison(results):
+    def said():
+        (table,) = load(results.plan())
+        return " ".join(COLUMNS["sampled_delta"].explain(Analysis(table, table.rows, View(), {})))
+
+    results.cell("grpo", 0, [0.2, 0.4], state="failed", error="x")
+    results.cell("gift", 1, [0.2, 0.5])
+    assert "No comparison: grpo, the reference, has no finished seed with an evaluation." in said()
+    results.cell("grpo", 1, [0.2, 0.4])
+    assert "No comparison" not in said()
+    results.cell("dapo", 2, [0.2, 0.4])
+    assert "No comparison (–) where a row and the reference have no seed in common." in said()
+
+
 def test_every_column_explains_itself_or_has_a_plain_heading(analysis):
     for column in COLUMNS.values():
         assert column.heading(analysis)
