@@ -151,6 +151,22 @@ def test_later_records_supersede(results):
     assert [(step["step"], step["grad_norm"]) for step in done.steps] == [(1, 1.0), (2, 1.0), (3, 7.0), (4, 1.0)]
 
 
+def test_evaluations_stand_by_step_whatever_their_order_on_disk(results):
+    path = results.cell("a", 0, [0.2, 0.3, 0.5]) / "evals.jsonl"
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    ((row,),) = (table.rows for table in load(results.plan()))
+    (cell,) = row.cells
+    assert [record["step"] for record in cell.curve("sampled")] == [0, 2, 4]
+    assert (cell.start("sampled")["accuracy"], cell.final("sampled")["accuracy"]) == (0.2, 0.5)
+
+
+def test_a_control_arm_is_one_before_it_has_finished(results):
+    """Else it would be ranked, and be the reference, until it has."""
+    results.cell("a-a", 0, [0.2], state="running", provenance={"control": "a-a"})
+    ((row,),) = (table.rows for table in load(results.plan()))
+    assert row.control
+
+
 def test_torn_last_line_is_left_out(results):
     cell = results.cell("a", 0, [0.2, 0.3, 0.4])
     with (cell / "evals.jsonl").open("a") as file:

@@ -2,9 +2,13 @@ import math
 
 import pytest
 
+from leaderboard import records
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
 from leaderboard.runs import load
+from leaderboard.stats import over_seeds
+
+from ..conftest import eval_record
 
 T2 = 4.302653  # Student's 97.5 % quantile with 2 degrees of freedom
 
@@ -66,7 +70,9 @@ def test_what_a_comparison_could_have_found(results):
     analysis = Analysis(table, table.rows, View(), {})
     detectable = entry(analysis, "gift", "sampled_mde")
     half = entry(analysis, "gift", "sampled_delta")
-    assert detectable.value > half.high - half.value > 0  # a power of 80 % takes more than the interval's half
+    assert detectable.value > 1.1 * (half.high - half.value) > 0  # 80 % power takes more than the interval's half
+    differences = [entry(analysis, "gift", "sampled_delta").by_seed[seed] for seed in range(5)]
+    assert detectable.value == pytest.approx(over_seeds(differences).mde())  # p < .05, before Holm
     assert entry(analysis, "grpo", "sampled_mde").value is None
 
 
@@ -127,6 +133,18 @@ def test_the_overfit_gap_holds_its_seeds(results):
     (table,) = load(results.plan())
     found = entry(Analysis(table, table.rows, View(), {}), "a", "sampled_overfit")
     assert found.by_seed == {0: 0.25, 1: 0.5} and found.value == pytest.approx(0.375)
+    assert entry(Analysis(table, table.rows, View(), {}), "a", "greedy_overfit").value is None  # not evaluated
+
+
+def test_conduct_at_the_end_is_that_of_held_out_items(results):
+    path = results.cell("a", 0, [0.2, 0.4]) / "evals.jsonl"
+    probe = eval_record(2, "sampled", 0.9, split="probe", response_tokens=99.0, truncated=0.9)
+    heldout = eval_record(2, "sampled", 0.4, response_tokens=7.0, truncated=0.1, no_answer=0.3)
+    records.append(path, [probe, heldout])
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(), {})
+    found = [entry(analysis, "a", f"sampled_{key}").value for key in ("response_tokens", "truncated", "no_answer")]
+    assert found == [7.0, 0.1, 0.3]
 
 
 def test_captions_say_why_there_is_no_comparison(results):

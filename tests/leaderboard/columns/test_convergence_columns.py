@@ -5,7 +5,7 @@ import pytest
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
 from leaderboard.runs import load
-from leaderboard.stats import wilson
+from leaderboard.stats import over_seeds, wilson
 
 CURVES = {  # smoothed, at steps 0, 2, …, 10
     "grpo": [0.2, 0.3, 0.4, 0.5, 0.6, 0.6],
@@ -55,6 +55,22 @@ def test_speed_up_only_where_both_mostly_get_there(analysis):
     assert list(entry(analysis, "fast", "speedup").by_seed.values()) == pytest.approx(logs)
     assert entry(analysis, "sometimes", "speedup").value is None
     assert entry(analysis, "flat", "speedup").value is None
+
+
+def test_the_time_is_a_median_and_the_speed_up_is_paired(results):
+    """The mean of logarithms does not show a wrong pairing; its interval does."""
+    climbs = ([0.2, 0.6, 0.6, 0.6, 0.6, 0.6], [0.2, 0.2, 0.6, 0.6, 0.6, 0.6], [0.2, 0.2, 0.2, 0.2, 0.6, 0.6])
+    for seed in range(3):
+        results.cell("grpo", seed, climbs[seed])
+        results.cell("mine", seed, climbs[(seed + 1) % 3])
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(target_accuracy=0.45), {})
+    found = entry(analysis, "mine", "time_to_target")
+    assert found.value == sorted(found.by_seed.values())[1] < sum(found.by_seed.values()) / 3 - 0.1
+    theirs = entry(analysis, "grpo", "time_to_target").by_seed
+    paired = over_seeds([math.log(theirs[seed] / found.by_seed[seed]) for seed in range(3)])
+    speedup = entry(analysis, "mine", "speedup")
+    assert (speedup.low, speedup.high) == (pytest.approx(paired.low), pytest.approx(paired.high))
 
 
 def test_area(analysis):
