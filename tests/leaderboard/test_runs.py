@@ -67,6 +67,15 @@ def test_two_specifications_of_one_label_are_told_apart_alike_on_every_task(resu
     assert labels(one) == labels(two) and len(set(labels(one))) == 2
 
 
+def test_a_label_that_one_task_must_tell_apart_is_the_same_where_another_need_not(results):
+    """Else a table across tasks would not know its rows again, nor the reference."""
+    for task, sources in (("one", "ab"), ("two", "a")):
+        for source in sources:
+            results.cell("mine", 0, [0.2, 0.4], algorithm_source=source, task={"name": task})
+    one, two = load(results.plan())
+    assert set(labels(two)) < set(labels(one)) and len(labels(one)) == 2
+
+
 @pytest.mark.parametrize(
     "change",
     [
