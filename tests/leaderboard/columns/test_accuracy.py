@@ -6,7 +6,7 @@ from leaderboard import records
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
 from leaderboard.runs import load
-from leaderboard.stats import over_seeds
+from leaderboard.stats import holm, over_seeds
 
 from ..conftest import eval_record
 
@@ -114,6 +114,22 @@ def test_bold_and_rank_are_of_their_own_metric(results):
     bold = {mode: [entry(analysis, label, f"{mode}_final").bold for label in "ab"] for mode in ("sampled", "greedy")}
     assert bold == {"sampled": [True, False], "greedy": [False, True]}
     assert [entry(analysis, label, "rank").value for label in "ab"] == [2, 1]
+
+
+def test_a_difference_has_its_p_before_and_after_holm_and_none_where_seeds_agree(results):
+    for seed in range(4):
+        results.cell("grpo", seed, [0.2, 0.4 + 0.01 * seed])
+        results.cell("a", seed, [0.2, 0.45 + 0.02 * seed * (-1) ** seed])
+        results.cell("b", seed, [0.2, 0.43 + 0.01 * (seed % 2)])
+        results.cell("shifted", seed, [0.2, 0.5 + 0.01 * seed])  # the same difference in all seeds
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(), {})
+    found = {label: entry(analysis, label, "sampled_delta") for label in ("a", "b", "shifted")}
+    raw = [over_seeds(list(one.by_seed.values())).p for one in found.values()]
+    assert [one.p for one in found.values()] == raw and raw[2] is None
+    assert [one.p_holm for one in found.values()] == holm(raw) != raw
+    shifted = found["shifted"]
+    assert (shifted.value, shifted.low, shifted.high, shifted.mark) == (pytest.approx(0.1), None, None, "")
 
 
 def test_one_seed_is_not_tested_and_so_detects_nothing(results):
