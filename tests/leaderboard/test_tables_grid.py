@@ -96,6 +96,8 @@ def test_what_was_never_reached_comes_before_what_is_not_known(results):
     assert labels(shown) == ["reached", "z-never", "a-unknown"]
     shown = grid(results, "time_to_target", order="time_to_target", target_accuracy=0.5)
     assert labels(shown) == ["z-never", "reached", "a-unknown"]
+    # `2/2` has Wilson's interval in the CSV and shows none: nothing is explained that is not there.
+    assert not any("±" in said for said in grid(results, "success", target_accuracy=0.5).caption)
 
 
 def test_where(several):
