@@ -284,6 +284,7 @@ def test_one_task_is_nothing_to_average_over(results):
     with pytest.raises(ProgramError, match="a table across tasks takes two tasks of one model that share a row"):
         made(results, "algorithm", across=True)
     results.cell("gift", 0, [0.2, 0.4], task={"name": "b"})  # two tasks, and no row on both
+    results.cell("grpo", 0, [0.2, 0.9], task={"name": "b"}, state="failed", error="x")  # nor one that has finished
     with pytest.raises(ProgramError, match="takes two tasks"):
         made(results, "algorithm", across=True)
 

@@ -145,11 +145,13 @@ def test_the_overfit_gap_holds_its_seeds(results):
     for seed, right in enumerate(([1, 1, 0, 0], [1, 1, 1, 0])):
         items = {("heldout", "sampled", 0): [[0]] * 4, ("heldout", "sampled", 4): [[1], [0], [0], [0]]}
         probe = {("probe", "sampled", 0): [[0]] * 4, ("probe", "sampled", 4): [[one] for one in right]}
-        results.cell("a", seed, items=items | probe)
+        greedy = {(split, "greedy", step): [[step // 4], [0]] for split, _, step in items | probe}
+        greedy["heldout", "greedy", 4] = [[0], [0]]
+        results.cell("a", seed, items=items | probe | greedy)
     (table,) = load(results.plan())
     found = entry(Analysis(table, table.rows, View(), {}), "a", "sampled_overfit")
     assert found.by_seed == {0: 0.25, 1: 0.5} and found.value == pytest.approx(0.375)
-    assert entry(Analysis(table, table.rows, View(), {}), "a", "greedy_overfit").value is None  # not evaluated
+    assert entry(Analysis(table, table.rows, View(), {}), "a", "greedy_overfit").value == 0.5
 
 
 def test_conduct_at_the_end_is_that_of_held_out_items(results):

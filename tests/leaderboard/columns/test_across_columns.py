@@ -29,7 +29,7 @@ def tasks(results):
     for label, by_task in FINALS.items():
         for task, finals in by_task.items():
             for seed, final in enumerate(finals):
-                results.cell(label, seed, [0.2 + 0.01 * seed, final], task={"name": task})
+                results.cell(label, seed, [0.2 + 0.01 * seed, final, final], task={"name": task})
     return results
 
 
@@ -58,10 +58,25 @@ def test_gains_and_differences_are_means_over_tasks_with_holm_over_the_rows(task
     assert (shown.value, shown.low) == pytest.approx((gain.mean, gain.low))
 
 
+def test_stars_are_given_after_holm(tasks):
+    for n in range(4):  # comparisons that find nothing
+        for task in "ab":
+            for seed, final in enumerate(FINALS["grpo"][task]):
+                final += 0.02 * (-1) ** (seed + n) - 0.003 * n * (seed == 1)
+                tasks.cell(f"same{n}", seed, [0.2, final, final], task={"name": task})
+    for task in "ab":
+        for seed, final in enumerate(FINALS["grpo"][task]):
+            final += 0.02 + 0.012 * (seed - 1) * (1 if task == "a" else -1)
+            tasks.cell("slight", seed, [0.2, final, final], task={"name": task})
+    shown = entry(across(tasks), "slight", "sampled_macro_delta")
+    assert shown.p < 0.05 < shown.p_holm and shown.mark == ""
+
+
 def test_a_row_that_is_missing_on_a_task_has_no_mean_over_tasks(tasks):
     for seed in range(3):
-        tasks.cell("only-a", seed, [0.2, 0.9], task={"name": "a"})
+        tasks.cell("only-a", seed, [0.2, 0.9, 0.9], task={"name": "a"})
     found = across(tasks, target_accuracy=0.3)
+    assert entry(found, "grpo", "algoperf").value is not None
     for name in ("sampled_macro_gain", "sampled_macro_delta", "sampled_improvement", "sampled_iqm", "algoperf"):
         assert entry(found, "only-a", name).value is None
 
@@ -89,7 +104,7 @@ def test_the_probability_is_that_of_the_row_on_the_seeds_of_all_tasks(tasks):
 
 
 def test_the_middle_half_takes_twenty_runs(results):
-    finals = {task: [0.3 + 0.001 * seed**2 + 0.1 * (task == "b") for seed in range(10)] for task in "ab"}
+    finals = {task: [0.3 + 0.0001 * seed**3 + 0.1 * (task == "b") for seed in range(10)] for task in "ab"}
     for task in "ab":
         for seed in range(10):
             results.cell("grpo", seed, [0.2, finals[task][seed]], task={"name": task})
