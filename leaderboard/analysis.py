@@ -54,8 +54,9 @@ class Ranking:
     """All pairs of ranked rows, tested; by row hash."""
 
     rank: Mapping[str, int]  # 1 + the number of rows that are significantly better; shared
-    best: frozenset[str]  # rows that are not significantly worse than the best
-    pairs: int  # the family of Holm's correction
+    best: frozenset[str]  # the best, and the rows that were compared with it and are not significantly worse
+    pairs: int  # of ranked rows
+    tests: int  # of those pairs: Holm's family. The others share too few seeds, or agree exactly
 
 
 class Analysis:
@@ -123,7 +124,11 @@ class Analysis:
         return {row: Contrast(less, adjusted.get(row)) for row, less in found.items()}
 
     def ranking(self, mode: Mode) -> Ranking:
-        """Ranks of the rows with at least two finished seeds, control arms left out, by Holm over all their pairs."""
+        """Ranks by Holm over all pairs of the rows with two finished seeds or more; none where there is one such row.
+
+        Control arms are left out, and so are rows that were evaluated on other items than the reference (else than the
+        first row): who is never compared would be first.
+        """
         if mode not in self._rankings:
             self._rankings[mode] = self._rank(mode)
         return self._rankings[mode]
@@ -131,23 +136,29 @@ class Analysis:
     def _rank(self, mode: Mode) -> Ranking:
         found = [(row, self.scores(row, mode)) for row in self.rows if not row.control]
         ranked = [(row, own) for row, own in found if own is not None and len(own.seeds) > 1]
+        against = None if self.reference is None else self.scores(self.reference, mode)
+        if against is None and ranked:
+            against = ranked[0][1]
+        ranked = [(row, own) for row, own in ranked if against is not None and own.comparable(against)]
         names = [row.hash for row, _ in ranked]
-        pairs = {
-            (a, b): less
-            for a, b in combinations(range(len(names)), 2)
-            if (less := self._less(ranked[a][0], ranked[b][0], mode)) is not None
-        }
-        adjusted = holm([_p(less) for less in pairs.values()])
-        better = [
-            (a, b) if less.estimate.mean > 0 else (b, a)
-            for ((a, b), less), p in zip(pairs.items(), adjusted, strict=True)
+        if len(names) < 2:
+            return Ranking({}, frozenset(), 0, 0)
+        every = list(combinations(range(len(names)), 2))
+        less = {(a, b): self._less(ranked[a][0], ranked[b][0], mode) for a, b in every}
+        pairs = {pair: one for pair, one in less.items() if one is not None and len(one.seeds) > 1}
+        adjusted = holm([_p(one) for one in pairs.values()])
+        better = {
+            (a, b) if one.estimate.mean > 0 else (b, a)
+            for ((a, b), one), p in zip(pairs.items(), adjusted, strict=True)
             if p is not None and p < ALPHA
-        ]
-        best = max(range(len(names)), key=lambda n: ranked[n][1].values.mean(), default=None)
+        }
+        best = max(range(len(names)), key=lambda n: ranked[n][1].values.mean())
+        compared = {n for pair in pairs if best in pair for n in pair} | {best}
         return Ranking(
             rank=dict(zip(names, ranks(len(names), better), strict=True)),
-            best=frozenset(name for n, name in enumerate(names) if (best, n) not in better),
-            pairs=len(pairs),
+            best=frozenset(names[n] for n in compared if (best, n) not in better),
+            pairs=len(every),
+            tests=sum(p is not None for p in adjusted),
         )
 
     def _less(self, row: Row, other: Row, mode: Mode) -> Scores | None:
@@ -161,7 +172,7 @@ class Analysis:
 
     @cached_property
     def target(self) -> float | None:
-        """The accuracy to be reached; None where the reference gained nothing that its interval would vouch for."""
+        """The accuracy to be reached; None where the reference's gain has no interval that excludes 0."""
         view, reference = self.view, self.reference
         if view.target_accuracy is not None:
             return view.target_accuracy
@@ -175,18 +186,21 @@ class Analysis:
 
     @cached_property
     def horizon(self) -> float | None:
-        """How far every finished run of the table got on the axis; None where none was evaluated."""
+        """How far every finished run of the table got on the axis; None where one spent nothing, or none is there."""
         ends = [self._curve(cell)[0][-1] for row in self.rows for cell in row.done if cell.curve(self.view.metric)]
-        return min(ends, default=None)
+        return min(ends, default=None) or None
 
     def times(self, row: Row) -> dict[int, float]:
-        """By finished seed: where on the axis the target was reached for good; inf where it was not."""
+        """By finished seed: where on the axis the target was reached for good; inf where it was not.
+
+        A run that was evaluated twice or less has no time: it had no chance to stay at the target.
+        """
         if self.target is None:
             return {}
         return {
             cell.seed: convergence.time_to_target(*self._curve(cell), self.target)
             for cell in row.done
-            if cell.curve(self.view.metric)
+            if len(cell.curve(self.view.metric)) > 2
         }
 
     def early(self, row: Row) -> dict[int, float]:

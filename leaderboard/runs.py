@@ -55,7 +55,7 @@ class Row:
     """Cells that differ in nothing but the seed, by seed."""
 
     hash: str
-    label: str  # the entry's; with the start of a hash of its settings where another row of the table has the same one
+    label: str  # the entry's; with the start of a hash of its settings where two rows of a table have the same one
     cells: tuple[Cell, ...]
     algorithm: str = ""  # its plain name, e.g. grpo; empty where no cell was ever started
     training: Mapping[str, Any] = field(default_factory=dict)  # the settings; empty where no cell was ever started
@@ -150,7 +150,11 @@ def _benchmark(root: Path, folders: list[Path], planned: bool) -> list[Table]:
         groups[one.task, _comparable(one, found)].append(one)
     tuning = reading.searches(root)
     searches = {search["row"]: search for search in tuning["searches"]} if tuning else {}
-    return [_table(name, task, key, members, searches) for (task, key), members in groups.items()]
+    rows = Counter(
+        (group, label) for group, members in groups.items() for _, label in {(m.row, m.algorithm) for m in members}
+    )
+    shared = {label for (_, label), n in rows.items() if n > 1}
+    return [_table(name, task, key, members, searches, shared) for (task, key), members in groups.items()]
 
 
 def _comparable(one: _Found, found: list[_Found]) -> str:
@@ -166,17 +170,23 @@ def _comparable(one: _Found, found: list[_Found]) -> str:
     return keys.pop() if len(keys) == 1 else ""
 
 
-def _table(benchmark: str, task: str, key: str, members: list[_Found], searches: Mapping[str, SearchRecord]) -> Table:
+def _table(
+    benchmark: str,
+    task: str,
+    key: str,
+    members: list[_Found],
+    searches: Mapping[str, SearchRecord],
+    shared: set[str],  # labels that two rows of some table of the benchmark have
+) -> Table:
     started = next((one for one in members if one.spec is not None), None)
     spec = None if started is None else started.spec
     by_row: dict[str, list[_Found]] = defaultdict(list)
     for one in members:
         by_row[one.row].append(one)
-    names = Counter(group[0].algorithm for group in by_row.values())
     rows = []
     for row, group in by_row.items():
         label = group[0].algorithm
-        if names[label] > 1:  # by what is its own, and not its task's: the same on every task
+        if label in shared:  # by what is its own, and not its task's: the same on every task
             own = next((_own(one.spec) for one in group if one.spec), row)
             label = f"{label} #{own[:6]}"
         cells = tuple(one.cell for one in group)

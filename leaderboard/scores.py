@@ -27,7 +27,7 @@ class Scores:
 
     seeds: tuple[int, ...]
     values: Array
-    items: tuple[str, ...] | None = None  # ids of the columns
+    items: tuple[str, ...] | None = None  # ids of the columns; None: not recorded; empty: not the same in all seeds
     clusters: tuple[str, ...] | None = None  # items of equal names give each other's answer away; None: all their own
 
     @cached_property
@@ -38,9 +38,13 @@ class Scores:
     @cached_property
     def estimate(self) -> Estimate:
         """The mean over seeds and items, with both as sources of error; over seeds where items are not known."""
-        if self.items is None:
+        if not self.items:
             return over_seeds(self.values[:, 0])
         return crossed(self.values, clusters=[self.clusters])
+
+    def comparable(self, other: Scores) -> bool:
+        """Whether the two stand on the same items, as far as is known."""
+        return self.items is None or other.items is None or self.items == other.items
 
     def less(self, other: Scores) -> Scores | None:
         """The difference from `other`, paired by seed and item; None where they share no seed, or not the same items.
@@ -48,13 +52,13 @@ class Scores:
         Where one of the two has no items, both are taken as means.
         """
         seeds = [seed for seed in self.seeds if seed in other.by_seed]
-        if not seeds or (self.items and other.items and self.items != other.items):
+        if not seeds or not self.comparable(other):
             return None
         mine, theirs = self._at(seeds), other._at(seeds)
-        if self.items is None or other.items is None:
+        if not self.items or not other.items:
             means = mine.mean(axis=1, keepdims=True) - theirs.mean(axis=1, keepdims=True)
-            return Scores(tuple(seeds), means)
-        return Scores(tuple(seeds), mine - theirs, self.items, self.clusters)
+            return Scores(tuple(seeds), means, self.items if self.items == other.items else None)
+        return Scores(tuple(seeds), mine - theirs, self.items, self.clusters or other.clusters)
 
     def _at(self, seeds: Sequence[int]) -> Array:
         return self.values[[self.seeds.index(seed) for seed in seeds]]
@@ -75,10 +79,12 @@ def read(row: Row, mode: Mode, split: Split, when: When) -> Scores | None:
         return None
     seeds = tuple(cell.seed for cell, _ in found)
     items = [_items(cell, record) for cell, record in found]
-    if any(one is None or one[:2] != items[0][:2] for one in items):  # type: ignore[index]
-        return Scores(seeds, np.array([[record["accuracy"]] for _, record in found]))
-    ids, clusters, _ = items[0]  # type: ignore[misc]
-    return Scores(seeds, np.array([values for _, _, values in items]), ids, clusters)  # type: ignore[misc]
+    there = [one for one in items if one is not None]
+    ids = {names for names, _, _ in there}
+    if len(there) < len(items) or len(ids) > 1:
+        return Scores(seeds, np.array([[record["accuracy"]] for _, record in found]), () if len(ids) > 1 else None)
+    clusters = next((labels for _, labels, _ in there if labels), None)  # of the seeds that recorded them
+    return Scores(seeds, np.array([values for _, _, values in there]), ids.pop(), clusters)
 
 
 def _items(cell: Cell, record: EvalRecord) -> tuple[tuple[str, ...], tuple[str, ...] | None, list[float]] | None:

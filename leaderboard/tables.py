@@ -9,6 +9,7 @@ from typing import Any
 
 from .analysis import Analysis, View, matches
 from .columns import COLUMNS, Entry, Kind
+from .columns.accuracy import BOLD, OTHER_ITEMS
 from .columns.across import ACROSS, Across
 from .programs import Choice, Program, ProgramError, TableProgram, Where
 from .runs import MODES, Row, Table
@@ -17,9 +18,9 @@ from .words import conditions
 UNITS: Mapping[Kind, str] = {"share": "Shares in %.", "points": "Differences of shares in points, signed."}
 SIGNS = {  # what every caption explains, where its columns have not
     "±": "± is half of a 95 % interval, [ ] are its ends where it is not symmetric.",
-    "†": "† one seed: no test and no rank.",
-    "‡": "‡ evaluated on other items than the reference, and so not compared.",
-    "Bold": "Bold: not significantly worse than the best.",
+    "†": "† stands on one seed: no test.",
+    "‡": OTHER_ITEMS,
+    "Bold": BOLD,
     "*": "* p < .05, ** p < .01, after Holm over the tests of the column.",
 }
 
@@ -212,7 +213,9 @@ def _hidden(analyses: Sequence[Analysis], shown: set[str]) -> tuple[str, ...]:
 
 
 def _bears(entry: Entry, sign: str) -> bool:
-    return entry.low is not None if sign == "±" else entry.bold if sign == "Bold" else sign in entry.mark
+    if sign == "±":
+        return entry.low is not None and entry.text is None  # words stand for number and interval
+    return entry.bold if sign == "Bold" else sign in entry.mark
 
 
 def _sorted_across(program: TableProgram, across: Across, lines: Sequence[Line]) -> list[Line]:

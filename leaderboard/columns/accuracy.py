@@ -13,10 +13,15 @@ from ..scores import Scores, When
 from .base import NOTHING, Entry, Kind, add, estimated, over_seeds
 
 SEEDS_AND_ITEMS = "± is half of a 95 % interval that counts both sources of error, seeds and items."
-SEEDS_ALONE = "± is half of a 95 % t-interval over seeds alone, where items were not recorded."
-ONE_SEED = "† one seed: no test and no rank."
-ONE_SEED_ITEMS = "† one seed: ± counts the items alone, and there is no test and no rank."
-BOLD = "Bold: not significantly worse than the best."
+SEEDS_ALONE = (
+    "± is half of a 95 % t-interval over seeds alone, where items were not recorded or not the same in all seeds."
+)
+ONE_SEED = "† stands on one seed: no test."
+ONE_SEED_ITEMS = "† stands on one seed: ± counts the items alone, and there is no test."
+BOLD = "Bold: the best of the rows with a rank, and those that are not significantly worse."
+OTHER_ITEMS = (
+    "‡ evaluated on other items than the reference, or on others in each seed, and so neither compared nor ranked."
+)
 DETECTABLE = (
     "Detectable: were the true spread the one seen here, a true difference of this size from the reference would be "
     "found (p < .05, before Holm) in 80 % of such comparisons."
@@ -24,7 +29,10 @@ DETECTABLE = (
 OVERFIT = (
     "Overfit gap: gain on a fixed probe of training examples minus gain on held-out ones, decoded and graded alike."
 )
-PEAK_DROP = "Below its peak: highest point of the smoothed held-out curve minus its end, mean over seeds."
+PEAK_DROP = (
+    "Below its peak: highest point of the smoothed held-out curve minus its end, mean over seeds; noise alone makes it "
+    "positive."
+)
 GAIN = "Gain: final − start, paired by seed and item."
 
 
@@ -64,7 +72,11 @@ def _mde(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
 
 
 def _overfit(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
-    return estimated(analysis.overfit(row, mode))
+    probe, heldout = analysis.gain(row, mode, "probe"), analysis.gain(row, mode)
+    if probe is None or heldout is None:
+        return NOTHING
+    gaps = {seed: gain - heldout.by_seed[seed] for seed, gain in probe.by_seed.items() if seed in heldout.by_seed}
+    return estimated(analysis.overfit(row, mode), gaps)
 
 
 def _peak_drop(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
@@ -105,8 +117,15 @@ def _stars(analysis: Analysis) -> tuple[str, ...]:
     found = [[c for row in ranked if (c := analysis.contrast(row, mode))] for mode in MODES]
     tested = [[c.difference.estimate for c in one if c.difference and c.adjusted is not None] for one in found]
     degrees = [estimate.df for one in tested for estimate in one if estimate.df is not None]
-    reference = analysis.reference.label if analysis.reference else "the reference"
-    said = [f"Vs {reference}: final − its final, paired by seed and item."]
+    reference = analysis.reference
+    said = [f"Vs {reference.label if reference else 'the reference'}: final − its final, paired by seed and item."]
+    if reference is not None:
+        theirs = [mode for mode in MODES if analysis.scores(reference, mode)]
+        others = [row for row in ranked if row.hash != reference.hash]
+        if not theirs:
+            said.append(f"No comparison: {reference.label}, the reference, has no finished seed with an evaluation.")
+        elif any(analysis.scores(row, mode) and not analysis.contrast(row, mode) for row in others for mode in theirs):
+            said.append("No comparison (–) where a row and the reference have no seed in common.")
     if degrees:
         tests = " or ".join(str(n) for n in sorted({len(one) for one in tested if one}))
         span = " to ".join(dict.fromkeys(f"{df:.1f}".removesuffix(".0") for df in (min(degrees), max(degrees))))
@@ -118,7 +137,7 @@ def _stars(analysis: Analysis) -> tuple[str, ...]:
     if any(c.adjusted is not None and c.adjusted >= ALPHA for c in alone):
         said.append("± is of one comparison, a star of them all: an interval may exclude 0 and bear none.")
     if any(c.difference is None for one in found for c in one):
-        said.append("‡ evaluated on other items than the reference, and so not compared.")
+        said.append(OTHER_ITEMS)
     return tuple(said)
 
 

@@ -167,8 +167,8 @@ ALGOPERF = (
 
 def _versus(across: Across) -> str:
     return (
-        f"Mean vs reference: mean over tasks of the difference from {across.reference}; * p < .05, ** p < .01 after "
-        "Holm over the rows."
+        f"Mean vs reference: mean over tasks of the difference from {across.reference or 'the reference of each'}; "
+        "* p < .05, ** p < .01 after Holm over the rows."
     )
 
 

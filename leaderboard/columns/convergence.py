@@ -13,21 +13,26 @@ from .base import NOTHING, Entry, add, estimated
 
 
 def _target(analysis: Analysis) -> str:
-    if analysis.target is None:
-        return "No target: the reference's gain has no interval that excludes 0."
     view, reference = analysis.view, analysis.reference
+    if analysis.target is None:
+        if reference is None or analysis.gain(reference, view.metric) is None:
+            return "No target: the reference has no finished seed with a start and an end."
+        return "No target: the reference's gain has no interval that excludes 0."
+    curves = [cell.curve(view.metric) for row in analysis.rows for cell in row.done]
+    short = "; runs of fewer than three evaluations have no time" * any(0 < len(curve) < 3 for curve in curves)
     how = ""
     if view.target_accuracy is None and reference is not None:
         how = f", the start + {100 * view.target_gain:g} % of {reference.label}'s median gain"
     return (
         f"Target: {percent(analysis.target)} % of held-out {view.metric} accuracy{how}; reached where the curve, "
-        "smoothed over three evaluations, stays at or above it for two, interpolated."
+        "smoothed over three evaluations, stays at or above it for two, interpolated"
+        f"{short}."
     )
 
 
 def _horizon(analysis: Analysis) -> str:
     if analysis.horizon is None:
-        return "No horizon: no run was evaluated."
+        return f"No horizon: a run spent no {AXIS_NAMES[analysis.view.axis]}, or none was evaluated."
     return f"Horizon: {quantity(analysis.horizon)} {AXIS_NAMES[analysis.view.axis]}, as far as every run went."
 
 
@@ -60,10 +65,13 @@ def _speedup(analysis: Analysis, row: Row) -> Entry:
     if row.hash == analysis.reference.hash:
         return Entry(text="reference")
     ours, theirs = analysis.times(row), analysis.times(analysis.reference)
-    seeds = [seed for seed in ours if seed in theirs]
+    horizon, seeds = analysis.horizon, [seed for seed in ours if seed in theirs]
     if not seeds:
         return NOTHING
-    return estimated(convergence.speedup([theirs[s] for s in seeds], [ours[s] for s in seeds], analysis.horizon))
+    found = convergence.speedup([theirs[s] for s in seeds], [ours[s] for s in seeds], horizon)
+    if found is None:
+        return NOTHING
+    return estimated(found, {s: math.log(min(theirs[s], horizon) / min(ours[s], horizon)) for s in seeds})
 
 
 def _nauc(analysis: Analysis, row: Row) -> Entry:
@@ -88,7 +96,7 @@ WILSON = "Reached it: seeds; the CSV has Wilson's interval."
 RESTRICTED = "Restricted: the mean over seeds, where what lies beyond the horizon counts as the horizon."
 SPEEDUP = (
     "Speed-up: the reference's way to the target over the row's, restricted to the horizon, paired by seed: geometric "
-    "mean and 95 % t-interval of the logarithm; only where both reach it in half of their seeds."
+    "mean and 95 % t-interval of the logarithm; only where both reach it before the horizon in half of their seeds."
 )
 AREA = (
     "Area: between curve and start up to the horizon, over (target − start) × horizon; 1 for a run that stood at the "

@@ -29,10 +29,13 @@ def _rank(analysis: Analysis, row: Row) -> Entry:
 
 
 def _ranked(analysis: Analysis) -> tuple[str, ...]:
-    pairs = analysis.ranking(analysis.view.metric).pairs
-    if not pairs:
-        return ("No ranks: they take two rows of two finished seeds each.",)
-    family = f" after Holm over all {pairs} pairs" * (pairs > 1)
+    ranking = analysis.ranking(analysis.view.metric)
+    if not ranking.pairs:
+        return ("No ranks: they take two rows of two finished seeds each, on the same items.",)
+    family = f" after Holm over all {ranking.pairs} pairs" * (ranking.pairs > 1)
+    if ranking.tests < ranking.pairs:
+        without = "the others having no two seeds in common, or no spread"
+        family = f" after Holm over {ranking.tests} of {ranking.pairs} pairs, {without}"
     return (
         f"Rank: 1 + the number of rows whose final {analysis.view.metric} accuracy is significantly better (paired, "
         f"p < .05{family}). Rows that cannot be told apart share a rank, and so does a low one whose interval is too "

@@ -100,8 +100,8 @@ def nauc(x: ArrayLike, y: ArrayLike, target_gain: float, horizon: float) -> floa
     """Normalised area under the gain: 1/(X − x₀) ∫ (s(x) − s₀) dx / (T − s₀), from x₀ (0, as a rule) to the horizon X.
 
     1 for a run that is at the target from the beginning on, 0 for one that stays at its start. `target_gain` is
-    T − s₀, the same for all algorithms. Trapezoids, s interpolated at X. ValueError where the curve does not reach X
-    (choose a horizon that all runs reach), or target_gain is not positive.
+    T − s₀; a table takes each run's own start for s₀. Trapezoids, s interpolated at X. ValueError where the curve
+    does not reach X (choose a horizon that all runs reach), or target_gain is not positive.
     """
     cost, score = _curve(x, y), finite(y, "y", "(E,)")
     if not target_gain > 0:

@@ -94,6 +94,73 @@ def test_other_items_than_the_references_are_not_compared(results):
     assert analysis.ranking("sampled").pairs == 0
 
 
+def test_other_items_than_the_references_are_not_ranked(results):
+    """Seven easy items, all right: it would be first, and hide who is worse than the best of the others."""
+    fill(results, {"grpo": 0.1, "better": 0.4})
+    for seed in range(4):
+        results.cell("other", seed, items={("heldout", "sampled", 4): [[1]] * 7})
+    ranking = analysed(results).ranking("sampled")
+    names = {row.hash: row.label for row in analysed(results).rows}
+    assert {names[row]: rank for row, rank in ranking.rank.items()} == {"better": 1, "grpo": 2}
+    assert {names[row] for row in ranking.best} == {"better"} and (ranking.pairs, ranking.tests) == (1, 1)
+
+
+def test_rows_without_a_common_seed_are_not_compared(results):
+    """It is no other protocol, and bold says that a row was compared with the best."""
+    for label, final, seeds in (
+        ("grpo", 0.3, (0, 1, 2)), ("apart", 0.9, (7, 8, 9)), ("both", 0.5, (0, 1, 7, 8)), ("touching", 0.2, (9, 10)),
+    ):  # fmt: skip
+        for seed in seeds:
+            results.cell(label, seed, [0.2, final + 0.003 * (seed % 3) * (label != "both")])
+    analysis = analysed(results)
+    assert analysis.contrast(row(analysis, "apart"), "sampled") is None
+    ranking = analysis.ranking("sampled")
+    assert (ranking.pairs, ranking.tests) == (6, 2)
+    assert {one.label for one in analysis.rows if one.hash in ranking.best} == {"apart"}  # one common seed is no test
+
+
+def test_one_row_of_two_seeds_has_no_rank(results):
+    fill(results, {"grpo": 0.1})
+    fill(results, {"lonely": 0.5}, seeds=1)
+    ranking = analysed(results).ranking("sampled")
+    assert (ranking.rank, ranking.best) == ({}, frozenset())
+
+
+def near(results, abilities, every=(0.0, 0.02, 0.01, -0.01)):
+    """Rows of means whose differences have seeds' errors of a point or two."""
+    for n, (label, final) in enumerate(abilities.items()):
+        for seed, noise in enumerate(every):
+            results.cell(label, seed, [0.2, final + noise * (-1) ** n + 0.004 * (seed == n % 4)])
+
+
+def test_ranks_are_holms_over_the_pairs_of_the_rows_shown(results):
+    near(results, {"grpo": 0.5, "a": 0.56, "b": 0.5, "c": 0.5, "d": 0.5})
+    analysis = analysed(results)
+    alone = analysed(results, rows={"grpo", "a"})
+    mine, theirs = (alone.scores(row(alone, label), "sampled") for label in ("a", "grpo"))
+    assert 0.05 / 10 < mine.less(theirs).estimate.p < 0.05
+    assert alone.ranking("sampled").rank[row(alone, "grpo").hash] == 2 and alone.ranking("sampled").pairs == 1
+    assert analysis.ranking("sampled").rank[row(analysis, "grpo").hash] == 1  # not after Holm over ten pairs
+
+
+def test_the_best_is_the_best_mean(results):
+    """One bad seed counts: the median would have the other row as the best."""
+    for seed, (steady, lucky) in enumerate(((0.60, 0.62), (0.61, 0.63), (0.60, 0.20))):
+        results.cell("grpo", seed, [0.2, steady])
+        results.cell("lucky", seed, [0.2, lucky])
+        results.cell("worse", seed, [0.2, steady - 0.1 + 0.001 * seed])
+    analysis = analysed(results)
+    # Against the lucky one, which is noisy, nothing would be worse.
+    assert {one.label for one in analysis.rows if one.hash in analysis.ranking("sampled").best} == {"grpo", "lucky"}
+
+
+def test_two_seeds_are_tested(results):
+    fill(results, {"grpo": 0.1, "same": 0.1}, seeds=2)
+    analysis = analysed(results)
+    contrast = analysis.contrast(row(analysis, "same"), "sampled")
+    assert contrast.mark == "" and contrast.adjusted is not None
+
+
 def test_control_arms_are_shown_and_belong_to_no_family(results):
     fill(results, {"grpo": 0.1, "better": 0.4})
     fill(results, {"grpo, A/A": 0.9}, provenance={"control": "a-a"})
@@ -149,6 +216,38 @@ def test_the_target_is_most_of_the_references_median_gain(results):
     assert tokens.times(row(tokens, "mine"))[0] == pytest.approx(1000 * mine[0])
 
 
+def test_the_target_stands_on_the_seeds_that_have_start_and_end(results):
+    curves(results, grpo=[0.2, 0.3, 0.4, 0.5, 0.5])
+    cell = results.cell("grpo", 7, [0.2, 0.9, 0.9, 0.9, 0.9])
+    _, *later = (cell / "evals.jsonl").read_text().splitlines(keepends=True)
+    (cell / "evals.jsonl").write_text("".join(later))
+    assert analysed(results).target == pytest.approx(0.2 + 0.9 * 0.315)
+
+
+def test_the_way_to_the_target_is_that_of_the_metric(results):
+    for seed in range(3):
+        results.cell("grpo", seed, [0.2, 0.2, 0.2, 0.2], [0.1, 0.4 + 0.01 * seed, 0.4, 0.4])
+    analysis = analysed(results, View(metric="greedy", target_accuracy=0.2))
+    assert analysis.times(row(analysis, "grpo"))[0] == pytest.approx(2 * 0.1 / 0.2)  # smoothed 0.1, 0.3, 0.4, 0.4
+    assert analysis.early(row(analysis, "grpo"))[0] == pytest.approx(0.25 / 0.1)  # raw 0.1, 0.4, 0.4, 0.4
+
+
+def test_a_start_and_an_end_are_no_way_to_a_target(results):
+    curves(results, grpo=[0.2, 0.6])
+    analysis = analysed(results)
+    assert analysis.target is not None and analysis.times(row(analysis, "grpo")) == {}  # and not: never reached
+
+
+def test_a_run_that_spends_nothing_on_an_axis_leaves_no_horizon(results):
+    """As where an algorithm kept no group: its trained tokens are 0 throughout."""
+    curves(results, grpo=[0.2, 0.4, 0.5])
+    cell = results.cell("none", 0, [0.2, 0.2, 0.2])
+    lines = (cell / "evals.jsonl").read_text().replace('"trained_tokens": 1800', '"trained_tokens": 0')
+    (cell / "evals.jsonl").write_text(lines.replace('"trained_tokens": 3600', '"trained_tokens": 0'))
+    analysis = analysed(results, View(axis="trained_tokens"))
+    assert analysis.horizon is None and analysis.early(row(analysis, "grpo")) == {}
+
+
 def test_a_reference_that_gained_nothing_sets_no_target(results):
     curves(results, grpo=[0.2, 0.2, 0.19], mine=[0.2, 0.4, 0.5])
     analysis = analysed(results)
@@ -189,6 +288,17 @@ def test_overfitting_is_the_probes_gain_above_the_held_out_one(results):
     assert analysis.overfit(only, "sampled").mean == pytest.approx((0.75 + 0.125 / 3) - 0.2)
     assert analysis.overfit(only, "sampled").items == 9
     assert analysis.overfit(only, "greedy") is None
+
+
+def test_overfitting_counts_clusters_on_both_sides(results):
+    rng, pairs = np.random.default_rng(3), [str(n // 2) for n in range(12)]
+    places = [(split, "sampled", step) for split in ("probe", "heldout") for step in (0, 4)]
+    for seed in range(3):
+        items = {place: (rng.random((12, 2)) < 0.3 + 0.1 * place[2]).astype(int).tolist() for place in places}
+        results.cell("grpo", seed, items=items, clusters=pairs)
+    analysis = analysed(results)
+    gains = [analysis.gain(analysis.rows[0], "sampled", split).values for split in ("probe", "heldout")]
+    assert analysis.overfit(analysis.rows[0], "sampled") == crossed(gains[0], -gains[1], clusters=[pairs, pairs])
 
 
 @pytest.mark.parametrize(("p", "mark"), [(None, ""), (0.05, ""), (0.0499, "*"), (0.01, "*"), (0.00999, "**")])

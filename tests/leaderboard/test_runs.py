@@ -67,6 +67,15 @@ def test_two_specifications_of_one_label_are_told_apart_alike_on_every_task(resu
     assert labels(one) == labels(two) and len(set(labels(one))) == 2
 
 
+def test_a_label_that_one_task_must_tell_apart_is_the_same_where_another_need_not(results):
+    """Else a table across tasks would not know its rows again, nor the reference."""
+    for task, sources in (("one", "ab"), ("two", "a")):
+        for source in sources:
+            results.cell("mine", 0, [0.2, 0.4], algorithm_source=source, task={"name": task})
+    one, two = load(results.plan())
+    assert set(labels(two)) < set(labels(one)) and len(labels(one)) == 2
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -149,6 +158,22 @@ def test_later_records_supersede(results):
     assert [(record["step"], record["accuracy"]) for record in done.curve("sampled")] == [(0, 0.2), (2, 0.35), (4, 0.4)]
     assert [record["accuracy"] for record in done.curve("greedy")] == [0.5, 0.6, 0.7]
     assert [(step["step"], step["grad_norm"]) for step in done.steps] == [(1, 1.0), (2, 1.0), (3, 7.0), (4, 1.0)]
+
+
+def test_evaluations_stand_by_step_whatever_their_order_on_disk(results):
+    path = results.cell("a", 0, [0.2, 0.3, 0.5]) / "evals.jsonl"
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    ((row,),) = (table.rows for table in load(results.plan()))
+    (cell,) = row.cells
+    assert [record["step"] for record in cell.curve("sampled")] == [0, 2, 4]
+    assert (cell.start("sampled")["accuracy"], cell.final("sampled")["accuracy"]) == (0.2, 0.5)
+
+
+def test_a_control_arm_is_one_before_it_has_finished(results):
+    """Else it would be ranked, and be the reference, until it has."""
+    results.cell("a-a", 0, [0.2], state="running", provenance={"control": "a-a"})
+    ((row,),) = (table.rows for table in load(results.plan()))
+    assert row.control
 
 
 def test_torn_last_line_is_left_out(results):

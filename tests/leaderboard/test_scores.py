@@ -31,6 +31,16 @@ def test_scores_are_by_seed_and_item(row):
     assert scores.read(row, "sampled", "probe", "final") is None
 
 
+def test_items_are_paired_by_name_whatever_their_order(results):
+    for seed in range(2):
+        path = results.cell("a", seed, items={("heldout", "sampled", 4): FINAL}, clusters=["p", "p", "q", "r"])
+        if seed:
+            lines = (path / "items.jsonl").read_text().splitlines(keepends=True)
+            (path / "items.jsonl").write_text("".join(reversed(lines)))
+    final = scores.read(load(results.plan())[0].rows[0], "sampled", "heldout", "final")
+    assert final.values.tolist() == [[0.5, 1, 1, 0]] * 2 and final.clusters == ("p", "p", "q", "r")
+
+
 def test_differences_are_paired_by_seed_and_item(row):
     start, final = (scores.read(row, "sampled", "heldout", when) for when in ("start", "final"))
     gain = final.less(start)
@@ -59,11 +69,29 @@ def test_without_items_means_are_compared(results, row):
     assert theirs.less(mine).values.tolist() == [[-0.375], [-0.25]]
 
 
-def test_a_seed_whose_items_are_others_makes_the_row_one_of_means(results):
-    results.cell("a", 0, items={("heldout", "sampled", 4): FINAL})
-    results.cell("a", 1, items={("heldout", "sampled", 4): FINAL[:3]})
+def test_a_row_whose_seeds_have_other_items_is_one_of_means_and_compared_with_no_items(results):
+    for seed, final in enumerate((FINAL, FINAL[:3])):
+        start = [[0, 1]] * len(final)
+        results.cell("a", seed, items={("heldout", "sampled", 0): start, ("heldout", "sampled", 4): final})
     ((row,),) = (table.rows for table in load(results.plan()))
-    assert scores.read(row, "sampled", "heldout", "final").items is None
+    start, final = (scores.read(row, "sampled", "heldout", when) for when in ("start", "final"))
+    assert final.items == () and final.estimate.items is None
+    assert final.less(start).values.tolist() == [[0.125], [pytest.approx(2.5 / 3 - 0.5)]]  # each seed with itself
+    alike = Scores((0, 1), np.ones((2, 4)), ("heldout-000", "heldout-001", "heldout-002", "heldout-003"))
+    assert final.less(alike) is None and alike.less(final) is None
+
+
+def test_clusters_count_wherever_they_were_recorded(results, row):
+    """Earlier versions recorded none: a difference has the same error whichever side knows them."""
+    items = {("heldout", "sampled", 4): FINAL}
+    results.cell("b", 0, items=items)
+    results.cell("b", 1, items=items, clusters=["p", "p", "q", "r"])
+    results.cell("c", 0, items=items)
+    results.cell("c", 1, items=items)
+    rows = {row.label: row for row in load(results.plan())[0].rows}
+    final, known, unknown = (scores.read(rows[label], "sampled", "heldout", "final") for label in "abc")
+    assert final.clusters == known.clusters == ("p", "p", "q", "r") and unknown.clusters is None
+    assert final.less(unknown).clusters == unknown.less(final).clusters == final.clusters
 
 
 def test_a_sum_stands_on_the_seeds_that_all_parts_have():
@@ -71,3 +99,12 @@ def test_a_sum_stands_on_the_seeds_that_all_parts_have():
     other = Scores((1, 2, 3), np.array([[0.5, 0.5, 0.5], [0, 0.5, 1], [1, 1, 1]]))
     assert scores.sum_of([one, other]) == crossed(one.values[1:], other.values[:2])
     assert scores.sum_of([one, Scores((7,), np.ones((1, 2)))]) is None
+
+
+def test_a_sum_keeps_each_parts_clusters():
+    values = np.array([[0.0, 1.0, 1.0, 0.5], [1, 1, 0, 0]])
+    one = Scores((0, 1), values, tuple("abcd"), ("p", "p", "q", "r"))
+    other = Scores((0, 1), values[:, ::-1], tuple("efgh"))
+    expected = crossed(values, values[:, ::-1], clusters=[["p", "p", "q", "r"], None])
+    assert scores.sum_of([one, other]) == expected
+    assert expected.items == 7

@@ -96,6 +96,8 @@ def test_what_was_never_reached_comes_before_what_is_not_known(results):
     assert labels(shown) == ["reached", "z-never", "a-unknown"]
     shown = grid(results, "time_to_target", order="time_to_target", target_accuracy=0.5)
     assert labels(shown) == ["z-never", "reached", "a-unknown"]
+    # `2/2` has Wilson's interval in the CSV and shows none: nothing is explained that is not there.
+    assert not any("±" in said for said in grid(results, "success", target_accuracy=0.5).caption)
 
 
 def test_a_caption_names_the_rows_that_are_left_out(several):
@@ -189,7 +191,7 @@ def test_captions_explain_units_and_every_mark_once(several):
         assert len(set(shown.caption)) == len(shown.caption)
         entries = [entry for line in shown.lines for entry in line.entries]
         for sign, there in (
-            ("±", any(entry.low is not None for entry in entries)),
+            ("±", any(entry.low is not None and entry.text is None for entry in entries)),  # `1/3` shows none
             ("Bold", any(entry.bold for entry in entries)),
             *((mark, any(mark in entry.mark for entry in entries)) for mark in "*†‡"),
         ):
@@ -290,6 +292,7 @@ def test_one_task_is_nothing_to_average_over(results):
     with pytest.raises(ProgramError, match="a table across tasks takes two tasks of one model that share a row"):
         made(results, "algorithm", across=True)
     results.cell("gift", 0, [0.2, 0.4], task={"name": "b"})  # two tasks, and no row on both
+    results.cell("grpo", 0, [0.2, 0.9], task={"name": "b"}, state="failed", error="x")  # nor one that has finished
     with pytest.raises(ProgramError, match="takes two tasks"):
         made(results, "algorithm", across=True)
 

@@ -2,10 +2,14 @@ import math
 
 import pytest
 
+from leaderboard import records
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
 from leaderboard.columns.accuracy import ONE_SEED_ITEMS
 from leaderboard.runs import load
+from leaderboard.stats import holm, over_seeds
+
+from ..conftest import eval_record
 
 T2 = 4.302653  # Student's 97.5 % quantile with 2 degrees of freedom
 
@@ -76,7 +80,9 @@ def test_what_a_comparison_could_have_found(results):
     analysis = Analysis(table, table.rows, View(), {})
     detectable = entry(analysis, "gift", "sampled_mde")
     half = entry(analysis, "gift", "sampled_delta")
-    assert detectable.value > half.high - half.value > 0  # a power of 80 % takes more than the interval's half
+    assert detectable.value > 1.1 * (half.high - half.value) > 0  # 80 % power takes more than the interval's half
+    differences = [entry(analysis, "gift", "sampled_delta").by_seed[seed] for seed in range(5)]
+    assert detectable.value == pytest.approx(over_seeds(differences).mde())  # p < .05, before Holm
     assert entry(analysis, "grpo", "sampled_mde").value is None
 
 
@@ -106,6 +112,81 @@ def test_what_is_not_significantly_worse_than_the_best_is_bold(results):
     analysis = Analysis(table, table.rows, View(), {})
     bold = {row.label: COLUMNS["sampled_final"].entry(analysis, row).bold for row in table.rows}
     assert bold == {"a": True, "b": True, "c": False, "d": False}
+
+
+def test_bold_and_rank_are_of_their_own_metric(results):
+    for seed in range(4):
+        noise = 0.002 * seed
+        results.cell("a", seed, [0.2, 0.8 + noise], [0.2, 0.3 - noise])
+        results.cell("b", seed, [0.2, 0.4 - noise], [0.2, 0.9 + noise])
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(metric="greedy"), {})
+    bold = {mode: [entry(analysis, label, f"{mode}_final").bold for label in "ab"] for mode in ("sampled", "greedy")}
+    assert bold == {"sampled": [True, False], "greedy": [False, True]}
+    assert [entry(analysis, label, "rank").value for label in "ab"] == [2, 1]
+
+
+def test_a_difference_has_its_p_before_and_after_holm_and_none_where_seeds_agree(results):
+    for seed in range(4):
+        results.cell("grpo", seed, [0.2, 0.4 + 0.01 * seed])
+        results.cell("a", seed, [0.2, 0.45 + 0.02 * seed * (-1) ** seed])
+        results.cell("b", seed, [0.2, 0.43 + 0.01 * (seed % 2)])
+        results.cell("shifted", seed, [0.2, 0.5 + 0.01 * seed])  # the same difference in all seeds
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(), {})
+    found = {label: entry(analysis, label, "sampled_delta") for label in ("a", "b", "shifted")}
+    raw = [over_seeds(list(one.by_seed.values())).p for one in found.values()]
+    assert [one.p for one in found.values()] == raw and raw[2] is None
+    assert [one.p_holm for one in found.values()] == holm(raw) != raw
+    shifted = found["shifted"]
+    assert (shifted.value, shifted.low, shifted.high, shifted.mark) == (pytest.approx(0.1), None, None, "")
+
+
+def test_one_seed_is_not_tested_and_so_detects_nothing(results):
+    for label in ("grpo", "gift"):
+        results.cell(label, 0, items={("heldout", "sampled", 2): [[1], [0], [int(label == "gift")], [1]]})
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(), {})
+    assert entry(analysis, "gift", "sampled_delta").mark == "†" and entry(analysis, "gift", "sampled_delta").low < 0
+    assert entry(analysis, "gift", "sampled_mde").value is None
+
+
+def test_the_overfit_gap_holds_its_seeds(results):
+    for seed, right in enumerate(([1, 1, 0, 0], [1, 1, 1, 0])):
+        items = {("heldout", "sampled", 0): [[0]] * 4, ("heldout", "sampled", 4): [[1], [0], [0], [0]]}
+        probe = {("probe", "sampled", 0): [[0]] * 4, ("probe", "sampled", 4): [[one] for one in right]}
+        greedy = {(split, "greedy", step): [[step // 4], [0]] for split, _, step in items | probe}
+        greedy["heldout", "greedy", 4] = [[0], [0]]
+        results.cell("a", seed, items=items | probe | greedy)
+    (table,) = load(results.plan())
+    found = entry(Analysis(table, table.rows, View(), {}), "a", "sampled_overfit")
+    assert found.by_seed == {0: 0.25, 1: 0.5} and found.value == pytest.approx(0.375)
+    assert entry(Analysis(table, table.rows, View(), {}), "a", "greedy_overfit").value == 0.5
+
+
+def test_conduct_at_the_end_is_that_of_held_out_items(results):
+    path = results.cell("a", 0, [0.2, 0.4]) / "evals.jsonl"
+    probe = eval_record(2, "sampled", 0.9, split="probe", response_tokens=99.0, truncated=0.9)
+    heldout = eval_record(2, "sampled", 0.4, response_tokens=7.0, truncated=0.1, no_answer=0.3)
+    records.append(path, [probe, heldout])
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(), {})
+    found = [entry(analysis, "a", f"sampled_{key}").value for key in ("response_tokens", "truncated", "no_answer")]
+    assert found == [7.0, 0.1, 0.3]
+
+
+def test_captions_say_why_there_is_no_comparison(results):
+    def said():
+        (table,) = load(results.plan())
+        return " ".join(COLUMNS["sampled_delta"].explain(Analysis(table, table.rows, View(), {})))
+
+    results.cell("grpo", 0, [0.2, 0.4], state="failed", error="x")
+    results.cell("gift", 1, [0.2, 0.5])
+    assert "No comparison: grpo, the reference, has no finished seed with an evaluation." in said()
+    results.cell("grpo", 1, [0.2, 0.4])
+    assert "No comparison" not in said()
+    results.cell("dapo", 2, [0.2, 0.4])
+    assert "No comparison (–) where a row and the reference have no seed in common." in said()
 
 
 def test_every_column_explains_itself_or_has_a_plain_heading(analysis):

@@ -5,6 +5,7 @@ import pytest
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
 from leaderboard.runs import load
+from leaderboard.stats import over_seeds, wilson
 
 CURVES = {  # smoothed, at steps 0, 2, …, 10
     "grpo": [0.2, 0.3, 0.4, 0.5, 0.6, 0.6],
@@ -34,6 +35,8 @@ def test_time_to_target_is_the_median_and_keeps_infinity(analysis):
     assert entry(analysis, "flat", "time_to_target").value == math.inf
     assert entry(analysis, "sometimes", "time_to_target").value == math.inf
     assert [entry(analysis, label, "success").text for label in ("grpo", "sometimes", "flat")] == ["3/3", "1/3", "0/3"]
+    some = entry(analysis, "sometimes", "success")
+    assert (some.low, some.high) == wilson(1, 3) and some.by_seed == {0: 1, 1: 0, 2: 0}
 
 
 def test_restricted_time_counts_the_horizon_for_what_lies_beyond(analysis):
@@ -49,8 +52,25 @@ def test_speed_up_only_where_both_mostly_get_there(analysis):
     ours, theirs = (entry(analysis, label, "time_to_target").by_seed for label in ("fast", "grpo"))
     logs = [math.log(theirs[seed] / ours[seed]) for seed in range(3)]
     assert entry(analysis, "fast", "speedup").value == pytest.approx(sum(logs) / 3)
+    assert list(entry(analysis, "fast", "speedup").by_seed.values()) == pytest.approx(logs)
     assert entry(analysis, "sometimes", "speedup").value is None
     assert entry(analysis, "flat", "speedup").value is None
+
+
+def test_the_time_is_a_median_and_the_speed_up_is_paired(results):
+    """The mean of logarithms does not show a wrong pairing; its interval does."""
+    climbs = ([0.2, 0.6, 0.6, 0.6, 0.6, 0.6], [0.2, 0.2, 0.6, 0.6, 0.6, 0.6], [0.2, 0.2, 0.2, 0.2, 0.6, 0.6])
+    for seed in range(3):
+        results.cell("grpo", seed, climbs[seed])
+        results.cell("mine", seed, climbs[(seed + 1) % 3])
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(target_accuracy=0.45), {})
+    found = entry(analysis, "mine", "time_to_target")
+    assert found.value == sorted(found.by_seed.values())[1] < sum(found.by_seed.values()) / 3 - 0.1
+    theirs = entry(analysis, "grpo", "time_to_target").by_seed
+    paired = over_seeds([math.log(theirs[seed] / found.by_seed[seed]) for seed in range(3)])
+    speedup = entry(analysis, "mine", "speedup")
+    assert (speedup.low, speedup.high) == (pytest.approx(paired.low), pytest.approx(paired.high))
 
 
 def test_area(analysis):
@@ -66,6 +86,14 @@ def test_without_a_target_there_is_nothing_to_reach(results):
         assert entry(analysis, "grpo", name).value is None
     (said, _) = COLUMNS["time_to_target"].explain(analysis)
     assert said == "No target: the reference's gain has no interval that excludes 0."
+
+
+def test_a_reference_without_a_finished_seed_is_not_said_to_have_gained_nothing(results):
+    results.cell("grpo", 0, [0.2, 0.9], state="failed", error="x")
+    results.cell("gift", 0, [0.2, 0.9])
+    (table,) = load(results.plan())
+    (said, _) = COLUMNS["time_to_target"].explain(Analysis(table, table.rows, View(), {}))
+    assert said == "No target: the reference has no finished seed with a start and an end."
 
 
 def test_captions_state_target_and_horizon(analysis):
