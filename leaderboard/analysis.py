@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 from . import scores
 from .records import Axis
-from .runs import Cell, Mode, Row, Split, Table
+from .runs import SPLITS, Cell, Mode, Row, Split, Table
 from .scores import Scores, When
 from .stats import Estimate, convergence, holm, ranks
 
+Family = Literal["all", "shown"]
 ALPHA = 0.05
 STARS = ((0.01, "**"), (ALPHA, "*"))
 ONE_SEED, OTHER_PROTOCOL = "†", "‡"
@@ -30,6 +31,7 @@ class View:
     reference: str | None = None  # label or pattern; None: the first GRPO of the recipe, else its first row
     target_gain: float = 0.9  # the target: start + this share of the reference's median gain
     target_accuracy: float | None = None  # in [0, 1]; the target itself, instead
+    family: Family = "all"  # the rows that ranks and Holm's corrections count: who picks rows picks stars
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,19 @@ class Contrast:
 
 
 @dataclass(frozen=True)
+class Tested:
+    """An estimated difference from the reference, and its test among those of its family."""
+
+    estimate: Estimate
+    adjusted: float | None  # two-sided p after Holm; None where nothing can be tested
+
+    @property
+    def mark(self) -> str:
+        """As `Contrast`'s."""
+        return ONE_SEED if self.estimate.seeds == 1 else star(self.adjusted)
+
+
+@dataclass(frozen=True)
 class Ranking:
     """All pairs of ranked rows, tested; by row hash."""
 
@@ -64,8 +79,10 @@ class Analysis:
 
     def __init__(self, table: Table, rows: Sequence[Row], view: View, known: dict[Any, Any]) -> None:
         self.table, self.rows, self.view, self._known = table, tuple(rows), view, known
+        self.family = tuple(row for row in (table.rows if view.family == "all" else rows) if not row.control)
         self._rankings: dict[Mode, Ranking] = {}
         self._contrasts: dict[Mode, dict[str, Contrast]] = {}
+        self._overfits: dict[Mode, dict[str, Tested]] = {}
 
     # --- accuracies ---
 
@@ -83,11 +100,8 @@ class Analysis:
 
     def overfit(self, row: Row, mode: Mode) -> Estimate | None:
         """How much more the row gained on its own training examples than on held-out ones."""
-        parts = [self.gain(row, mode, "probe"), self.gain(row, mode)]
-        probe, heldout = parts
-        if probe is None or heldout is None:
-            return None
-        return scores.sum_of([probe, Scores(heldout.seeds, -heldout.values, heldout.items, heldout.clusters)])
+        probe, heldout = self.gain(row, mode, "probe"), self.gain(row, mode)
+        return None if probe is None or heldout is None else scores.sum_of([probe, heldout.negative])
 
     # --- comparisons ---
 
@@ -103,7 +117,7 @@ class Analysis:
     def contrast(self, row: Row, mode: Mode) -> Contrast | None:
         """The row against the reference; None for the reference itself, and where one of the two has no scores.
 
-        Holm's family: the tests of this table's rows against the reference in this mode, control arms left out.
+        Holm's family: the tests of the view's rows against the reference in this mode, control arms left out.
         """
         if mode not in self._contrasts:
             self._contrasts[mode] = self._against_reference(mode)
@@ -115,13 +129,53 @@ class Analysis:
         if reference is None or theirs is None:
             return {}
         found: dict[str, Scores | None] = {}
-        for row in self.rows:
+        for row in self._compared():
             mine = self.scores(row, mode)
             if row.hash != reference.hash and mine is not None and mine.by_seed.keys() & theirs.by_seed.keys():
                 found[row.hash] = self._less(row, reference, mode)
-        family = [row.hash for row in self.rows if row.hash in found and not row.control]
-        adjusted = dict(zip(family, holm([_p(found[row]) for row in family]), strict=True))
+        adjusted = self._adjusted({row: _p(less) for row, less in found.items()})
         return {row: Contrast(less, adjusted.get(row)) for row, less in found.items()}
+
+    def overfit_contrast(self, row: Row, mode: Mode) -> Tested | None:
+        """The row's overfit gap minus the reference's, paired by seed and, on either split, by item."""
+        if mode not in self._overfits:
+            found = {other.hash: self._overfit_versus(other, mode) for other in self._compared()}
+            self._overfits[mode] = self._tested(found)
+        return self._overfits[mode].get(row.hash)
+
+    def _overfit_versus(self, row: Row, mode: Mode) -> Estimate | None:
+        if self.reference is None or row.hash == self.reference.hash:
+            return None
+        gains = [[self.gain(one, mode, split) for one in (row, self.reference)] for split in SPLITS]
+        less = [mine.less(theirs) if mine is not None and theirs is not None else None for mine, theirs in gains]
+        heldout, probe = less
+        return None if probe is None or heldout is None else scores.sum_of([probe, heldout.negative])
+
+    @cached_property
+    def speedups(self) -> Mapping[str, Tested]:
+        """By row hash: logarithm of the reference's way to the target over the row's, as far as the horizon."""
+        return self._tested({row.hash: self._speedup(row) for row in self._compared()})
+
+    def _speedup(self, row: Row) -> Estimate | None:
+        if self.reference is None or self.horizon is None or row.hash == self.reference.hash:
+            return None
+        ours, theirs = self.times(row), self.times(self.reference)
+        seeds = [seed for seed in ours if seed in theirs]
+        pairs = [theirs[seed] for seed in seeds], [ours[seed] for seed in seeds]
+        return convergence.speedup(*pairs, self.horizon) if seeds else None
+
+    def _compared(self) -> list[Row]:
+        """The family, and what is shown besides: control arms."""
+        return [*self.family, *(row for row in self.rows if row.control)]
+
+    def _tested(self, found: Mapping[str, Estimate | None]) -> dict[str, Tested]:
+        adjusted = self._adjusted({row: estimate.p for row, estimate in found.items() if estimate is not None})
+        return {row: Tested(one, adjusted.get(row)) for row, one in found.items() if one is not None}
+
+    def _adjusted(self, p: Mapping[str, float | None]) -> dict[str, float | None]:
+        """Holm over the family's."""
+        family = [row.hash for row in self.family if row.hash in p]
+        return dict(zip(family, holm([p[row] for row in family]), strict=True))
 
     def ranking(self, mode: Mode) -> Ranking:
         """Ranks by Holm over all pairs of the rows with two finished seeds or more; none where there is one such row.
@@ -134,7 +188,7 @@ class Analysis:
         return self._rankings[mode]
 
     def _rank(self, mode: Mode) -> Ranking:
-        found = [(row, self.scores(row, mode)) for row in self.rows if not row.control]
+        found = [(row, self.scores(row, mode)) for row in self.family]
         ranked = [(row, own) for row, own in found if own is not None and len(own.seeds) > 1]
         against = None if self.reference is None else self.scores(self.reference, mode)
         if against is None and ranked:
@@ -232,7 +286,8 @@ class Analysis:
 
 def matches(row: Row, pattern: str) -> bool:
     """Whether a row is called this: its label, the algorithm's name, or a pattern with `*` and `?` for its label."""
-    return pattern in (row.label, row.algorithm) or fnmatchcase(row.label, pattern)
+    names = [name for name in (row.label, row.named) if name]
+    return pattern in (*names, row.algorithm) or any(fnmatchcase(name, pattern) for name in names)
 
 
 def star(adjusted: float | None) -> str:

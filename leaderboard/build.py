@@ -11,7 +11,8 @@ from .export import delimited, latex, markdown
 from .programs import Program
 from .records import AXES, Axis, RecordError
 from .runs import load
-from .tables import Archive, Grid, grids
+from .selection import Archive
+from .tables import Grid, grids
 from .words import conditions, titles
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def build(results: Path, out: Path | None = None, axis: Axis | None = None, figu
     stems = {table.slug: f"convergence-{table.slug}" for table in archive.tables} if figures else {}
     sections = []
     for table, title in zip(archive.tables, titles(archive.tables), strict=True):
-        own = [grid for grid in shown if grid.source is table]
+        own = [grid for grid in shown if grid.of(table)]
         sections.append(markdown.section(table, title, own, f"{stems[table.slug]}.svg" if figures else None))
     text = "\n".join([*sections, *(markdown.grid(grid, "##") + "\n" for grid in shown if grid.source is None)])
     folder = Path(results if out is None else out)

@@ -21,6 +21,7 @@ State = Literal["done", "failed", "stopped", "running", "missing"]  # a record's
 Mode = Literal["sampled", "greedy"]
 Split = Literal["heldout", "probe"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Row:
     label: str  # the entry's; with the start of a hash of its settings where two rows of a table have the same one
     cells: tuple[Cell, ...]
     algorithm: str = ""  # its plain name, e.g. grpo; empty where no cell was ever started
+    named: str = ""  # its label in the records, where a table program shows it under another
     training: Mapping[str, Any] = field(default_factory=dict)  # the settings; empty where no cell was ever started
     search: SearchRecord | None = None  # how the settings were found; None where none was recorded
     card: Mapping[str, str] = field(default_factory=dict)  # what the algorithm computes, in words; empty where unknown
@@ -193,7 +195,7 @@ def _table(
         algorithm = next((_algorithm_name(one.spec) for one in group if one.spec), "")
         training: Mapping[str, Any] = next((one.spec.get("training", {}) for one in group if one.spec), {})
         card: Mapping[str, str] = next((one.card for one in group if one.card), {})
-        rows.append(Row(row, label, cells, algorithm, training, searches.get(row), card))
+        rows.append(Row(row, label, cells, algorithm, "", training, searches.get(row), card))
     model = None if started is None else _model_name(started)
     budget = None if spec is None else spec.get("budget")
     return Table(benchmark, task, model, budget, hashlib.sha256(key.encode()).hexdigest()[:6], tuple(rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -45,6 +45,11 @@ class Scores:
     def comparable(self, other: Scores) -> bool:
         """Whether the two stand on the same items, as far as is known."""
         return self.items is None or other.items is None or self.items == other.items
+
+    @property
+    def negative(self) -> Scores:
+        """All values with the other sign."""
+        return replace(self, values=-self.values)
 
     def less(self, other: Scores) -> Scores | None:
         """The difference from `other`, paired by seed and item; None where they share no seed, or not the same items.

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from .analysis import Analysis, View, matches
+from .analysis import Analysis, matches
 from .columns import COLUMNS, Entry, Kind
 from .columns.accuracy import BOLD, OTHER_ITEMS
 from .columns.across import ACROSS, Across
-from .programs import Choice, Program, ProgramError, TableProgram, Where
+from .programs import Choice, Program, ProgramError, TableProgram
 from .runs import MODES, Row, Table
+from .selection import Archive
 from .words import conditions
 
 UNITS: Mapping[Kind, str] = {"share": "Shares in %.", "points": "Differences of shares in points, signed."}
@@ -56,6 +57,10 @@ class Grid:
     source: Table | None = None
     model: str = ""  # that all its runs have; empty where unknown
 
+    def of(self, table: Table) -> bool:
+        """Whether it shows this table of runs, under whatever names."""
+        return self.source is not None and self.source.slug == table.slug
+
 
 def grids(archive: Archive, program: Program) -> list[Grid]:
     """All grids of a program: for each table of runs those of its tables, and then those across tasks.
@@ -64,7 +69,9 @@ def grids(archive: Archive, program: Program) -> list[Grid]:
     """
     single = [table for table in program.tables if not table.across]
     made = [(table, grid(table, a)) for table in single for a in archive.analyses(table)]
-    found = [shown for source in archive.tables for _, shown in made if shown.source is source]
+    found = [
+        shown for source in archive.tables for _, shown in made if shown.source and shown.source.slug == source.slug
+    ]
     for table in program.tables:
         by_model: dict[str, list[Analysis]] = {}
         for analysis in archive.analyses(table) if table.across else ():
@@ -77,51 +84,10 @@ def grids(archive: Archive, program: Program) -> list[Grid]:
         hint = ""
         if len(single) < len(program.tables):
             hint = " (a table across tasks takes two tasks of one model that share a row with a finished seed)"
-        raise ProgramError(f"program {program.name}: none of its tables finds a run{hint}; there are {_there(archive)}")
+        raise ProgramError(
+            f"program {program.name}: none of its tables finds a run{hint}; there are {archive.contents}"
+        )
     return found
-
-
-class Archive:
-    """Tables of runs with what was read and computed of them, so that several programs share it."""
-
-    def __init__(self, tables: Sequence[Table]) -> None:
-        self.tables = tuple(tables)
-        self._known: list[dict[Any, Any]] = [{} for _ in tables]
-
-    def whole(self, table: Table, view: View) -> Analysis:
-        """All rows of one table of runs."""
-        known = next(known for one, known in zip(self.tables, self._known, strict=True) if one is table)
-        return Analysis(table, table.rows, view, known)
-
-    def analyses(self, program: TableProgram) -> list[Analysis]:
-        """The tables of runs that a program asks for, with its rows, under its view; those without such a row left out.
-
-        Raises ProgramError where there are runs, and neither its rows nor its reference are among them.
-        """
-        found = [
-            Analysis(table, _rows(table, program), program.view, known)
-            for table, known in zip(self.tables, self._known, strict=True)
-            if _wanted(table, program.where)
-        ]
-        there = [analysis for analysis in found if analysis.rows]
-        every = [row for analysis in found for row in analysis.table.rows]
-        if found and (unknown := [p for p in program.rows if not any(matches(row, p) for row in every)]):
-            raise ProgramError(
-                f"table {program.name}: rows: nothing is called {', '.join(map(repr, unknown))}; there are "
-                f"{_labels(found)}"
-            )
-        if found and not there:
-            where = program.where
-            left = [f"min_seeds = {where.min_seeds}"] * (where.min_seeds > 0)
-            said = ", ".join(left + ["controls = false"] * (not where.controls))
-            raise ProgramError(
-                f"table {program.name}: where = {{{said}}} leaves none of its rows; there are {_labels(found)}"
-            )
-        if program.reference is not None and there and not any(analysis.reference for analysis in there):
-            raise ProgramError(
-                f"table {program.name}: reference = {program.reference!r} is no row here; there are {_labels(found)}"
-            )
-        return there
 
 
 def grid(program: TableProgram, analysis: Analysis) -> Grid:
@@ -142,7 +108,8 @@ def grid(program: TableProgram, analysis: Analysis) -> Grid:
             [column.kind for _, column in columns],
             [made[row.hash][c.column] for row in rows for c in choices],
         )
-        + _hidden([analysis], {row.label for row in rows}),
+        + _hidden([analysis], {row.label for row in rows})
+        + _renamed([analysis]),
         source=analysis.table,
         model=analysis.table.model or "",
     )
@@ -169,6 +136,7 @@ def across_grid(program: TableProgram, across: Across) -> Grid:
             [entry for _, entries, _ in shown for entry in entries.values()],
         )
         + _hidden(across.analyses, set(across.labels))
+        + _renamed(across.analyses)
         + tuple(f"{task}: {conditions(analysis.table)}" for analysis, task in _tasks(across)),
         model=model,
     )
@@ -206,10 +174,18 @@ def _caption(said: Iterable[str], kinds: Sequence[Kind], entries: Sequence[Entry
 
 
 def _hidden(analyses: Sequence[Analysis], shown: set[str]) -> tuple[str, ...]:
-    """Which finished rows a program leaves out: with fewer tests, a smaller difference earns a star."""
+    """Which finished rows a program leaves out, and whether tests do: with fewer, a smaller difference earns a star."""
     finished = [row for a in analyses for row in a.table.rows if row.done and row is not a.reference]
     hidden = sorted({row.label for row in finished if not row.control} - shown)
-    return (f"Left out here, and of every test and rank: {', '.join(hidden)}.",) if hidden else ()
+    counted = len(analyses) == 1 and analyses[0].view.family == "all"
+    how = "but counted in ranks and in Holm's corrections" if counted else "and of every test and rank"
+    return (f"Left out here, {how}: {', '.join(hidden)}.",) if hidden else ()
+
+
+def _renamed(analyses: Sequence[Analysis]) -> tuple[str, ...]:
+    """What the rows are that a program calls by another name."""
+    named = {f"{row.label} is {row.named}": None for a in analyses for row in a.rows if row.named}
+    return (f"Rows: {'; '.join(named)}.",) if named else ()
 
 
 def _bears(entry: Entry, sign: str) -> bool:
@@ -225,7 +201,7 @@ def _sorted_across(program: TableProgram, across: Across, lines: Sequence[Line])
         rows = {label: [row for row in across.rows(label) if row] for label in across.labels}
 
         def first(line: Line) -> int:
-            found = (n for n, p in enumerate(program.rows) if any(matches(row, p) for row in rows[line.label]))
+            found = (n for n, c in enumerate(program.rows) if any(matches(row, c.row) for row in rows[line.label]))
             return next(found, len(program.rows))
 
         return sorted(lines, key=first)
@@ -244,29 +220,6 @@ def _tasks(across: Across) -> list[tuple[Analysis, str]]:
     tasks = [table.task for table in tables]
     names = [t.task if tasks.count(t.task) == 1 else f"{t.task} ({t.slug})" for t in tables]
     return list(zip(across.analyses, names, strict=True))
-
-
-def _wanted(table: Table, where: Where) -> bool:
-    names = ((table.benchmark, where.benchmark), (table.task, where.task), (str(table.model), where.model))
-    return all(name == pattern or fnmatchcase(name, pattern) for name, pattern in names)
-
-
-def _labels(analyses: Sequence[Analysis]) -> str:
-    return ", ".join(sorted({row.label for one in analyses for row in one.table.rows if not row.control})) or "none"
-
-
-def _there(archive: Archive) -> str:
-    return "; ".join(dict.fromkeys(f"benchmark {t.benchmark}, task {t.task}, model {t.model}" for t in archive.tables))
-
-
-def _rows(table: Table, program: TableProgram) -> list[Row]:
-    """The rows asked for; in the order of the program's patterns where it has some."""
-    rows = [row for row in table.rows if len(row.done) >= program.where.min_seeds]
-    rows = [row for row in rows if program.where.controls or not row.control]
-    if not program.rows:
-        return rows
-    picked = [row for pattern in program.rows for row in rows if matches(row, pattern)]
-    return list({row.hash: row for row in picked}.values())
 
 
 def ordered(analysis: Analysis, order: str = "") -> list[Row]:

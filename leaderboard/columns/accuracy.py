@@ -10,7 +10,7 @@ from typing import Any
 from ..analysis import ALPHA, Analysis
 from ..runs import MODES, Mode, Row, Split
 from ..scores import Scores, When
-from .base import NOTHING, Entry, Kind, add, estimated, over_seeds
+from .base import NOTHING, Entry, Kind, add, estimated, over_seeds, tested
 
 SEEDS_AND_ITEMS = "± is half of a 95 % interval that counts both sources of error, seeds and items."
 SEEDS_ALONE = (
@@ -29,6 +29,7 @@ DETECTABLE = (
 OVERFIT = (
     "Overfit gap: gain on a fixed probe of training examples minus gain on held-out ones, decoded and graded alike."
 )
+OVERFIT_DELTA = "Overfit gap vs reference: the row's gap minus the reference's, paired by seed and item."
 PEAK_DROP = (
     "Below its peak: highest point of the smoothed held-out curve minus its end, mean over seeds; noise alone makes it "
     "positive."
@@ -79,6 +80,16 @@ def _overfit(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
     return estimated(analysis.overfit(row, mode), gaps)
 
 
+def _overfit_delta(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
+    if analysis.reference is not None and row.hash == analysis.reference.hash:
+        return Entry(text="reference")
+    found, reference = analysis.overfit_contrast(row, mode), analysis.reference
+    if found is None or reference is None:
+        return NOTHING
+    ours, theirs = (_overfit(analysis, one, mode=mode).by_seed for one in (row, reference))
+    return tested(found, {seed: gap - theirs[seed] for seed, gap in ours.items() if seed in theirs})
+
+
 def _peak_drop(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
     return over_seeds(analysis.peak_drops(row, mode), fmean)
 
@@ -113,7 +124,7 @@ def _ranked(analysis: Analysis, *, mode: Mode) -> tuple[str, ...]:
 
 def _stars(analysis: Analysis) -> tuple[str, ...]:
     """What is said once for both modes."""
-    ranked = [row for row in analysis.rows if not row.control]
+    ranked = analysis.family
     found = [[c for row in ranked if (c := analysis.contrast(row, mode))] for mode in MODES]
     tested = [[c.difference.estimate for c in one if c.difference and c.adjusted is not None] for one in found]
     degrees = [estimate.df for one in tested for estimate in one if estimate.df is not None]
@@ -154,6 +165,8 @@ def _add_mode(mode: Mode) -> None:
     add(f"{mode}_delta", "points", partial(_versus, mode=mode), partial(_delta, mode=mode), _stars)
     add(f"{mode}_mde", "share", f"{mode}: detectable", partial(_mde, mode=mode), (DETECTABLE,))
     add(f"{mode}_overfit", "points", f"{mode}: overfit gap", partial(_overfit, mode=mode), (OVERFIT,))
+    add(f"{mode}_overfit_delta", "points", f"{mode}: overfit gap vs reference", partial(_overfit_delta, mode=mode),
+        (OVERFIT, OVERFIT_DELTA))  # fmt: skip
     add(f"{mode}_peak_drop", "share", f"{mode}: below its peak", partial(_peak_drop, mode=mode), (PEAK_DROP,))
     ends: tuple[tuple[str, Kind], ...] = (("response_tokens", "number"), ("truncated", "share"), ("no_answer", "share"))
     for key, kind in ends:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from ..analysis import Analysis
+from ..analysis import Analysis, Tested
 from ..runs import Row
 from ..stats import AGREEMENT, Estimate
 
@@ -73,6 +73,11 @@ def estimated(estimate: Estimate | None, by_seed: Mapping[int, float] | None = N
     if not estimate.se or estimate.se < AGREEMENT:
         return entry
     return replace(entry, low=estimate.low, high=estimate.high, df=estimate.df)
+
+
+def tested(found: Tested, by_seed: Mapping[int, float] | None = None) -> Entry:
+    """An estimated difference with its interval, its p before and after Holm, and its mark."""
+    return replace(estimated(found.estimate, by_seed), p=found.estimate.p, p_holm=found.adjusted, mark=found.mark)
 
 
 def over_seeds(values: Mapping[int, float], combine: Callable[[Sequence[float]], float]) -> Entry:

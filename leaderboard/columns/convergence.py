@@ -9,7 +9,7 @@ from ..analysis import Analysis
 from ..runs import Row
 from ..stats import convergence, over_seeds
 from ..words import AXIS_NAMES, percent, quantity
-from .base import NOTHING, Entry, add, estimated
+from .base import NOTHING, Entry, add, estimated, tested
 
 
 def _target(analysis: Analysis) -> str:
@@ -60,18 +60,14 @@ def _restricted(analysis: Analysis, row: Row) -> Entry:
 
 
 def _speedup(analysis: Analysis, row: Row) -> Entry:
-    if analysis.reference is None or analysis.horizon is None:
-        return NOTHING
-    if row.hash == analysis.reference.hash:
+    if analysis.reference is not None and row.hash == analysis.reference.hash:
         return Entry(text="reference")
+    found, horizon = analysis.speedups.get(row.hash), analysis.horizon
+    if found is None or horizon is None or analysis.reference is None:
+        return NOTHING
     ours, theirs = analysis.times(row), analysis.times(analysis.reference)
-    horizon, seeds = analysis.horizon, [seed for seed in ours if seed in theirs]
-    if not seeds:
-        return NOTHING
-    found = convergence.speedup([theirs[s] for s in seeds], [ours[s] for s in seeds], horizon)
-    if found is None:
-        return NOTHING
-    return estimated(found, {s: math.log(min(theirs[s], horizon) / min(ours[s], horizon)) for s in seeds})
+    logs = {s: math.log(min(theirs[s], horizon) / min(ours[s], horizon)) for s in ours if s in theirs}
+    return tested(found, logs)
 
 
 def _nauc(analysis: Analysis, row: Row) -> Entry:

@@ -5,7 +5,7 @@
     title = "Accuracy"
     columns = ["rank", "algorithm", "seeds", {column = "sampled_final", heading = "GSM8K"}]
     optional = ["mismatch"]            # columns that are left out where nothing stands in them
-    rows = ["gift*", "grpo@no-kl"]     # labels, algorithms' names, or patterns for labels; without it: all rows
+    rows = ["gift*", {row = "grpo@no-kl", label = "GRPO"}]  # labels, algorithms' names, or patterns; without it: all
     where = {task = "gsm8k", model = "*", benchmark = "*", min_seeds = 1, controls = true}
     order = "sampled_final"            # highest first, "-time_to_target" lowest first; "rows": as they are above;
                                        # "algorithm": by label; without it: the metric's final accuracy
@@ -14,6 +14,7 @@
     reference = "grpo@no-kl"           # what the others are tested against; without it: the first GRPO
     target_gain = 0.9                  # the target: start + this share of the reference's median gain; or
     target_accuracy = 0.6              # an accuracy in [0, 1]
+    family = "all"                     # the rows that ranks and Holm's corrections count; or "shown": those above
 
 `across = true` makes one table of several tasks: `{column = "sampled_final", task = "gsm8k"}` is a column of the tasks
 that the pattern matches, and `sampled_macro_gain`, `sampled_improvement`, `algoperf` and the like are over all of them.
@@ -31,7 +32,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..analysis import View
+from ..analysis import Family, View
 from ..columns import COLUMNS
 from ..columns.across import ACROSS
 from ..records import Axis, LeaderboardError
@@ -69,6 +70,15 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class RowChoice:
+    """Rows by label, algorithm or pattern; with a label of its own, one of each table of runs."""
+
+    __pydantic_config__: ClassVar = STRICT
+    row: str
+    label: str | None = None
+
+
+@dataclass(frozen=True)
 class TableProgram:
     """One table: see the module."""
 
@@ -77,7 +87,7 @@ class TableProgram:
     columns: tuple[Choice, ...]
     title: str = ""
     optional: tuple[str, ...] = ()
-    rows: tuple[str, ...] = ()
+    rows: tuple[RowChoice, ...] = ()
     where: Where = field(default_factory=Where)
     order: str = ""  # empty: the metric's final accuracy
     across: bool = False
@@ -86,6 +96,7 @@ class TableProgram:
     reference: str | None = View.reference
     target_gain: float = View.target_gain
     target_accuracy: float | None = View.target_accuracy
+    family: Family = View.family
 
     @property
     def view(self) -> View:
@@ -145,9 +156,9 @@ def _table(content: Any, where: str) -> TableProgram:
     from pydantic import TypeAdapter, ValidationError
 
     if isinstance(content, Mapping):
-        if isinstance(content.get("columns"), list):
-            choices = [{"column": one} if isinstance(one, str) else one for one in content["columns"]]
-            content = {**content, "columns": choices}
+        for key, of in (("columns", "column"), ("rows", "row")):
+            if isinstance(content.get(key), list):
+                content = {**content, key: [{of: one} if isinstance(one, str) else one for one in content[key]]}
         where = f"{where} ({content['name']})" if isinstance(content.get("name"), str) else where
         if {"target_gain", "target_accuracy"} <= content.keys():
             raise ProgramError(f"{where}: has both target_gain and target_accuracy; a table has one target")
@@ -200,7 +211,7 @@ def _complaint(error: Any) -> str:
     problem = min(error.errors(), key=lambda problem: problem["type"] != misspelt)
     place = ".".join(map(str, problem["loc"])) or "the table"
     if problem["type"] == misspelt:
-        holders: dict[str, Any] = {"where": Where, "columns": Choice}
+        holders: dict[str, Any] = {"where": Where, "columns": Choice, "rows": RowChoice}
         holder = holders.get(str(problem["loc"][0]), TableProgram) if len(problem["loc"]) > 1 else TableProgram
         allowed = [one.name for one in fields(holder)]
         return f"unknown key {place!r}{suggestion(str(problem['loc'][-1]), allowed)}"

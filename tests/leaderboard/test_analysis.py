@@ -48,7 +48,9 @@ def test_contrasts_are_holms_over_the_rows_against_the_reference(results):
     assert [one.mark for one in found] == ["**", "", "**"]
     assert analysis.contrast(row(analysis, "better"), "greedy") is None  # never evaluated
     fewer = analysed(results, rows={"grpo", "better"})
-    assert fewer.contrast(row(fewer, "better"), "sampled").adjusted == pytest.approx(raw[0])  # a family of one
+    assert fewer.contrast(row(fewer, "better"), "sampled").adjusted == pytest.approx(holm(raw)[0])  # whoever is shown
+    alone = analysed(results, View(family="shown"), rows={"grpo", "better"})
+    assert alone.contrast(row(alone, "better"), "sampled").adjusted == pytest.approx(raw[0])  # a family of one
 
 
 def test_ranks_are_shared_where_nothing_separates(results):
@@ -133,10 +135,11 @@ def near(results, abilities, every=(0.0, 0.02, 0.01, -0.01)):
             results.cell(label, seed, [0.2, final + noise * (-1) ** n + 0.004 * (seed == n % 4)])
 
 
-def test_ranks_are_holms_over_the_pairs_of_the_rows_shown(results):
+def test_ranks_are_holms_over_the_pairs_of_the_family(results):
     near(results, {"grpo": 0.5, "a": 0.56, "b": 0.5, "c": 0.5, "d": 0.5})
     analysis = analysed(results)
-    alone = analysed(results, rows={"grpo", "a"})
+    alone = analysed(results, View(family="shown"), rows={"grpo", "a"})
+    assert analysed(results, rows={"grpo", "a"}).ranking("sampled") == analysis.ranking("sampled")
     mine, theirs = (alone.scores(row(alone, label), "sampled") for label in ("a", "grpo"))
     assert 0.05 / 10 < mine.less(theirs).estimate.p < 0.05
     assert alone.ranking("sampled").rank[row(alone, "grpo").hash] == 2 and alone.ranking("sampled").pairs == 1
@@ -287,7 +290,38 @@ def test_overfitting_is_the_probes_gain_above_the_held_out_one(results):
     only = analysis.rows[0]
     assert analysis.overfit(only, "sampled").mean == pytest.approx((0.75 + 0.125 / 3) - 0.2)
     assert analysis.overfit(only, "sampled").items == 9
-    assert analysis.overfit(only, "greedy") is None
+    assert analysis.overfit(only, "greedy") is None and analysis.overfit_contrast(only, "sampled") is None
+
+
+def test_overfit_gaps_are_compared_with_the_references_by_seed_and_item(results):
+    rng = np.random.default_rng(5)
+    easy = {split: rng.uniform(0.2, 0.5, ITEMS) for split in ("heldout", "probe")}
+    for label, extra in (("grpo", 0.3), ("less", 0.0), ("same", 0.3)):
+        for seed in range(5):
+            items = {(split, "sampled", 0): outcomes(rng, chance) for split, chance in easy.items()}
+            items |= {
+                (split, "sampled", 4): outcomes(rng, chance + 0.1 + extra * (split == "probe"))
+                for split, chance in easy.items()
+            }
+            results.cell(label, seed, items=items)
+    analysis = analysed(results)
+    less, same = (analysis.overfit_contrast(row(analysis, label), "sampled") for label in ("less", "same"))
+    gaps = {one.label: analysis.overfit(one, "sampled").mean for one in analysis.rows}
+    assert less.estimate.mean == pytest.approx(gaps["less"] - gaps["grpo"])
+    assert (less.mark, same.mark) == ("**", "")
+    assert [less.adjusted, same.adjusted] == pytest.approx(holm([less.estimate.p, same.estimate.p]))
+
+
+def test_speed_ups_are_tested_as_a_family(results):
+    curves(results, grpo=[0.2, 0.3, 0.4, 0.5, 0.5, 0.5], fast=[0.2, 0.5, 0.5, 0.5, 0.5, 0.5])
+    for seed in range(3):  # as slow, but for noise
+        results.cell("slow", seed, [0.2, 0.3 + 0.02 * (seed - 1), 0.4, 0.5, 0.52, 0.53])
+    analysis = analysed(results, View(target_accuracy=0.45))
+    found = {one.label: analysis.speedups.get(one.hash) for one in analysis.rows}
+    assert found["grpo"] is None
+    tested = [found["fast"], found["slow"]]
+    assert [one.adjusted for one in tested] == pytest.approx(holm([one.estimate.p for one in tested]))
+    assert math.exp(found["fast"].estimate.mean) > 1.5 and found["fast"].mark in ("*", "**")
 
 
 def test_overfitting_counts_clusters_on_both_sides(results):

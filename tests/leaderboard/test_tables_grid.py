@@ -4,9 +4,10 @@ import pytest
 
 from leaderboard.columns import COLUMNS
 from leaderboard.columns.across import ACROSS
-from leaderboard.programs import Choice, Program, ProgramError, TableProgram, Where
+from leaderboard.programs import Choice, Program, ProgramError, RowChoice, TableProgram, Where
 from leaderboard.runs import load
-from leaderboard.tables import Archive, grids
+from leaderboard.selection import Archive
+from leaderboard.tables import grids
 
 RANDOM = {"control": "random-reward"}
 
@@ -14,7 +15,8 @@ RANDOM = {"control": "random-reward"}
 def made(results, *columns, **keys):
     """The grids of one table with these columns; names, or (name, heading, task)."""
     choices = tuple(Choice(column) if isinstance(column, str) else Choice(*column) for column in columns)
-    program = Program("mine", (TableProgram("t", choices or (Choice("algorithm"),), **keys),))
+    rows = tuple(RowChoice(row) if isinstance(row, str) else RowChoice(*row) for row in keys.pop("rows", ()))
+    program = Program("mine", (TableProgram("t", choices or (Choice("algorithm"),), rows=rows, **keys),))
     return grids(Archive(load(results.plan())), program)
 
 
@@ -103,8 +105,34 @@ def test_what_was_never_reached_comes_before_what_is_not_known(results):
 def test_a_caption_names_the_rows_that_are_left_out(several):
     """With fewer rows there are fewer tests: a reader must see that some were chosen."""
     assert not any(said.startswith("Left out") for said in grid(several, "algorithm").caption)
-    said = "Left out here, and of every test and rank: gift@released."
+    said = "Left out here, but counted in ranks and in Holm's corrections: gift@released."
     assert said in grid(several, "algorithm", rows=("gift@smooth",)).caption  # the reference is in every test
+    said = "Left out here, and of every test and rank: gift@released."
+    assert said in grid(several, "algorithm", rows=("gift@smooth",), family="shown").caption
+
+
+def test_rows_under_names_of_the_programs_own(several):
+    rows = (("gift@released", "GIFT"), ("grpo@paper", "GRPO"))
+    shown = grid(several, "algorithm", "sampled_final", "sampled_delta", rows=rows, reference="grpo@paper")
+    assert labels(shown) == ["GIFT", "GRPO"] and shown.headers[2].heading == "sampled: vs GRPO"
+    assert column(shown, "algorithm")["GIFT"].text == "GIFT"
+    assert "Rows: GIFT is gift@released; GRPO is grpo@paper." in shown.caption
+    plain = grid(several, "sampled_final", rows=("gift@released",))
+    assert column(plain, "sampled_final")["gift@released"] == column(shown, "sampled_final")["GIFT"]
+    assert labels(grid(several, rows=rows[::-1], reference="GRPO", order="rows")) == ["GRPO", "GIFT"]
+    with pytest.raises(ProgramError, match=r"'gift\*', to be called 'GIFT', is gift@released, gift@smooth; a label is"):
+        grid(several, rows=(("gift*", "GIFT"),))
+    with pytest.raises(ProgramError, match="two rows would be called 'grpo@paper'"):
+        grid(several, rows=(("gift@smooth", "grpo@paper"),))
+
+
+def test_a_name_of_its_own_joins_rows_that_were_tuned_task_by_task(tasks):
+    for number, task in enumerate(("a", "b")):
+        label = f"mine(rate={number})"
+        tasks.cell(label, 0, [0.2, 0.4 + 0.1 * number], task={"name": task}, model={"name": "small"}, rate=number)
+    keys = {"across": True, "where": Where(model="small")}
+    shown = grid(tasks, "algorithm", "sampled_macro_gain", rows=(("mine*", "mine"), "grpo"), **keys)
+    assert column(shown, "sampled_macro_gain")["mine"].value == pytest.approx(0.25)
 
 
 def test_where(several):

@@ -13,7 +13,8 @@ from leaderboard.columns import Entry
 from leaderboard.export import delimited
 from leaderboard.programs import Choice, Program, TableProgram
 from leaderboard.runs import load
-from leaderboard.tables import Archive, grids
+from leaderboard.selection import Archive
+from leaderboard.tables import grids
 
 
 def read(text):

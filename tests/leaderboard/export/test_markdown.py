@@ -9,7 +9,8 @@ from leaderboard import programs, records
 from leaderboard.columns import Entry
 from leaderboard.export import formats, markdown
 from leaderboard.runs import load
-from leaderboard.tables import Archive, grids
+from leaderboard.selection import Archive
+from leaderboard.tables import grids
 from leaderboard.words import one_line
 
 
@@ -73,8 +74,7 @@ def sections(results):
     archive = Archive(load(results.plan()))
     shown = grids(archive, programs.load("leaderboard"))
     return [
-        markdown.section(table, "demo", [g for g in shown if g.source is table], "figure.svg")
-        for table in archive.tables
+        markdown.section(table, "demo", [g for g in shown if g.of(table)], "figure.svg") for table in archive.tables
     ]
 
 

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from leaderboard import build
 from leaderboard.runs import load
-from leaderboard.tables import Archive
+from leaderboard.selection import Archive
 
 
 def printed(results, width=120, axis=None):

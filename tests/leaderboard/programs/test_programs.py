@@ -4,7 +4,7 @@ from leaderboard import programs
 from leaderboard.columns import COLUMNS
 from leaderboard.columns.across import ACROSS
 from leaderboard.export.delimited import PARTS
-from leaderboard.programs import Choice, ProgramError
+from leaderboard.programs import Choice, ProgramError, RowChoice
 from leaderboard.records import LeaderboardError
 
 TABLE = '[[table]]\nname = "t"\ncolumns = ["rank", "algorithm"]\n'
@@ -48,7 +48,7 @@ def test_every_key(tmp_path):
     first, second = program.tables
     assert program.name == "mine"
     assert first.columns[:2] == (Choice("rank"), Choice("sampled_final", heading="GSM8K"))
-    assert first.rows == ("gift*", "grpo@no-kl") and first.optional == ("mismatch",)
+    assert first.rows == (RowChoice("gift*"), RowChoice("grpo@no-kl")) and first.optional == ("mismatch",)
     assert (first.where.min_seeds, first.where.controls, first.where.benchmark) == (2, False, "b?")
     view = first.view
     assert (view.metric, view.axis, view.reference) == ("greedy", "generated_tokens", "grpo@no-kl")
@@ -70,7 +70,10 @@ def test_every_key(tmp_path):
         (TABLE + 'colums = ["a"]', "table 1 (t): unknown key 'colums'; did you mean 'columns'"),
         (TABLE + 'title = 3', "title: Input should be a valid string; found 3"),
         (TABLE + 'rows = "gift"', "rows: Input should be a valid array; found 'gift'"),
-        (TABLE + "rows = [1]", "rows.0: Input should be a valid string; found 1"),
+        (TABLE + "rows = [1]", "rows.0: Input should be a table; found 1"),
+        (TABLE + 'rows = [{label = "GIFT"}]', "rows.0.row: Field required"),
+        (TABLE + 'rows = [{row = "gift", lable = "GIFT"}]', "unknown key 'rows.0.lable'; did you mean 'label'?"),
+        (TABLE + 'family = "some"', "family: Input should be 'all' or 'shown'; found 'some'"),
         (TABLE + 'across = "yes"', "across: Input should be a valid boolean"),
         (TABLE + 'target_gain = "0.5"', "target_gain: Input should be a valid number"),
         (TABLE + "target_gain = true", "target_gain: Input should be a valid number; found True"),
