@@ -12,7 +12,7 @@ from .programs import Program
 from .records import AXES, Axis, RecordError
 from .runs import load
 from .tables import Archive, Grid, grids
-from .words import conditions, titles
+from .words import titles
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -46,7 +46,9 @@ def build(results: Path, out: Path | None = None, axis: Axis | None = None, figu
     sections = []
     for table, title in zip(archive.tables, titles(archive.tables), strict=True):
         own = [grid for grid in shown if grid.source is table]
-        sections.append(markdown.section(table, title, own, f"{stems[table.slug]}.svg" if figures else None))
+        sections.append(
+            markdown.section(archive.whole(table, view), title, own, f"{stems[table.slug]}.svg" if figures else None)
+        )
     text = "\n".join([*sections, *(markdown.grid(grid, "##") + "\n" for grid in shown if grid.source is None)])
     folder = Path(results if out is None else out)
     paths = _write(folder, program.name, f"# Leaderboard\n\n{text}", shown)
@@ -61,8 +63,10 @@ def build_program(results: Path, program: Program, out: Path | None = None, axis
     archive = Archive(load(Path(results)))
     shown = grids(archive, _on_axis(program, axis))
     named = _titles(archive)
-    of = {source.slug: f"{named[source.slug]}. {conditions(source)}" for source in archive.tables}
-    sections = [markdown.grid(grid, "##", of[grid.source.slug] if grid.source else "") + "\n" for grid in shown]
+    sections = []
+    for grid in shown:
+        of = f"{named[grid.source.slug]}. {grid.conditions}" if grid.source else ""
+        sections.append(markdown.grid(grid, "##", of) + "\n")
     paths = _write(Path(results if out is None else out), program.name, "\n".join(sections), shown)
     empty = tuple(table.name for table in program.tables if table.name not in {grid.name for grid in shown})
     return Built(archive, shown, paths, sections, empty)

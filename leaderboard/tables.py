@@ -55,6 +55,7 @@ class Grid:
     caption: tuple[str, ...]  # sentences
     source: Table | None = None
     model: str = ""  # that all its runs have; empty where unknown
+    conditions: str = ""  # budget, seeds and items of its runs; empty in a table across tasks, whose caption has them
 
 
 def grids(archive: Archive, program: Program) -> list[Grid]:
@@ -145,6 +146,7 @@ def grid(program: TableProgram, analysis: Analysis) -> Grid:
         + _hidden([analysis], {row.label for row in rows}),
         source=analysis.table,
         model=analysis.table.model or "",
+        conditions=conditions(analysis),
     )
 
 
@@ -169,7 +171,7 @@ def across_grid(program: TableProgram, across: Across) -> Grid:
             [entry for _, entries, _ in shown for entry in entries.values()],
         )
         + _hidden(across.analyses, set(across.labels))
-        + tuple(f"{task}: {conditions(analysis.table)}" for analysis, task in _tasks(across)),
+        + tuple(f"{task}: {conditions(analysis)}" for analysis, task in _tasks(across)),
         model=model,
     )
 

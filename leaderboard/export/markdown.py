@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ..analysis import Analysis
 from ..columns import Entry, Kind
 from ..columns.identity import CARD
 from ..notes import notes
@@ -48,12 +49,13 @@ def entry_text(kind: Kind, entry: Entry) -> str:
     return f"{text}{formats.mark(entry).translate(STARS)}"
 
 
-def section(table: Table, title: str, grids: Sequence[Grid], figure: str | None = None) -> str:
+def section(analysis: Analysis, title: str, grids: Sequence[Grid], figure: str | None = None) -> str:
     """One table of runs: title, budget, its grids, the figure, searches, spec cards, and notes on single cells.
 
     What several grids say of their columns is said once, below the first of them.
     """
-    parts, said = [f"## {escape(title)}", escape(conditions(table))], set[str]()
+    table = analysis.table
+    parts, said = [f"## {escape(title)}", escape(conditions(analysis))], set[str]()
     for number, shown in enumerate(grids):
         parts.append(grid(shown, said=said))
         if figure and number == 0:

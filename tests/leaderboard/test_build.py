@@ -135,7 +135,8 @@ def test_a_programs_files(results, tmp_path, mine):
     text = built.paths[0].read_text()
     assert text == "\n".join(built.markdown)
     assert text.startswith(
-        "## Accuracy \\| all\n\ndemo: arithmetic, tiny. Budget of each run: 4 steps. Last evaluation: 64 held-out items"
+        "## Accuracy \\| all\n\ndemo: arithmetic, tiny. Budget of each run: 4 steps. Finished seeds a row: 1 to 3. "
+        "Last evaluation: 64 held-out items"
     )
     assert text.count("Accuracy") == 1 and "\n## cost\n" in text  # no title: its name
     assert "| acc | steps to target |" in text
