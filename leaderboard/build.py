@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 LEADERBOARD, TERMINAL = "leaderboard", "terminal"
+POINTER = "How often intervals and stars are right: docs/statistics.md.\n"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def build(results: Path, out: Path | None = None, axis: Axis | None = None, figu
         )
     text = "\n".join([*sections, *(markdown.grid(grid, "##") + "\n" for grid in shown if grid.source is None)])
     folder = Path(results if out is None else out)
-    paths = _write(folder, program.name, f"# Leaderboard\n\n{text}", shown)
+    paths = _write(folder, program.name, f"# Leaderboard\n\n{text}\n{POINTER}", shown)
     for title, table in zip(titles(archive.tables), archive.tables, strict=True):
         if figures:
             paths += plot.draw(archive.whole(table, view), folder / stems[table.slug], title)
@@ -63,10 +64,13 @@ def build_program(results: Path, program: Program, out: Path | None = None, axis
     archive = Archive(load(Path(results)))
     shown = grids(archive, _on_axis(program, axis))
     named = _titles(archive)
+    last = {grid.source.slug: n for n, grid in enumerate(shown) if grid.source}  # what is noted of runs stands once
     sections = []
-    for grid in shown:
-        of = f"{named[grid.source.slug]}. {grid.conditions}" if grid.source else ""
-        sections.append(markdown.grid(grid, "##", of) + "\n")
+    for n, grid in enumerate(shown):
+        parts = [markdown.grid(grid, "##", f"{named[grid.source.slug]}. {grid.conditions}" if grid.source else "")]
+        if grid.source and n == last[grid.source.slug]:
+            parts += markdown.remarks(grid.source, f"### Notes on {markdown.escape(named[grid.source.slug])}")
+        sections.append("\n\n".join(parts) + "\n")
     paths = _write(Path(results if out is None else out), program.name, "\n".join(sections), shown)
     empty = tuple(table.name for table in program.tables if table.name not in {grid.name for grid in shown})
     return Built(archive, shown, paths, sections, empty)

@@ -98,6 +98,31 @@ def conditions(analysis: Analysis) -> str:
     return " ".join(said)
 
 
+def settings(table: Table) -> str:
+    """The settings that all rows share, as far as they are recorded: `Protocol: 16 prompts × 8 responses a step, …`."""
+    rows = [{"training": row.training, **row.protocol} for row in table.rows if row.training or row.protocol]
+
+    def shared(part: str, name: str) -> str:
+        values = [row.get(part, {}).get(name) for row in rows]
+        return (
+            quantity(values[0]) if values and values[0] is not None and values.count(values[0]) == len(values) else ""
+        )
+
+    prompts, responses = shared("training", "prompts_per_step"), shared("training", "responses_per_prompt")
+    updates, probe = shared("training", "updates_per_rollout"), shared("evaluation", "probe")
+    temperature, tokens = shared("sampling", "temperature"), shared("sampling", "max_tokens")
+    every = shared("evaluation", "every")
+    said = [f"{prompts} prompts × {responses} responses a step"] * bool(prompts and responses)
+    said += [f"{prompts} prompts a step"] * bool(prompts and not responses)
+    said += [f"{responses} responses a prompt"] * bool(responses and not prompts)
+    said += [f"{updates} update{'s' * (updates != '1')} a rollout"] * bool(updates)
+    said += [f"temperature {temperature}"] * bool(temperature)
+    said += [f"at most {tokens} tokens"] * bool(tokens)
+    said += [f"evaluated every {every} steps" if every != "1" else "evaluated every step"] * bool(every)
+    said += [f"at most {probe} probe items" if probe != "0" else "no probe"] * bool(probe)
+    return f"Protocol: {', '.join(said)}." if said else ""
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """A share in [0, 1] as a percentage without its sign."""
     return NOTHING if share is None else minus(f"{100 * share:.{digits}f}")

@@ -90,6 +90,27 @@ def test_conditions_say_what_was_spent_and_measured(results):
     assert conditions(load(results.plan())[1]) == "Budget of each run: unknown (no cell was started)."
 
 
+def test_the_protocol_is_what_all_rows_share(results):
+    """A row that was never started says nothing, and what is recorded nowhere is not there."""
+    training = {"prompts_per_step": 16, "responses_per_prompt": 8, "updates_per_rollout": 4}
+    sampling, evaluation = {"temperature": 1.0, "max_tokens": 6}, {"every": 5, "probe": 200}
+    results.cell("a", 0, [0.2, 0.4], training=training, sampling=sampling, evaluation=evaluation)
+    results.cell("b", 0, state=None)
+    (table,) = load(results.plan())
+    assert words.settings(table) == (
+        "Protocol: 16 prompts × 8 responses a step, 4 updates a rollout, temperature 1, at most 6 tokens, evaluated "
+        "every 5 steps, at most 200 probe items."
+    )
+    other = training | {"responses_per_prompt": 4, "updates_per_rollout": 1}
+    results.cell("c", 0, [0.2, 0.4], training=other, sampling={"temperature": 1.0}, evaluation=evaluation)
+    (table,) = load(results.plan())
+    assert words.settings(table) == (
+        "Protocol: 16 prompts a step, temperature 1, evaluated every 5 steps, at most 200 probe items."
+    )
+    results.cell("a", 0, [0.2, 0.4], task={"name": "b"})
+    assert words.settings(load(results.plan())[1]) == ""
+
+
 def test_conditions_count_clusters_and_the_seeds_of_rows_that_are_no_control(results):
     for seed in range(2):
         items = {("heldout", "sampled", 2): [[1, 0]] * 6}

@@ -98,6 +98,7 @@ def test_a_section(section):
         "Last evaluation: 64 held-out items, sampled × 4, greedy × 1."
     )
     assert found[1] == ("paragraph", (conditions, set()))
+    assert found[2] == ("paragraph", ("No search for settings is recorded.", set()))
     titles = [text for kind, (text, _) in (one for one in found[2:] if one[0] == "heading")]
     assert titles == [
         "Accuracy on held-out items", "Convergence and overfitting", "What the runs spent", "How the runs went",
