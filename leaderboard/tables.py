@@ -55,7 +55,10 @@ class Grid:
     caption: tuple[str, ...]  # sentences
     source: Table | None = None
     model: str = ""  # that all its runs have; empty where unknown
-    conditions: str = ""  # budget, seeds and items of its runs; empty in a table across tasks, whose caption has them
+    conditions: str = ""  # budget, seeds and items; these four are a table of runs', one across tasks has several
+    axis: str = ""
+    reference: str = ""
+    target: float | None = None
 
 
 def grids(archive: Archive, program: Program) -> list[Grid]:
@@ -129,7 +132,12 @@ def grid(program: TableProgram, analysis: Analysis) -> Grid:
     """One table of runs as a program shows it."""
     rows = ordered(analysis, program.order)
     made = {row.hash: {c.column: COLUMNS[c.column].entry(analysis, row) for c in program.columns} for row in rows}
-    choices = [c for c in program.columns if _shown(program, c, [made[row.hash][c.column] for row in rows])]
+    choices = [
+        c
+        for c in program.columns
+        if c.column not in program.optional
+        or _says_something(COLUMNS[c.column].kind, (made[row.hash][c.column] for row in rows))
+    ]
     columns = [(choice, COLUMNS[choice.column]) for choice in choices]
     return Grid(
         name=program.name,
@@ -147,6 +155,9 @@ def grid(program: TableProgram, analysis: Analysis) -> Grid:
         source=analysis.table,
         model=analysis.table.model or "",
         conditions=conditions(analysis),
+        axis=analysis.view.axis,
+        reference=analysis.reference.label if analysis.reference else "",
+        target=analysis.target,
     )
 
 
@@ -285,10 +296,6 @@ def ordered(analysis: Analysis, order: str = "") -> list[Row]:
         return (row.control, *places, row.label)
 
     return sorted(analysis.rows, key=place)
-
-
-def _shown(program: TableProgram, choice: Choice, entries: Sequence[Entry]) -> bool:
-    return choice.column not in program.optional or _says_something(COLUMNS[choice.column].kind, entries)
 
 
 def _says_something(kind: Kind, entries: Iterable[Entry]) -> bool:
