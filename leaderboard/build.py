@@ -15,7 +15,7 @@ from .tables import Archive, Grid, grids
 from .words import titles
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from .export.terminal import Shown
 
 LEADERBOARD, TERMINAL = "leaderboard", "terminal"
 POINTER = "How often intervals and stars are right: docs/statistics.md.\n"
@@ -76,14 +76,14 @@ def build_program(results: Path, program: Program, out: Path | None = None, axis
     return Built(archive, shown, paths, sections, empty)
 
 
-def terminal(archive: Archive, axis: Axis | None = None) -> list[Group]:
+def terminal(archive: Archive, axis: Axis | None = None) -> list[Shown]:
     """What is printed at the end of a run: a title, a table and a legend for each table of runs."""
-    from .export.terminal import render
+    from .export.terminal import Shown
 
     program = _on_axis(programs.load(TERMINAL), axis)
     named, view = _titles(archive), program.tables[0].view
     shown = [(grid, grid.source) for grid in grids(archive, program) if grid.source is not None]
-    return [render(grid, archive.whole(table, view), named[table.slug]) for grid, table in shown]
+    return [Shown(grid, archive.whole(table, view), named[table.slug]) for grid, table in shown]
 
 
 def _titles(archive: Archive) -> dict[str, str]:
