@@ -13,12 +13,13 @@ from .records import AXES, Axis, RecordError
 from .runs import load
 from .selection import Archive
 from .tables import Grid, grids
-from .words import conditions, titles
+from .words import titles
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from .export.terminal import Shown
 
 LEADERBOARD, TERMINAL = "leaderboard", "terminal"
+POINTER = "How often intervals and stars are right: docs/statistics.md.\n"
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,11 @@ def build(results: Path, out: Path | None = None, axis: Axis | None = None, figu
     sections = []
     for table, title in zip(archive.tables, titles(archive.tables), strict=True):
         own = [grid for grid in shown if grid.of(table)]
-        sections.append(markdown.section(table, title, own, f"{stems[table.slug]}.svg" if figures else None))
+        figure = f"{stems[table.slug]}.svg" if figures else None
+        sections.append(markdown.section(archive.whole(table, view), title, own, figure))
     text = "\n".join([*sections, *(markdown.grid(grid, "##") + "\n" for grid in shown if grid.source is None)])
     folder = Path(results if out is None else out)
-    paths = _write(folder, program.name, f"# Leaderboard\n\n{text}", shown)
+    paths = _write(folder, program.name, f"# Leaderboard\n\n{text}\n{POINTER}", shown)
     for title, table in zip(titles(archive.tables), archive.tables, strict=True):
         if figures:
             paths += plot.draw(archive.whole(table, view), folder / stems[table.slug], title)
@@ -62,21 +64,26 @@ def build_program(results: Path, program: Program, out: Path | None = None, axis
     archive = Archive(load(Path(results)))
     shown = grids(archive, _on_axis(program, axis))
     named = _titles(archive)
-    of = {source.slug: f"{named[source.slug]}. {conditions(source)}" for source in archive.tables}
-    sections = [markdown.grid(grid, "##", of[grid.source.slug] if grid.source else "") + "\n" for grid in shown]
+    last = {grid.source.slug: n for n, grid in enumerate(shown) if grid.source}  # what is noted of runs stands once
+    sections = []
+    for n, grid in enumerate(shown):
+        parts = [markdown.grid(grid, "##", f"{named[grid.source.slug]}. {grid.conditions}" if grid.source else "")]
+        if grid.source and n == last[grid.source.slug]:
+            parts += markdown.remarks(grid.source, f"### Notes on {markdown.escape(named[grid.source.slug])}")
+        sections.append("\n\n".join(parts) + "\n")
     paths = _write(Path(results if out is None else out), program.name, "\n".join(sections), shown)
     empty = tuple(table.name for table in program.tables if table.name not in {grid.name for grid in shown})
     return Built(archive, shown, paths, sections, empty)
 
 
-def terminal(archive: Archive, axis: Axis | None = None) -> list[Group]:
+def terminal(archive: Archive, axis: Axis | None = None) -> list[Shown]:
     """What is printed at the end of a run: a title, a table and a legend for each table of runs."""
-    from .export.terminal import render
+    from .export.terminal import Shown
 
     program = _on_axis(programs.load(TERMINAL), axis)
     named, view = _titles(archive), program.tables[0].view
     shown = [(grid, grid.source) for grid in grids(archive, program) if grid.source is not None]
-    return [render(grid, archive.whole(table, view), named[table.slug]) for grid, table in shown]
+    return [Shown(grid, archive.whole(table, view), named[table.slug]) for grid, table in shown]
 
 
 def _titles(archive: Archive) -> dict[str, str]:

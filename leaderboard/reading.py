@@ -110,6 +110,8 @@ def items(folder: Path, evaluation: EvalRecord) -> list[Verdicts]:
             found: list[Verdicts] = _decoder(Verdicts).decode_lines(file.read(stop - start))
     except (OSError, ValueError, TypeError, msgspec.MsgspecError) as error:
         raise RecordError(f"{where}: not readable as items ({type(error).__name__}: {error})") from None
+    if empty := [item.id for item in found if not item.correct]:
+        raise RecordError(f"{where}: item {empty[0]!r} has no verdict: correct = []; expected one a sample")
     kinds = {(item.step, item.split, item.mode) for item in found}
     if kinds != {expected} or len(found) != evaluation["examples"]:
         count = evaluation["examples"]

@@ -22,6 +22,7 @@ Mode = Literal["sampled", "greedy"]
 Split = Literal["heldout", "probe"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 SPLITS: tuple[Split, ...] = get_args(Split)
+PROTOCOL = ("sampling", "evaluation")  # keys of a specification
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Row:
     algorithm: str = ""  # its plain name, e.g. grpo; empty where no cell was ever started
     named: str = ""  # its label in the records, where a table program shows it under another
     training: Mapping[str, Any] = field(default_factory=dict)  # the settings; empty where no cell was ever started
+    protocol: Mapping[str, Any] = field(default_factory=dict)  # those of sampling and evaluation, by the two names
     search: SearchRecord | None = None  # how the settings were found; None where none was recorded
     card: Mapping[str, str] = field(default_factory=dict)  # what the algorithm computes, in words; empty where unknown
 
@@ -194,8 +196,9 @@ def _table(
         cells = tuple(one.cell for one in group)
         algorithm = next((_algorithm_name(one.spec) for one in group if one.spec), "")
         training: Mapping[str, Any] = next((one.spec.get("training", {}) for one in group if one.spec), {})
+        protocol = next(({key: one.spec.get(key, {}) for key in PROTOCOL} for one in group if one.spec), {})
         card: Mapping[str, str] = next((one.card for one in group if one.card), {})
-        rows.append(Row(row, label, cells, algorithm, "", training, searches.get(row), card))
+        rows.append(Row(row, label, cells, algorithm, "", training, protocol, searches.get(row), card))
     model = None if started is None else _model_name(started)
     budget = None if spec is None else spec.get("budget")
     return Table(benchmark, task, model, budget, hashlib.sha256(key.encode()).hexdigest()[:6], tuple(rows))

@@ -56,6 +56,10 @@ class Grid:
     caption: tuple[str, ...]  # sentences
     source: Table | None = None
     model: str = ""  # that all its runs have; empty where unknown
+    conditions: str = ""  # budget, seeds and items; these four are a table of runs', one across tasks has several
+    axis: str = ""
+    reference: str = ""
+    target: float | None = None
 
     def of(self, table: Table) -> bool:
         """Whether it shows this table of runs, under whatever names."""
@@ -94,7 +98,12 @@ def grid(program: TableProgram, analysis: Analysis) -> Grid:
     """One table of runs as a program shows it."""
     rows = ordered(analysis, program.order)
     made = {row.hash: {c.column: COLUMNS[c.column].entry(analysis, row) for c in program.columns} for row in rows}
-    choices = [c for c in program.columns if _shown(program, c, [made[row.hash][c.column] for row in rows])]
+    choices = [
+        c
+        for c in program.columns
+        if c.column not in program.optional
+        or _says_something(COLUMNS[c.column].kind, (made[row.hash][c.column] for row in rows))
+    ]
     columns = [(choice, COLUMNS[choice.column]) for choice in choices]
     return Grid(
         name=program.name,
@@ -112,6 +121,10 @@ def grid(program: TableProgram, analysis: Analysis) -> Grid:
         + _renamed([analysis]),
         source=analysis.table,
         model=analysis.table.model or "",
+        conditions=conditions(analysis),
+        axis=analysis.view.axis,
+        reference=analysis.reference.label if analysis.reference else "",
+        target=analysis.target,
     )
 
 
@@ -137,7 +150,7 @@ def across_grid(program: TableProgram, across: Across) -> Grid:
         )
         + _hidden(across.analyses, set(across.labels))
         + _renamed(across.analyses)
-        + tuple(f"{task}: {conditions(analysis.table)}" for analysis, task in _tasks(across)),
+        + tuple(f"{task}: {conditions(analysis)}" for analysis, task in _tasks(across)),
         model=model,
     )
 
@@ -236,10 +249,6 @@ def ordered(analysis: Analysis, order: str = "") -> list[Row]:
         return (row.control, *places, row.label)
 
     return sorted(analysis.rows, key=place)
-
-
-def _shown(program: TableProgram, choice: Choice, entries: Sequence[Entry]) -> bool:
-    return choice.column not in program.optional or _says_something(COLUMNS[choice.column].kind, entries)
 
 
 def _says_something(kind: Kind, entries: Iterable[Entry]) -> bool:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .analysis import Analysis
 from .records import Axis
 from .runs import MODES, Table
 
@@ -69,21 +70,57 @@ def scale(value: float) -> tuple[float, str]:
     return 1.0, ""
 
 
-def measured(table: Table) -> str:
-    """How many held-out items the last evaluations had: `200 held-out items, sampled × 4, greedy × 1`; may be empty."""
-    sizes: dict[int, dict[str, None]] = {}
+def measured(analysis: Analysis) -> str:
+    """How many held-out items the last evaluations had: `200 held-out items, sampled × 4, greedy × 1`; may be empty.
+
+    Where items are no more independent of each other than clusters of them: `235 held-out items in 120 clusters, …`.
+    """
+    sizes: dict[str, dict[str, None]] = {}
     for mode in MODES:
-        for row in table.rows:
+        for row in analysis.rows:
+            scores = analysis.scores(row, mode)
+            clusters = f" in {len(set(scores.clusters))} clusters" if scores and scores.clusters else ""
             for cell in row.done:
                 if last := cell.final(mode):
-                    sizes.setdefault(last["examples"], {})[f"{mode} × {last['samples']}"] = None
-    return " or ".join(f"{examples} held-out items, {', '.join(how)}" for examples, how in sizes.items())
+                    items = f"{last['examples']} held-out items{clusters}"
+                    sizes.setdefault(items, {})[f"{mode} × {last['samples']}"] = None
+    return " or ".join(f"{items}, {', '.join(how)}" for items, how in sizes.items())
 
 
-def conditions(table: Table) -> str:
-    """`Budget of each run: 50 steps. Last evaluation: 200 held-out items, sampled × 4, greedy × 1.`."""
-    sizes = measured(table)
-    return f"Budget of each run: {budget(table.budget)}." + f" Last evaluation: {sizes}." * bool(sizes)
+def conditions(analysis: Analysis) -> str:
+    """`Budget of each run: 50 steps. Finished seeds a row: 3. Last evaluation: 200 held-out items, sampled × 4.`."""
+    said = [f"Budget of each run: {budget(analysis.table.budget)}."]
+    seeds = sorted({len(row.done) for row in analysis.rows if not row.control})
+    if any(seeds):
+        said.append(f"Finished seeds a row: {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))}.")
+    if sizes := measured(analysis):
+        said.append(f"Last evaluation: {sizes}.")
+    return " ".join(said)
+
+
+def settings(table: Table) -> str:
+    """The settings that all rows share, as far as they are recorded: `Protocol: 16 prompts × 8 responses a step, …`."""
+    rows = [{"training": row.training, **row.protocol} for row in table.rows if row.training or row.protocol]
+
+    def shared(part: str, name: str) -> str:
+        values = [row.get(part, {}).get(name) for row in rows]
+        return (
+            quantity(values[0]) if values and values[0] is not None and values.count(values[0]) == len(values) else ""
+        )
+
+    prompts, responses = shared("training", "prompts_per_step"), shared("training", "responses_per_prompt")
+    updates, probe = shared("training", "updates_per_rollout"), shared("evaluation", "probe")
+    temperature, tokens = shared("sampling", "temperature"), shared("sampling", "max_tokens")
+    every = shared("evaluation", "every")
+    said = [f"{prompts} prompts × {responses} responses a step"] * bool(prompts and responses)
+    said += [f"{prompts} prompts a step"] * bool(prompts and not responses)
+    said += [f"{responses} responses a prompt"] * bool(responses and not prompts)
+    said += [f"{updates} update{'s' * (updates != '1')} a rollout"] * bool(updates)
+    said += [f"temperature {temperature}"] * bool(temperature)
+    said += [f"at most {tokens} tokens"] * bool(tokens)
+    said += [f"evaluated every {every} steps" if every != "1" else "evaluated every step"] * bool(every)
+    said += [f"at most {probe} probe items" if probe != "0" else "no probe"] * bool(probe)
+    return f"Protocol: {', '.join(said)}." if said else ""
 
 
 def percent(share: float | None, digits: int = 1) -> str:

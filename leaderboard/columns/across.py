@@ -22,6 +22,7 @@ from ..stats import (
 )
 from .base import NOTHING, Entry, Kind, estimated
 
+FEWEST = 10  # runs a task that a bootstrap's interval takes: of three it covers 75 %, of ten 90 %
 ENOUGH = 20  # runs x tasks: below, an interquartile mean throws away half of little data
 
 
@@ -133,6 +134,8 @@ def _bootstrapped(statistic: Callable[..., float], found: Sequence[np.ndarray | 
     value = statistic(*matrices)
     if min(len(matrix) for matrix in matrices) < 2:
         return Entry(value, mark="†")
+    if min(len(matrix) for matrix in matrices) < FEWEST:
+        return Entry(value)
     content = b"".join(matrix.tobytes() for matrix in matrices)
     low, high = stratified_bootstrap(statistic, *matrices, content=content, draws=1000)
     return Entry(value, low, high) if high > low else Entry(value)
@@ -156,9 +159,12 @@ def _add(
 MACRO_GAIN = "Mean gain: mean over tasks of final − start, in points."
 IMPROVEMENT = (
     "P(better): probability that a run beats one of the reference's, mean over tasks; 95 % interval by a bootstrap of "
-    "runs within tasks, too narrow where they are few."
+    f"runs within tasks, where each has {FEWEST} runs or more of both."
 )
-IQM = f"IQM: mean of the middle half of all runs on all tasks, if there are {ENOUGH} or more; interval by a bootstrap."
+IQM = (
+    f"IQM: mean of the middle half of all runs on all tasks, if there are {ENOUGH} or more; interval by a bootstrap, "
+    f"where each task has {FEWEST} runs or more."
+)
 ALGOPERF = (
     "AlgoPerf score: mean over tasks with a target of max(0, 4 − r)/3, r the median way to it over the shortest of any "
     "row; for rows that ran on all of them."

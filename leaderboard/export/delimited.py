@@ -22,19 +22,23 @@ Key = tuple[str, ...]  # a line: the table of runs that it is of, then WHERE
 def wide(grids: Sequence[Grid]) -> str:
     """One line a row and table of runs, with the columns of all their grids.
 
-    Shares are in [0, 1]; a speed-up is the logarithm of a ratio. A number's interval, test, mark and note stand in
+    Shares are in [0, 1], and `log_` precedes the name of what is the logarithm of a ratio. Axis, reference and target
+    are those that the line was looked at with. A number's interval, test, mark and note stand in
     columns of its name with `_low`, `_high`, `_df`, `_p`, `_p_holm`, `_mark` and `_note`, where any row has them. A
     name that has not the same content in all grids (two of them may look at one table in different ways), and one of a
     table across tasks, is preceded by its grid's.
     """
     contents: dict[tuple[str, str], dict[Key, Entry]] = {}  # by grid and column; across models and tasks
-    text = {header.name for grid in grids for header in grid.headers if header.kind == "text"}
+    text = {header.name for grid in grids for header in grid.headers if header.kind == "text"} | {"axis", "reference"}
     for grid in grids:
+        view = {"axis": Entry(text=grid.axis), "reference": Entry(text=grid.reference), "target": Entry(grid.target)}
+        for name, entry in view.items() if grid.source else ():
+            contents.setdefault((grid.name, name), {}).update((_key(grid, line), entry) for line in grid.lines)
         for header, entries in _by_column(grid):
             if header.name not in WHERE:
                 keys = (_key(grid, line) for line in grid.lines)
-                contents.setdefault((grid.name, header.name), {}).update(zip(keys, entries, strict=True))
-    ambiguous = _ambiguous(contents) | {h.name for grid in grids if grid.source is None for h in grid.headers}
+                contents.setdefault((grid.name, _name(header)), {}).update(zip(keys, entries, strict=True))
+    ambiguous = _ambiguous(contents) | {_name(h) for grid in grids if grid.source is None for h in grid.headers}
     lines: dict[Key, dict[str, str]] = {_key(grid, line): {} for grid in grids for line in grid.lines}
     columns: dict[str, None] = {}
     for (grid_name, column), found in contents.items():
@@ -51,7 +55,7 @@ def wide(grids: Sequence[Grid]) -> str:
 def tidy(grids: Sequence[Grid]) -> str:
     """One line a row, column and seed: what the intervals are made of."""
     body = [
-        [grid.name, *_key(grid, line)[1:], header.name, header.kind, str(seed), _number(value)]
+        [grid.name, *_key(grid, line)[1:], _name(header), header.kind, str(seed), _number(value)]
         for grid in grids
         for header, entries in _by_column(grid)
         for line, entry in zip(grid.lines, entries, strict=True)
@@ -73,6 +77,11 @@ def _ambiguous(contents: Mapping[tuple[str, str], Mapping[Key, Entry]]) -> set[s
 
 def _by_column(grid: Grid) -> list[tuple[Header, list[Entry]]]:
     return [(header, [line.entries[n] for line in grid.lines]) for n, header in enumerate(grid.headers)]
+
+
+def _name(header: Header) -> str:
+    """People read a ratio where the number is its logarithm: nobody should take one for the other."""
+    return f"log_{header.name}" if header.kind == "log_ratio" else header.name
 
 
 def _key(grid: Grid, line: Line) -> Key:

@@ -9,7 +9,6 @@ from itertools import groupby
 
 from ..columns import Entry, Kind
 from ..tables import Grid, Header
-from ..words import conditions
 from . import formats
 from .tex import escape
 
@@ -70,7 +69,7 @@ def caption(grid: Grid) -> str:
     if source is None:
         return f"{grid.title}."
     of = f"{source.task}, {source.model or 'model unknown'}"
-    return f"{f'{grid.title}: {of}' if grid.title else of}. {conditions(source)}"
+    return f"{f'{grid.title}: {of}' if grid.title else of}. {grid.conditions}"
 
 
 def label(grid: Grid) -> str:

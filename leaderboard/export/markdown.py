@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ..analysis import Analysis
 from ..columns import Entry, Kind
 from ..columns.identity import CARD
 from ..notes import notes
 from ..runs import Table
 from ..searches import found, protocol, unsearched
 from ..tables import Grid
-from ..words import NOTHING, budget, conditions, one_line, percent
+from ..words import NOTHING, budget, conditions, one_line, percent, settings
 from . import formats
 
 CARDS = """\
@@ -19,6 +20,7 @@ Spec cards: what a reward is measured from and divided by, how the loss is avera
 penalty. `groupbench check` holds an algorithm to what its card states."""
 
 STARS = str.maketrans({"*": r"\*"})
+NO_SEARCH = "No search for settings is recorded."
 SEARCH = """\
 Every algorithm was given the same number of trials over its own declared space (a Latin hypercube), and runs above with
 the best of them. Score: {protocol}. Budget of each trial: {budget}. No trial saw the held-out examples of the table
@@ -48,23 +50,31 @@ def entry_text(kind: Kind, entry: Entry) -> str:
     return f"{text}{formats.mark(entry).translate(STARS)}"
 
 
-def section(table: Table, title: str, grids: Sequence[Grid], figure: str | None = None) -> str:
-    """One table of runs: title, budget, its grids, the figure, searches, spec cards, and notes on single cells.
+def section(analysis: Analysis, title: str, grids: Sequence[Grid], figure: str | None = None) -> str:
+    """One table of runs: title, budget, protocol, grids, figure, searches, spec cards, and notes on cells.
 
     What several grids say of their columns is said once, below the first of them.
     """
-    parts, said = [f"## {escape(title)}", escape(conditions(table))], set[str]()
+    table = analysis.table
+    parts, said = [f"## {escape(title)}", escape(conditions(analysis))], set[str]()
+    searched = any(row.search for row in table.rows)
+    if held := " ".join(filter(None, (settings(table), "" if searched else NO_SEARCH))):
+        parts.append(escape(held))
     for number, shown in enumerate(grids):
         parts.append(grid(shown, said=said))
         if figure and number == 0:
             parts.append(f"![Held-out accuracy over the run, mean and 95 % t-interval over seeds]({figure})")
-    if any(row.search for row in table.rows):
+    if searched:
         parts += ["### How the settings were found", *searches(table)]
     if any(row.card for row in table.rows):
         parts += ["### What each row computes", cards(table), CARDS]
-    if remarks := notes(table):
-        parts += ["### Notes", "\n".join(f"- {escape(remark)}" for remark in remarks)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *remarks(table, "### Notes")]) + "\n"
+
+
+def remarks(table: Table, heading: str) -> list[str]:
+    """Notes on single cells and on what the runs do not have in common, below a heading; empty where there are none."""
+    found = notes(table)
+    return [heading, "\n".join(f"- {escape(remark)}" for remark in found)] if found else []
 
 
 def cards(table: Table) -> str:
@@ -86,10 +96,10 @@ def searches(table: Table) -> list[str]:
     known = [row.search for row in table.rows if row.search]
     protocols = dict.fromkeys((protocol(search), budget(search["budget"])) for search in known)
     parts = [_table(header, body, [True] * 3 + [False] * 4)]
-    parts += [escape(SEARCH.format(protocol=words, budget=limit)) for words, limit in protocols]
-    remarks = [f"{one.label}, failed: {failure}" for one in found(table) for failure in one.failed]
-    remarks += [f"{label}: no search is recorded" for label in unsearched(table)]
-    return parts + (["\n".join(f"- {escape(remark)}" for remark in remarks)] if remarks else [])
+    parts += [escape(SEARCH.format(protocol=held, budget=limit)) for held, limit in protocols]
+    lost = [f"{one.label}, failed: {failure}" for one in found(table) for failure in one.failed]
+    lost += [f"{label}: no search is recorded" for label in unsearched(table)]
+    return parts + (["\n".join(f"- {escape(remark)}" for remark in lost)] if lost else [])
 
 
 def escape(text: str) -> str:

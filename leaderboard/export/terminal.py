@@ -1,42 +1,92 @@
-"""The leaderboard in a terminal: what decides, within 120 characters; the Markdown has everything."""
+"""The leaderboard in a terminal: what decides, in the width that is there; the Markdown has everything."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import rich.table
-from rich.console import Group
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from ..analysis import Analysis
 from ..notes import notes
 from ..runs import Table
 from ..searches import found, unsearched
-from ..tables import Grid
+from ..tables import Grid, Header
 from ..words import AXIS_NAMES, budget, one_line, percent
 from . import formats
 
+FOLDED = 16  # characters of a name's line: columns of numbers are left out before names are folded further
 
-def render(grid: Grid, analysis: Analysis, title: str) -> Group:
-    """Title, table and legend, to be printed by a `rich.console.Console`; `analysis` is what the grid shows."""
-    table = analysis.table
+
+@dataclass(frozen=True)
+class Shown:
+    """Title, table and legend, to be printed by a `rich.console.Console`; `analysis` is what the grid shows.
+
+    rich would cut numbers, or leave out columns without a word: here whole ones go, from the right, and are named.
+    """
+
+    grid: Grid
+    analysis: Analysis
+    title: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Of the columns as many as the console has room for."""
+        table, count = self.analysis.table, _fitting(self.grid, options.max_width)
+        lines = tuple(replace(line, entries=line.entries[:count]) for line in self.grid.lines)
+        grid = replace(self.grid, headers=self.grid.headers[:count], lines=lines)
+        below = [*legend(grid, self.analysis), *_left_out(self.grid.headers, count), *_searches(table), *notes(table)]
+        yield Text(one_line(f"{self.title}; budget {budget(table.budget)}"), "italic")
+        yield _table(grid)
+        for line in below:  # not the caption: that is as narrow as the table
+            yield Text(one_line(line), "dim")
+
+
+def _table(grid: Grid) -> rich.table.Table:
     shown = rich.table.Table(padding=(0, 0, 0, 0))
-    for header in grid.headers:
-        heading = Text(one_line(header.heading))  # a Text: no markup
+    for header, texts in zip(grid.headers, _columns(grid), strict=True):
+        heading = Text(texts[0])  # a Text: no markup
         if header.kind == "text":
             shown.add_column(heading, overflow="fold", min_width=min(12, len(heading)))
         else:
             shown.add_column(heading, justify="right", no_wrap=header.kind != "count")
-    for line in grid.lines:
-        entries = list(zip(grid.headers, line.entries, strict=True))
-        texts = [one_line(formats.text(header.kind, entry)) + formats.mark(entry) for header, entry in entries]
-        shown.add_row(*(Text(text, "bold" if e.bold else "") for text, (_, e) in zip(texts, entries, strict=True)))
-    below = [*legend(grid, analysis), *_searches(table), *notes(table)]  # not its caption: that is as narrow as itself
-    return Group(
-        Text(one_line(f"{title}; budget {budget(table.budget)}"), "italic"),
-        shown,
-        *(Text(one_line(line), "dim") for line in below),
-    )
+    for line, row in zip(grid.lines, list(zip(*_columns(grid), strict=True))[1:], strict=True):
+        shown.add_row(*(Text(text, "bold" if e.bold else "") for text, e in zip(row, line.entries, strict=True)))
+    return shown
+
+
+def _columns(grid: Grid) -> list[list[str]]:
+    """The texts of each column, its heading first."""
+    return [
+        [one_line(h.heading)]
+        + [one_line(formats.text(h.kind, line.entries[n])) + formats.mark(line.entries[n]) for line in grid.lines]
+        for n, h in enumerate(grid.headers)
+    ]
+
+
+def _fitting(grid: Grid, width: int) -> int:
+    """How many columns stand side by side, numbers uncut and names folded no narrower than is readable; at least 1."""
+    widths = [
+        min(widest, FOLDED) if header.kind == "text" else widest
+        for header, texts in zip(grid.headers, _columns(grid), strict=True)
+        for widest in [max(map(cell_len, texts))]
+    ]
+    ends = accumulate(1 + one for one in widths)  # each with the rule to its left; one more closes the table
+    return max(1, sum(end + 1 <= width for end in ends))
+
+
+def _left_out(headers: Sequence[Header], count: int) -> list[str]:
+    """Which columns are not shown; with their names where two share a heading."""
+    times = Counter(header.heading for header in headers)
+    out = [
+        header.heading if times[header.heading] == 1 else f"{header.heading} ({header.name.replace('_', ' ')})"
+        for header in headers[count:]
+    ]
+    return [f"not shown at this width: {', '.join(out)}"] if out else []
 
 
 def legend(grid: Grid, analysis: Analysis) -> list[str]:

@@ -51,6 +51,7 @@ def test_every_file(results):
     assert built.paths == [folder / name for name in names] and all(path.stat().st_size > 0 for path in built.paths)
     text = (folder / "leaderboard.md").read_text()
     assert text.startswith("# Leaderboard\n\n## demo: arithmetic, tiny\n") and built.markdown[0] in text
+    assert text.count("docs/statistics.md") == 1
     assert text.index("### Accuracy on held-out items") < text.index("](convergence-arithmetic.svg)")
     with (folder / "leaderboard.csv").open(newline="", encoding="utf-8") as file:
         dapo, gift, grpo = csv.DictReader(file)  # as in the tables: the highest first
@@ -135,13 +136,26 @@ def test_a_programs_files(results, tmp_path, mine):
     text = built.paths[0].read_text()
     assert text == "\n".join(built.markdown)
     assert text.startswith(
-        "## Accuracy \\| all\n\ndemo: arithmetic, tiny. Budget of each run: 4 steps. Last evaluation: 64 held-out items"
+        "## Accuracy \\| all\n\ndemo: arithmetic, tiny. Budget of each run: 4 steps. Finished seeds a row: 1 to 3. "
+        "Last evaluation: 64 held-out items"
     )
     assert text.count("Accuracy") == 1 and "\n## cost\n" in text  # no title: its name
     assert "| acc | steps to target |" in text
     with built.paths[1].open(newline="") as file:
         gift = next(line for line in csv.DictReader(file) if line["algorithm"] == "gift@released")
     assert {"sampled_final", "time_to_target", "spent_flops"} <= gift.keys() and "acc" not in gift
+
+
+def test_notes_on_runs_stand_below_a_programs_tables_once(results, tmp_path, mine):
+    results.cell("grpo@paper", 1, [0.2, 0.3], state="failed", error="out of memory")
+    fill(results, "other")
+    built = build_program(results.plan(), mine, tmp_path)
+    text = built.paths[0].read_text()
+    assert text.count("grpo@paper, seed 1: failed after step 2: out of memory") == 1
+    assert [line for line in text.splitlines() if line.startswith("#")] == [
+        "## Accuracy \\| all", "## cost", "### Notes on demo: arithmetic, tiny",
+        "## Accuracy \\| all", "## cost", "### Notes on demo: other, tiny",
+    ]  # fmt: skip
 
 
 def test_a_table_that_finds_no_run_is_named(results, tmp_path, mine):

@@ -143,3 +143,10 @@ def test_the_collector_goes_on_as_before_even_after_an_error():
             assert gc.isenabled() is before
         finally:
             gc.enable()
+
+
+def test_an_item_without_verdicts_is_named_with_its_file(tmp_path):
+    found = items(4)
+    found[1]["correct"] = []
+    with pytest.raises(RecordError, match=rf"items\.jsonl, bytes .*: item '{found[1]['id']}' has no verdict"):
+        reading.items(tmp_path, evaluation(tmp_path, found))

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from leaderboard import words
+from leaderboard.analysis import Analysis, View
 from leaderboard.runs import load
 
 
@@ -72,14 +73,51 @@ def test_titles_differ_where_tables_do(results):
     ]  # fmt: skip
 
 
+def conditions(table):
+    return words.conditions(Analysis(table, table.rows, View(), {}))
+
+
 def test_conditions_say_what_was_spent_and_measured(results):
     results.cell("a", 0, [0.2, 0.4], [0.2, 0.4])
     results.cell("a", 1, items={("heldout", "sampled", 2): [[1, 0]] * 8})
     results.cell("b", 0, state=None)
     (table,) = load(results.plan())
-    assert words.conditions(table) == (
-        "Budget of each run: 4 steps. "
+    assert conditions(table) == (
+        "Budget of each run: 4 steps. Finished seeds a row: 0 to 2. "
         "Last evaluation: 64 held-out items, sampled × 4, greedy × 1 or 8 held-out items, sampled × 2."
     )
     results.cell("b", 0, state=None, task={"name": "gsm8k"})
-    assert words.conditions(load(results.plan())[1]) == "Budget of each run: unknown (no cell was started)."
+    assert conditions(load(results.plan())[1]) == "Budget of each run: unknown (no cell was started)."
+
+
+def test_the_protocol_is_what_all_rows_share(results):
+    """A row that was never started says nothing, and what is recorded nowhere is not there."""
+    training = {"prompts_per_step": 16, "responses_per_prompt": 8, "updates_per_rollout": 4}
+    sampling, evaluation = {"temperature": 1.0, "max_tokens": 6}, {"every": 5, "probe": 200}
+    results.cell("a", 0, [0.2, 0.4], training=training, sampling=sampling, evaluation=evaluation)
+    results.cell("b", 0, state=None)
+    (table,) = load(results.plan())
+    assert words.settings(table) == (
+        "Protocol: 16 prompts × 8 responses a step, 4 updates a rollout, temperature 1, at most 6 tokens, evaluated "
+        "every 5 steps, at most 200 probe items."
+    )
+    other = training | {"responses_per_prompt": 4, "updates_per_rollout": 1}
+    results.cell("c", 0, [0.2, 0.4], training=other, sampling={"temperature": 1.0}, evaluation=evaluation)
+    (table,) = load(results.plan())
+    assert words.settings(table) == (
+        "Protocol: 16 prompts a step, temperature 1, evaluated every 5 steps, at most 200 probe items."
+    )
+    results.cell("a", 0, [0.2, 0.4], task={"name": "b"})
+    assert words.settings(load(results.plan())[1]) == ""
+
+
+def test_conditions_count_clusters_and_the_seeds_of_rows_that_are_no_control(results):
+    for seed in range(2):
+        items = {("heldout", "sampled", 2): [[1, 0]] * 6}
+        results.cell("a", seed, items=items, clusters=["x", "x", "y", "y", "y", "z"])
+    results.cell("a: A/A", 0, [0.2, 0.4], provenance={"control": "a-a"}, name="a")
+    (table,) = load(results.plan())
+    assert conditions(table) == (
+        "Budget of each run: 4 steps. Finished seeds a row: 2. "
+        "Last evaluation: 6 held-out items in 3 clusters, sampled × 2 or 64 held-out items, sampled × 4."
+    )

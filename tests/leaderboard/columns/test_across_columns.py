@@ -99,8 +99,22 @@ def test_the_probability_is_that_of_the_row_on_the_seeds_of_all_tasks(tasks):
     mine, theirs = ([[FINALS[label][task][seed] for task in "ab"] for seed in range(3)] for label in ("mixed", "grpo"))
     shown = entry(found, "mixed", "sampled_improvement")
     assert shown.value == pytest.approx(probability_of_improvement(mine, theirs)) != 0.5
-    assert shown.low <= shown.value <= shown.high
     assert entry(found, "better", "sampled_improvement").value == 1
+
+
+@pytest.mark.parametrize("runs", [1, 2, 9, 10])
+def test_a_bootstrap_of_few_runs_has_no_interval(results, runs):
+    for task in "ab":
+        for seed in range(10):
+            results.cell("grpo", seed, [0.2, 0.3 + 0.01 * seed], task={"name": task})
+            if seed < runs:
+                results.cell("dapo", seed, [0.2, 0.33 + 0.007 * seed], task={"name": task})
+    shown = entry(across(results), "dapo", "sampled_improvement")
+    assert 0 < shown.value < 1 and shown.mark == "†" * (runs == 1)
+    if runs < 10:
+        assert (shown.low, shown.high) == (None, None)
+    else:
+        assert shown.low < shown.value < shown.high
 
 
 def test_the_middle_half_takes_twenty_runs(results):

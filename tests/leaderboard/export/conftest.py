@@ -53,7 +53,8 @@ def grid():
         lines.append(Line(label, f"row{n}", entries, control=n == len(HOSTILE) - 1))
     source = Table("demo | [x]", "ta_sk & $1$", "mo#del", {"steps": 50}, "ta_sk-日本", ())
     caption = ("Shares in %.", "± is half of a 95 % interval.", "* p < .05, ** p < .01.", "# not a heading_ at <all>.")
-    return Grid("main", "A *title* & {more} ## x #", headers, tuple(lines), caption, source, "mo#del")
+    title, conditions = "A *title* & {more} ## x #", "Budget of each run: 50 steps."
+    return Grid("main", title, headers, tuple(lines), caption, source, "mo#del", conditions)
 
 
 @pytest.fixture

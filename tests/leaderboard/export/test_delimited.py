@@ -59,7 +59,7 @@ def test_columns_of_numbers_hold_numbers(grid, results):
     results.cell("dapo", 0, state=None)
     for text in (delimited.wide([grid]), delimited.wide(run(results))):
         table = frame(text)
-        words = {"benchmark", "task", "model", "algorithm", "row", "seeds", "card_clip"}
+        words = {"benchmark", "task", "model", "algorithm", "row", "seeds", "card_clip", "axis", "reference"}
         for name in table.columns:
             if name not in words and not name.endswith(("_mark", "_note")):
                 assert pd.api.types.is_numeric_dtype(table[name]), name
@@ -86,8 +86,9 @@ def test_tidy_is_what_wide_is_the_mean_of(results):
     finals = tidy.query("algorithm == 'gift' and column == 'sampled_final'").set_index("seed")["value"].to_dict()
     assert finals == {0: 0.5, 1: 0.55, 2: 0.63}
     assert (tidy.groupby(["table", "task", "row", "column", "seed"]).size() == 1).all()
-    by_column = {(g.name, g.source.task, h.name, line.hash): e for g in found if g.source
-                 for line in g.lines for h, e in zip(g.headers, line.entries, strict=True)}  # fmt: skip
+    by_column = {(g.name, g.source.task, h.name.replace("speedup", "log_speedup"), line.hash): e
+                 for g in found if g.source for line in g.lines
+                 for h, e in zip(g.headers, line.entries, strict=True)}  # fmt: skip
     for record in tidy.to_dict("records"):
         entry = by_column[record["table"], record["task"], record["column"], record["row"]]
         assert entry.by_seed[record["seed"]] == record["value"]
@@ -102,6 +103,24 @@ def test_two_views_of_one_column_do_not_overwrite_each_other(results):
     steps, tokens = (float(line[f"{axis}_time_to_target"]) for axis in ("steps", "generated_tokens"))
     assert tokens == pytest.approx(1000 * steps) and "time_to_target" not in line
     assert line["sampled_final"] and "steps_sampled_final" not in line  # the same in both: once
+    assert (line["steps_axis"], line["generated_tokens_axis"]) == ("steps", "generated_tokens") and "axis" not in line
+    assert (line["reference"], line["target"]) == ("grpo", "0.5")
+
+
+def test_what_a_line_was_looked_at_with_and_a_ratio_that_is_a_logarithm(results):
+    for seed in range(3):
+        results.cell("grpo", seed, [0.2, 0.4, *[0.6 + 0.01 * seed] * 6])
+        results.cell("gift", seed, [0.2, *[0.6 + 0.01 * seed] * 7])
+        results.cell("grpo", seed, [0.2, 0.2], task={"name": "none"})
+        results.cell("grpo", seed, [0.2, 0.4, 0.5], task={"name": "small"})
+    found = run(results)
+    lines = {(line["task"], line["algorithm"]): line for line in read(delimited.wide(found)) if line["row"]}
+    shown = lines["arithmetic", "gift"]
+    assert (shown["axis"], shown["reference"]) == ("steps", "grpo")
+    assert float(shown["target"]) == pytest.approx(0.2 + 0.9 * 0.41)
+    assert float(shown["log_speedup"]) > 0 and "speedup" not in shown
+    assert lines["none", "grpo"]["target"] == ""
+    assert {"log_speedup"} == {name for name in frame(delimited.tidy(found))["column"] if "speedup" in name}
 
 
 def test_models_and_copies_have_lines_of_their_own(results):

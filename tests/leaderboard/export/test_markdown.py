@@ -6,6 +6,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from leaderboard import programs, records
+from leaderboard.analysis import View
 from leaderboard.columns import Entry
 from leaderboard.export import formats, markdown
 from leaderboard.runs import load
@@ -74,7 +75,8 @@ def sections(results):
     archive = Archive(load(results.plan()))
     shown = grids(archive, programs.load("leaderboard"))
     return [
-        markdown.section(table, "demo", [g for g in shown if g.of(table)], "figure.svg") for table in archive.tables
+        markdown.section(archive.whole(table, View()), "demo", [g for g in shown if g.of(table)], "figure.svg")
+        for table in archive.tables
     ]
 
 
@@ -92,8 +94,12 @@ def section(results):
 def test_a_section(section):
     found = parsed(section)
     assert found[0] == ("heading", ("demo", set()))
-    conditions = "Budget of each run: 4 steps. Last evaluation: 64 held-out items, sampled × 4, greedy × 1."
+    conditions = (
+        "Budget of each run: 4 steps. Finished seeds a row: 0 to 3. "
+        "Last evaluation: 64 held-out items, sampled × 4, greedy × 1."
+    )
     assert found[1] == ("paragraph", (conditions, set()))
+    assert found[2] == ("paragraph", ("No search for settings is recorded.", set()))
     titles = [text for kind, (text, _) in (one for one in found[2:] if one[0] == "heading")]
     assert titles == [
         "Accuracy on held-out items", "Convergence and overfitting", "What the runs spent", "How the runs went",

@@ -91,3 +91,29 @@ def test_a_table_each(results):
     results.cell("a", 0, [0.2, 0.4], task={"name": "b"})
     first, second = printed(results)
     assert "demo: arithmetic, tiny" in first and "demo: b, tiny" in second
+
+
+def headings(text):
+    return [heading.strip() for heading in text[: text.index("┡")].splitlines()[-1].strip("┃ ").split("┃")]
+
+
+def test_where_it_is_narrow_whole_columns_go_and_are_named(busy):
+    every = headings(printed(busy)[0])
+    assert len(every) == 9 and "not shown" not in printed(busy)[0]
+    seen = set()
+    for width in range(30, 120, 5):
+        (text,) = printed(busy, width)
+        assert "…" not in text  # no number is cut
+        shown = headings(text)
+        said = " ".join(" ".join(legend(text)).split()).replace(" (sampled delta)", "").replace(" (greedy delta)", "")
+        assert shown == every[: len(shown)]
+        if out := every[len(shown) :]:
+            assert f"not shown at this width: {', '.join(out)}" in said
+            assert "to target: " not in said  # what is not there is not explained
+        seen.add(len(shown))
+    assert min(seen) == 2 and len(seen) > 5
+
+
+def test_two_columns_of_one_heading_are_told_apart(busy):
+    (text,) = printed(busy, 85)
+    assert "vs reference (greedy delta), to target" in " ".join(text.split())
