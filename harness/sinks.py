@@ -6,6 +6,7 @@ has no step twice, and none is missing where a kill took what was on its way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -28,10 +29,12 @@ def check_installed(names: Iterable[str]) -> None:
         raise UserError(f"execution.sinks: {missing[0]} is not installed; pip install 'groupbench[trackers]'")
 
 
-def _tensorboard(folder: Path) -> Tracker:
+def _tensorboard(cell: Cell, folder: Path) -> Tracker:
     from torch.utils.tensorboard import SummaryWriter
 
-    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=0)  # hides what earlier sessions have shown
+    # TensorBoard calls a run by its folder; no name of one may be longer than 255 bytes, of which a letter has up to 4.
+    name = re.sub(r"[^\w@=.,+ ()-]", "-", cell.label)[:50] + f", seed {cell.seed}"
+    writer = SummaryWriter(str(folder / "tensorboard" / name), purge_step=0)  # hides what earlier sessions have shown
 
     def log(row: dict[str, float], step: int) -> None:
         for name, value in row.items():
@@ -56,7 +59,7 @@ class Sinks:
         self.tell, self.open, self.news = tell, dict[str, Tracker](), follow(folder)
         for name in cell.execution.sinks:
             with self._or_drop(name):
-                self.open[name] = _tensorboard(folder) if name == "tensorboard" else _run(name, cell, folder)
+                self.open[name] = _tensorboard(cell, folder) if name == "tensorboard" else _run(name, cell, folder)
 
     def show(self) -> None:
         """Show what was recorded since the last time; of the steps that it is about, nothing may be still to come."""

@@ -39,7 +39,8 @@ def in_tensorboard(folder):
     """What TensorBoard reads, by step; a name that shows a step twice is an error."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+    (run,) = (folder / "tensorboard").iterdir()
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
     rows = {}
     for name in events.Tags()["scalars"]:
         for event in events.Scalars(name):
@@ -79,6 +80,20 @@ def test_tensorboard_shows_what_the_records_hold(tmp_path, small):
     assert small.timeless(tmp_path / "plain") == small.timeless(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("label", "run"),
+    [
+        ("gift@released(epsilon=0.00316), random reward", "gift@released(epsilon=0.00316), random reward, seed 7"),
+        ("../a\\b:c\n*", "..-a-b-c--, seed 7"),
+        ("é" * 300, "é" * 50 + ", seed 7"),
+    ],
+)
+def test_tensorboard_calls_a_run_by_label_and_seed(label, run, tmp_path):
+    cell = SimpleNamespace(label=label, seed=7, execution=Execution(sinks=("tensorboard",)))
+    Sinks(cell, tmp_path, pytest.fail).close()  # type: ignore[arg-type]
+    assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == [run]
+
+
 def test_sinks_are_no_part_of_a_cells_identity(small):
     assert cell_with(small, "tensorboard").id == small.cell().id
 
@@ -93,7 +108,7 @@ def test_a_resumed_cell_shows_every_step_once(at, tmp_path, small):
             on=lambda p: setattr(stop, "number", 15 if p.step >= at and p.sampled is not None else None),
         )  # fmt: skip
     small.run(cell_with(small, "tensorboard"), tmp_path)
-    assert len(list((tmp_path / "tensorboard").iterdir())) == 2
+    assert len(list((tmp_path / "tensorboard").glob("*/*"))) == 2
     assert_shown(tmp_path)
 
 
@@ -135,7 +150,7 @@ class Broken:
     def __init__(self, broken):
         self.broken, self.calls = broken, []
 
-    def open(self, folder):
+    def open(self, cell, folder):
         self.call("open")
         return (lambda row, step: self.call("log")), (lambda: self.call("close")), 0
 
