@@ -98,7 +98,7 @@ def figure(analysis: Analysis, title: str | None = None) -> Figure:
     looks = _looks(rows)
     shown = Figure(figsize=(9.2, 4.4))
     shown.set_layout_engine("constrained", wspace=0.04)
-    panels = shown.subplots(1, 2, sharey=True)
+    panels = shown.subplots(1, 2)  # each on its own scale: greedy accuracy is often far above sampled
     for panel, mode in zip(panels, MODES, strict=True):
         _panel(panel, rows, looks, mode, axis)
         if mode == analysis.view.metric and analysis.target is not None:
@@ -151,9 +151,9 @@ def _draw_row(panel: Axes, points: Sequence[Point], look: dict[str, Any], on_top
     low = [100 * max(0.0, mean - width) for mean, width in bands if width is not None]
     high = [100 * min(1.0, mean + width) for mean, width in bands if width is not None]
     if low:  # all points of a row have equally many seeds
-        panel.fill_between(x, low, high, color=look["color"], alpha=0.14, linewidth=0, zorder=1 + on_top)
+        panel.fill_between(x, low, high, color=look["color"], alpha=0.08, linewidth=0, zorder=1 + on_top)
         for edge in (low, high):  # so that overlapping bands can be told apart
-            panel.plot(x, edge, color=look["color"], alpha=0.45, linewidth=0.6, zorder=2 + on_top)
+            panel.plot(x, edge, color=look["color"], alpha=0.3, linewidth=0.6, zorder=2 + on_top)
 
 
 def _legend(shown: Figure, rows: Sequence[Row], looks: dict[str, dict[str, Any]], target: bool) -> None:
