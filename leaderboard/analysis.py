@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -44,11 +43,7 @@ class Contrast:
     @property
     def mark(self) -> str:
         """`*` below .05, `**` below .01 after Holm; `†` one seed; `‡` another protocol, not compared."""
-        if self.difference is None:
-            return OTHER_PROTOCOL
-        if len(self.difference.seeds) == 1:
-            return ONE_SEED
-        return star(self.adjusted)
+        return OTHER_PROTOCOL if self.difference is None else mark(len(self.difference.seeds), self.adjusted)
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,7 @@ class Tested:
     @property
     def mark(self) -> str:
         """As `Contrast`'s."""
-        return ONE_SEED if self.estimate.seeds == 1 else star(self.adjusted)
+        return mark(self.estimate.seeds, self.adjusted)
 
 
 @dataclass(frozen=True)
@@ -240,8 +235,12 @@ class Analysis:
 
     @cached_property
     def horizon(self) -> float | None:
-        """How far every finished run of the table got on the axis; None where one spent nothing, or none is there."""
-        ends = [self._curve(cell)[0][-1] for row in self.rows for cell in row.done if cell.curve(self.view.metric)]
+        """How far every finished run that is compared got on the axis; None where one spent nothing, or none is there.
+
+        Those of the family are compared whether shown or not: the stars of a speed-up stand on it.
+        """
+        done = (cell for row in self._compared() for cell in row.done)
+        ends = [self._curve(cell)[0][-1] for cell in done if cell.curve(self.view.metric)]
         return min(ends, default=None) or None
 
     def times(self, row: Row) -> dict[int, float]:
@@ -290,11 +289,15 @@ def matches(row: Row, pattern: str) -> bool:
     return pattern in (*names, row.algorithm) or any(fnmatchcase(name, pattern) for name in names)
 
 
+def mark(seeds: int, adjusted: float | None) -> str:
+    """`†` for a difference of one seed, else its star, if any."""
+    return ONE_SEED if seeds == 1 else star(adjusted)
+
+
 def star(adjusted: float | None) -> str:
     """`*` or `**` for a p after Holm; empty where nothing was found or tested."""
-    return next((mark for bound, mark in STARS if adjusted is not None and adjusted < bound), "")
+    return next((stars for bound, stars in STARS if adjusted is not None and adjusted < bound), "")
 
 
 def _p(less: Scores | None) -> float | None:
-    p = None if less is None else less.estimate.p
-    return None if p is None or math.isnan(p) else p
+    return None if less is None else less.estimate.p

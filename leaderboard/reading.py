@@ -73,11 +73,12 @@ def cell(folder: Path) -> tuple[CellRecord, Status | None]:
         raise RecordError(f"{path}: schema {raw['schema']!r}; this groupbench reads schema {SCHEMA}")
     status_path = folder / "status.json"
     if not status_path.exists():
-        return one(path, CellRecord), None
-    state = one(status_path, dict[str, Any]).get("state")
+        return _convert(raw, CellRecord, str(path)), None
+    status = one(status_path, dict[str, Any])
+    state = status.get("state")
     if state is not None and state not in get_args(State):
         raise RecordError(f"{status_path}: state {state!r}; expected {', '.join(get_args(State))}")
-    return one(path, CellRecord), one(status_path, Status)
+    return _convert(raw, CellRecord, str(path)), _convert(status, Status, str(status_path))
 
 
 def steps(folder: Path) -> tuple[StepRecord, ...]:
@@ -151,10 +152,22 @@ def _decode(content: bytes, schema: type[T], where: str) -> T:
     try:
         return _decoder(schema).decode(content)  # type: ignore[arg-type]
     except msgspec.ValidationError as error:
-        keys = ", ".join(getattr(schema, "__struct_fields__", getattr(schema, "__annotations__", ())))
-        raise RecordError(f"{where}: {error}; expected {schema.__name__}: {keys}") from None
+        raise _invalid(error, schema, where) from None
     except (msgspec.DecodeError, ValueError) as error:
         raise RecordError(f"{where}: not readable as JSON ({error})") from None
+
+
+def _convert(raw: Any, schema: type[T], where: str) -> T:
+    """What is read already, checked against its schema."""
+    try:
+        return msgspec.convert(raw, schema)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, schema, where) from None
+
+
+def _invalid(error: Exception, schema: Any, where: str) -> RecordError:
+    keys = ", ".join(getattr(schema, "__struct_fields__", getattr(schema, "__annotations__", ())))
+    return RecordError(f"{where}: {error}; expected {schema.__name__}: {keys}")
 
 
 @cache

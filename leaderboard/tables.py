@@ -72,10 +72,8 @@ def grids(archive: Archive, program: Program) -> list[Grid]:
     A table across tasks is made for each model with two tables of runs, or more, that share a row.
     """
     single = [table for table in program.tables if not table.across]
-    made = [(table, grid(table, a)) for table in single for a in archive.analyses(table)]
-    found = [
-        shown for source in archive.tables for _, shown in made if shown.source and shown.source.slug == source.slug
-    ]
+    made = [grid(table, analysis) for table in single for analysis in archive.analyses(table)]
+    found = [shown for source in archive.tables for shown in made if shown.of(source)]
     for table in program.tables:
         by_model: dict[str, list[Analysis]] = {}
         for analysis in archive.analyses(table) if table.across else ():

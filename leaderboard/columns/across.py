@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from statistics import median
 
@@ -20,7 +20,7 @@ from ..stats import (
     probability_of_improvement,
     stratified_bootstrap,
 )
-from .base import NOTHING, Entry, Kind, estimated
+from .base import NOTHING, Column, Entry, Kind, column, estimated
 
 FEWEST = 10  # runs a task that a bootstrap's interval takes: of three it covers 75 %, of ten 90 %
 ENOUGH = 20  # runs x tasks: below, an interquartile mean throws away half of little data
@@ -41,13 +41,10 @@ class Across:
 
     def finals(self, label: str, mode: Mode) -> np.ndarray | None:
         """Final accuracies (R, M) of the seeds that all tasks have; None where there is none."""
-        found = [
-            None if row is None else analysis.scores(row, mode)
-            for analysis, row in zip(self.analyses, self.rows(label), strict=True)
-        ]
-        there = [one.by_seed for one in found if one is not None]
-        seeds = [s for s in there[0] if all(s in one for one in there)] if len(there) == len(found) and there else []
-        return np.array([[one[seed] for one in there] for seed in seeds]) if seeds else None
+        found = self.each(label, lambda analysis, row: analysis.scores(row, mode)) or []
+        tasks = [one.by_seed for one in found]
+        seeds = [seed for seed in tasks[0] if all(seed in task for task in tasks)] if tasks else []
+        return np.array([[task[seed] for task in tasks] for seed in seeds]) if seeds else None
 
     def each(self, label: str, what: Callable[[Analysis, Row], Scores | None]) -> list[Scores] | None:
         """Something of the label's row in every task; None where one has it not."""
@@ -83,17 +80,6 @@ class Across:
             tested = {label: macro_gain([s.estimate for s in one]).p for label, one in found.items() if one}
             self._tests[mode] = dict(zip(tested, holm(list(tested.values())), strict=True))
         return self._tests[mode]
-
-
-@dataclass(frozen=True)
-class AcrossColumn:
-    """A column over several tasks that a program may name."""
-
-    name: str
-    kind: Kind
-    heading: Callable[[Across], str]
-    entry: Callable[[Across, str], Entry]
-    explain: Callable[[Across], tuple[str, ...]]
 
 
 def _difference(across: Across, label: str, mode: Mode) -> list[Scores] | None:
@@ -145,15 +131,17 @@ def _algoperf(across: Across, label: str) -> Entry:
     return Entry(across.scores[label]) if label in across.scores else NOTHING
 
 
-ACROSS: dict[str, AcrossColumn] = {}
+ACROSS: dict[str, Column[Across, str]] = {}
 
 
 def _add(
-    name: str, kind: Kind, heading: str, entry: Callable[[Across, str], Entry], *words: str | Callable[[Across], str]
+    name: str,
+    kind: Kind,
+    heading: str,
+    entry: Callable[[Across, str], Entry],
+    explain: tuple[str, ...] | Callable[[Across], tuple[str, ...]] = (),
 ) -> None:
-    ACROSS[name] = AcrossColumn(
-        name, kind, lambda _: heading, entry, lambda a: tuple(w(a) if callable(w) else w for w in words)
-    )
+    ACROSS[name] = column(name, kind, heading, entry, explain)
 
 
 MACRO_GAIN = "Mean gain: mean over tasks of final − start, in points."
@@ -171,17 +159,17 @@ ALGOPERF = (
 )
 
 
-def _versus(across: Across) -> str:
+def _versus(across: Across) -> tuple[str, ...]:
     return (
         f"Mean vs reference: mean over tasks of the difference from {across.reference or 'the reference of each'}; "
-        "* p < .05, ** p < .01 after Holm over the rows."
+        "* p < .05, ** p < .01 after Holm over the rows.",
     )
 
 
 _add("algorithm", "text", "algorithm", lambda _, label: Entry(text=label))
-_add("algoperf", "number", "AlgoPerf score", _algoperf, ALGOPERF)
+_add("algoperf", "number", "AlgoPerf score", _algoperf, (ALGOPERF,))
 for _mode in MODES:
-    _add(f"{_mode}_macro_gain", "points", f"{_mode}: mean gain", partial(_gain, mode=_mode), MACRO_GAIN)
+    _add(f"{_mode}_macro_gain", "points", f"{_mode}: mean gain", partial(_gain, mode=_mode), (MACRO_GAIN,))
     _add(f"{_mode}_macro_delta", "points", f"{_mode}: mean vs reference", partial(_delta, mode=_mode), _versus)
-    _add(f"{_mode}_improvement", "share", f"{_mode}: P(better)", partial(_improvement, mode=_mode), IMPROVEMENT)
-    _add(f"{_mode}_iqm", "share", f"{_mode}: IQM", partial(_iqm, mode=_mode), IQM)
+    _add(f"{_mode}_improvement", "share", f"{_mode}: P(better)", partial(_improvement, mode=_mode), (IMPROVEMENT,))
+    _add(f"{_mode}_iqm", "share", f"{_mode}: IQM", partial(_iqm, mode=_mode), (IQM,))

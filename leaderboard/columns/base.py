@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from ..analysis import Analysis, Tested
 from ..runs import Row
@@ -13,6 +13,8 @@ from ..stats import AGREEMENT, Estimate
 # How a number is printed. share: 0.613 as 61.3 %; points: a difference of shares, signed; quantity: with SI prefix;
 # log_ratio: exp of it, with its interval; number: three digits; seconds: one decimal; count: as it is.
 Kind = Literal["text", "share", "points", "quantity", "log_ratio", "number", "seconds", "count"]
+Of = TypeVar("Of")
+Line = TypeVar("Line")
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,34 @@ NOTHING = Entry()
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column that a program may name."""
+class Column(Generic[Of, Line]):
+    """A column that a program may name: of an analysis and its rows, or of several tasks and their rows' labels."""
 
     name: str
     kind: Kind
-    heading: Callable[[Analysis], str]
-    entry: Callable[[Analysis, Row], Entry]
-    explain: Callable[[Analysis], tuple[str, ...]]  # sentences for below the table
+    heading: Callable[[Of], str]
+    entry: Callable[[Of, Line], Entry]
+    explain: Callable[[Of], tuple[str, ...]]  # sentences for below the table
 
 
-COLUMNS: dict[str, Column] = {}
+COLUMNS: dict[str, Column[Analysis, Row]] = {}
+
+
+def column(
+    name: str,
+    kind: Kind,
+    heading: str | Callable[[Of], str],
+    entry: Callable[[Of, Line], Entry],
+    explain: tuple[str, ...] | Callable[[Of], tuple[str, ...]] = (),
+) -> Column[Of, Line]:
+    """A column whose heading and explanation may depend on the table that they stand in, or not."""
+    return Column(
+        name,
+        kind,
+        heading if callable(heading) else lambda _: heading,
+        entry,
+        explain if callable(explain) else lambda _: explain,
+    )
 
 
 def add(
@@ -55,14 +74,8 @@ def add(
     entry: Callable[[Analysis, Row], Entry],
     explain: tuple[str, ...] | Callable[[Analysis], tuple[str, ...]] = (),
 ) -> None:
-    """Register a column; heading and explanation may depend on the table that they stand in."""
-    COLUMNS[name] = Column(
-        name,
-        kind,
-        heading if callable(heading) else lambda _: heading,
-        entry,
-        explain if callable(explain) else lambda _: explain,
-    )
+    """Register a column of one table of runs."""
+    COLUMNS[name] = column(name, kind, heading, entry, explain)
 
 
 def estimated(estimate: Estimate | None, by_seed: Mapping[int, float] | None = None) -> Entry:

@@ -84,14 +84,12 @@ def _add() -> None:
     for name, kind, heading, number in means:
         add(name, kind, heading, each(number), ("Shares and norms: means over steps, then over seeds.",))
     add("grad_norm_max", "number", "largest", each(_largest, max), ("Largest: of all gradient norms before clipping.",))
-    add("mismatch", "number", "sampler mismatch", each(_mismatch), (
-        MISMATCH,
-    ))  # fmt: skip
+    add("mismatch", "number", "sampler mismatch", each(_mismatch), (MISMATCH,))
     totals: tuple[tuple[str, str, Callable[[Steps], float], Callable[[Steps], float]], ...] = (
         ("steps_without_update", "no group was kept", lambda steps: sum(step["updates"] == 0 for step in steps), len),
         (
             "updates_without_signal",
-            "the gradient was exactly zero",
+            "its gradient was exactly zero",
             _total("updates_without_signal"),
             _total("updates"),
         ),

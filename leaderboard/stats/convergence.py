@@ -7,7 +7,6 @@ an x; ∞ where a target was never reached. Horizon X: the x up to which all alg
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +24,6 @@ class Success:
     n: int
     low: float
     high: float
-
-    def __iter__(self) -> Iterator[int]:
-        """(successes, n), to be unpacked."""
-        return iter((self.successes, self.n))
 
 
 def smoothed(y: ArrayLike) -> Array:
@@ -138,8 +133,9 @@ def algoperf_scores(times: ArrayLike) -> Array:
 def reference_target(starts: ArrayLike, finals: ArrayLike, fraction: float = 0.9) -> float:
     """T = s₀ + fraction · (median of the reference's final accuracies (R,) − s₀), s₀ the mean of the starts.
 
-    To be fixed before the others run. The median: not a lucky outlier (AlgoPerf). ValueError for empty or non-finite
-    values. Where the reference did not gain, neither does the target: compare it with s₀.
+    It depends on the reference's runs alone, and on no row that is judged by it. The median: not a lucky outlier
+    (AlgoPerf). ValueError for empty or non-finite values. Where the reference did not gain, neither does the target:
+    compare it with s₀.
     """
     start = float(finite(starts, "starts", "(R,)").mean())
     return start + fraction * (float(np.median(finite(finals, "finals", "(R,)"))) - start)
