@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypedDict
 
@@ -38,13 +38,47 @@ class Example:
 class Grade:
     """The verifier's verdict on one response.
 
-    `reward` is what training maximises; `correct` is the verdict that tables count (None where there is no verifier);
-    `extracted` is the answer found in the response, None when none was found (counted as an extraction failure).
+    `reward` is what training maximises. `correct` is the strict verdict, which asks for an answer in the form that the
+    prompt wants; training (DAPO's selection, say) sees no other. `lenient` is the verdict that tables count: it also
+    takes an answer that stands elsewhere; None where there is no other verdict than `correct`. All are None where there
+    is no verifier. `extracted` is the answer found in the response, None when none was found (an extraction failure).
+    A response on which the verifier ran out of time or memory is wrong, and `timed_out`.
     """
 
     reward: float
     correct: bool | None
     extracted: str | None
+    lenient: bool | None = None
+    timed_out: bool = False
+
+    @property
+    def counted(self) -> bool | None:
+        """The verdict that tables count."""
+        return self.correct if self.lenient is None else self.lenient
+
+
+@dataclass(frozen=True)
+class EvalProtocol:
+    """How a checkpoint is asked: samples an example, and how they are drawn. avg@k is `samples` = k."""
+
+    samples: int
+    temperature: float  # 0: greedy
+    top_p: float = 1.0
+    max_tokens: int = 2048  # of a response; fewer where the model's context is shorter, and then recorded
+    source: str = ""  # whose protocol it is
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.temperature < 0 or not 0 < self.top_p <= 1 or self.max_tokens < 1:
+            raise ValueError(
+                f"{self}: samples and max_tokens must be at least 1, temperature at least 0, top_p in (0, 1]"
+            )
+        if self.temperature == 0 and self.samples > 1:
+            raise ValueError(f"{self}: greedy decoding gives one response; samples must be 1 at temperature 0")
+
+
+GREEDY = EvalProtocol(1, 0.0, source="one greedy response, as most papers' tables")
+AVG_4 = EvalProtocol(4, 0.6, 0.95, source="mean of 4 samples, for comparing algorithms")
+GFT_16 = EvalProtocol(16, 0.5, source="the GFT paper's mean of 16 samples at T = 0.5")
 
 
 class Task(ABC):
@@ -56,6 +90,8 @@ class Task(ABC):
     name: ClassVar[str]  # set by @register
     demonstration_sources: ClassVar[frozenset[Source]] = frozenset()  # what `demonstrate` can give
     locations: ClassVar[frozenset[str]] = frozenset()  # fields that say where the data lie, not what they are
+    verifier: ClassVar[str] = "1"  # version of the grader, another one whenever a verdict may change
+    protocols: ClassVar[Mapping[str, EvalProtocol]] = {"avg@4": AVG_4, "greedy": GREEDY, "gft": GFT_16}  # default first
 
     @property
     @abstractmethod
@@ -70,6 +106,21 @@ class Task(ABC):
     @abstractmethod
     def grade(self, example: Example, response: str) -> Grade:
         """Grade the decoded text of one response (special tokens removed). Never raises on any text."""
+
+    def grade_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Grade]:
+        """Grade many responses, in order: as `grade` would, and faster where the verifier works in parallel."""
+        return [self.grade(example, response) for example, response in pairs]
+
+    def same_answers(self, example: Example, answers: Sequence[str]) -> list[int]:
+        """A label for each extracted answer; equal ones share it: what a majority vote counts. Never raises."""
+        return [answers.index(answer) for answer in answers]
+
+    def question(self, example: Example) -> str | None:
+        """The problem's text without instructions, by which overlaps of training and evaluation sets are found.
+
+        None where the texts are generated and say nothing of that kind.
+        """
+        return None
 
     def leak_key(self, example: Example) -> str:
         """Examples of equal keys give each other's answer away: a dev split keeps them on one side."""

@@ -58,6 +58,18 @@ class DevSplit(Task):
         """As the task grades."""
         return self.task.grade(example, response)
 
+    def grade_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Grade]:
+        """As the task grades."""
+        return self.task.grade_all(pairs)
+
+    def same_answers(self, example: Example, answers: Sequence[str]) -> list[int]:
+        """As the task compares."""
+        return self.task.same_answers(example, answers)
+
+    def question(self, example: Example) -> str | None:
+        """As the task says."""
+        return self.task.question(example)
+
     def demonstrate(self, example: Example, source: Source, count: int, seed: int) -> tuple[str, ...]:
         """As the task shows."""
         return self.task.demonstrate(example, source, count, seed)

@@ -1,0 +1,229 @@
+"""What `groupbench evaluate` leaves on disk, and what the gate compares: one checkpoint, item by item.
+
+    FOLDER/evaluation.json     an `EvaluationRecord`: checkpoint, protocols, metrics; no clock in it, so that an
+                               interrupted evaluation ends with the same bytes as one that was not
+           evaluation.md       the same for people
+           sessions.jsonl      when, how long and on what
+           <key>/protocol.json a `ProtocolRecord`, written before the first answer; <key> is TASK or TASK@PROTOCOL
+                 items.jsonl   `ItemBlock`s, appended as they are graded
+
+A baseline (`*.json.gz`) is the same evaluation in one file, without the texts of the responses.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import msgspec
+
+from .records import RecordError, read_json, write_json
+
+SCHEMA = 1
+PER_SAMPLE = ("correct", "strict", "tokens", "truncated", "timed_out", "answers")
+
+
+class ProtocolRecord(TypedDict):
+    """How a task was asked. Two evaluations are comparable where `comparable` finds no difference."""
+
+    task: str
+    parameters: dict[str, Any]  # of the task, as far as they are not places
+    protocol: str  # its name, or "custom"
+    samples: int  # asked for; a larger number only adds to a smaller one
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+    verifier: str
+    examples: list[str]  # ids, in order: what a complete evaluation holds
+    data: str  # fingerprint of these examples
+
+
+class _Clustered(TypedDict, total=False):
+    cluster: str  # items of equal clusters are not independent
+
+
+class ItemBlock(_Clustered):
+    """Samples `first`, `first` + 1, … of one item; every list holds one entry a sample."""
+
+    id: str
+    content: str  # hash of the prompt's token ids and of the right answer: items of equal hashes asked the same
+    first: int
+    responses: list[str]
+    answers: list[str | None]  # as extracted; None: an extraction failure
+    correct: list[int]  # the verdict that tables count, 1 or 0
+    strict: list[int]  # the verdict that training sees
+    tokens: list[int]
+    truncated: list[int]
+    timed_out: list[int]
+
+
+class CheckpointRecord(TypedDict):
+    """What was evaluated."""
+
+    name: str  # as the user named it
+    fingerprint: str  # of configuration, tokenizer and weights, or the Hub commit
+    precision: str
+    engine: str
+
+
+class TaskResult(TypedDict):
+    """One task's entry in evaluation.json."""
+
+    protocol: ProtocolRecord
+    items: int  # complete ones
+    metrics: dict[str, float]
+
+
+class EvaluationRecord(TypedDict):
+    """evaluation.json."""
+
+    schema: int
+    checkpoint: CheckpointRecord
+    tasks: dict[str, TaskResult]
+
+
+class Item(msgspec.Struct):
+    """One item with all of its samples, in order of their numbers; texts are left out."""
+
+    id: str
+    content: str
+    correct: list[float]  # NaN where somebody else's file says so: the gate refuses it
+    strict: list[float]
+    tokens: list[int]
+    truncated: list[int]
+    timed_out: list[int]
+    answers: list[str | None]
+    cluster: str | None = None
+
+
+@dataclass(frozen=True)
+class TaskEvaluation:
+    """One task of an evaluation: what was asked and what came back, complete or not."""
+
+    protocol: ProtocolRecord
+    items: Sequence[Item]
+
+    @property
+    def missing(self) -> list[str]:
+        """Ids of the examples that have no item, or one with fewer samples than were asked for."""
+        there = {item.id: len(item.correct) for item in self.items}
+        return [name for name in self.protocol["examples"] if there.get(name, 0) < self.protocol["samples"]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluated checkpoint, or a baseline."""
+
+    checkpoint: CheckpointRecord
+    tasks: Mapping[str, TaskEvaluation]
+
+
+def comparable(one: ProtocolRecord, other: ProtocolRecord) -> list[str]:
+    """What makes two evaluations incomparable, as `key: this against that`; empty where nothing does.
+
+    The number of samples, the seed and the choice of examples are no such thing: pairs are made of shared items, whose
+    `content` must be equal.
+    """
+    keys = ("task", "parameters", "temperature", "top_p", "max_tokens", "verifier")
+    found: list[tuple[str, Any, Any]] = [(key, one.get(key), other.get(key)) for key in keys]
+    return [f"{key}: {mine!r} against {theirs!r}" for key, mine, theirs in found if mine != theirs]
+
+
+def read(path: Path) -> Evaluation:
+    """An evaluation's folder, or a baseline file. Raises RecordError that names the file and what is wrong with it."""
+    if not path.is_dir():
+        return read_baseline(path)
+    record: EvaluationRecord = read_json(path / "evaluation.json")
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise RecordError(f"{path / 'evaluation.json'}: not an evaluation of schema {SCHEMA}")
+    tasks = {}
+    for key, task in record["tasks"].items():
+        wanted = set(task["protocol"]["examples"])
+        items = [item for item in read_items(path / key / "items.jsonl") if item.id in wanted]
+        tasks[key] = TaskEvaluation(task["protocol"], items)
+    return Evaluation(record["checkpoint"], tasks)
+
+
+def read_items(path: Path) -> list[Item]:
+    """The items of an items.jsonl, their blocks joined, in the order of their first one.
+
+    A torn last line is left out, and so are samples behind a gap. Raises RecordError that names file and line.
+    """
+    items: dict[str, Item] = {}
+    if not path.exists():
+        return []
+    decode = msgspec.json.Decoder(_Block).decode
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            block = decode(line)
+        except msgspec.DecodeError as error:
+            if number == len(lines):
+                break
+            raise RecordError(f"{path}, line {number}: {error}") from None
+        lengths = {len(getattr(block, name)) for name in PER_SAMPLE}
+        if len(lengths) != 1:
+            raise RecordError(f"{path}, line {number}: lists of {sorted(lengths)} samples; expected equally many")
+        item = items.get(block.id)
+        if item is None and block.first == 0:
+            items[block.id] = Item(**{f.name: getattr(block, f.name) for f in msgspec.structs.fields(Item)})
+        elif item is not None and block.first == len(item.correct):
+            for name in PER_SAMPLE:
+                getattr(item, name).extend(getattr(block, name))
+    return list(items.values())
+
+
+class _Block(Item, kw_only=True):
+    first: int
+
+
+class _Baseline(msgspec.Struct):
+    schema: int
+    checkpoint: dict[str, Any]
+    tasks: dict[str, _BaselineTask]
+
+
+class _BaselineTask(msgspec.Struct):
+    protocol: dict[str, Any]
+    items: list[Item]
+
+
+def read_baseline(path: Path) -> Evaluation:
+    """A baseline file. Raises RecordError that names it and what is wrong with it."""
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        found = msgspec.json.decode(data, type=_Baseline)
+    except FileNotFoundError:
+        raise RecordError(f"{path}: no such evaluation folder or baseline file") from None
+    except (OSError, EOFError, msgspec.DecodeError) as error:
+        raise RecordError(f"{path}: not a baseline ({error}); `groupbench gate --update-baseline` writes one") from None
+    if found.schema != SCHEMA:
+        raise RecordError(f"{path}: a baseline of schema {found.schema}; this version reads {SCHEMA}")
+    tasks = {key: TaskEvaluation(task.protocol, task.items) for key, task in found.tasks.items()}  # type: ignore[arg-type]
+    return Evaluation(found.checkpoint, tasks)  # type: ignore[arg-type]
+
+
+def write_baseline(path: Path, evaluation: Evaluation) -> None:
+    """An evaluation as one file, replaced atomically; gzip where the name ends in .gz, the same bytes each time."""
+    record = {
+        "schema": SCHEMA,
+        "checkpoint": evaluation.checkpoint,
+        "tasks": {
+            key: {"protocol": task.protocol, "items": [msgspec.to_builtins(item) for item in task.items]}
+            for key, task in evaluation.tasks.items()
+        },
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix != ".gz":
+        write_json(path, record)
+        return
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(gzip.compress(json.dumps(record).encode(), mtime=0))
+    temporary.replace(path)
