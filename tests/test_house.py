@@ -105,7 +105,7 @@ def test_help_takes_less_than_three_tenths_of_a_second():
 
 def test_the_training_core_needs_only_torch_and_transformers():
     """A machine that only trains may have nothing else installed."""
-    absent = ("pandas", "datasets", "typer", "pydantic", "rich", "matplotlib", "scipy", "pyarrow")
+    absent = ("pandas", "datasets", "typer", "pydantic", "rich", "matplotlib", "scipy", "sklearn", "pyarrow")
     code = """
 import torch
 from algorithms.registry import load
