@@ -89,11 +89,13 @@ class Collector:
             completions = self.engine.generate(requests, self.sampling)
         groups = []
         with self.clock.timed("grading"):
-            for example, request, found in zip(examples, requests, completions, strict=True):
-                group = Group(example, request.prompt)
-                for c, seed in zip(found, request.seeds, strict=True):
-                    text = self.codec.text(c.tokens)
-                    grade = controls.reward(self.control, self.task.grade(example, text), seed)
+            texts = [[self.codec.text(c.tokens) for c in found] for found in completions]
+            pairs = [(example, text) for example, found in zip(examples, texts, strict=True) for text in found]
+            grades = iter(self.task.grade_all(pairs))
+            for number, request in enumerate(requests):
+                group = Group(examples[number], request.prompt)
+                for c, text, seed in zip(completions[number], texts[number], request.seeds, strict=True):
+                    grade = controls.reward(self.control, next(grades), seed)
                     group.responses.append(Response(c.tokens, text, grade, "policy", c.logp, c.truncated))
                 groups.append(group)
         tokens = sum(len(r.tokens) for g in groups for r in g.responses)

@@ -26,4 +26,4 @@ def reward(control: Control | None, grade: Grade, seed: int) -> Grade:
     if control != "random-reward":
         return grade
     heads = bool(derive("coin", seed) & 1)
-    return replace(grade, reward=float(heads), correct=None if grade.correct is None else heads)
+    return replace(grade, reward=float(heads), correct=None if grade.correct is None else heads, lenient=None)

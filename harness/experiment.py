@@ -24,7 +24,7 @@ from leaderboard.records import RECORD_FILES, CellRecord, RecordError, Status, S
 from . import checkpoint, models
 from .benchmark import Cell
 from .errors import UserError
-from .evaluate import evaluations
+from .evaluation.looks import evaluations
 from .lock import lock
 from .policy import Policy
 from .provenance import card_record, provenance, session

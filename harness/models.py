@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .codec import Codec
 from .errors import UserError
@@ -91,15 +91,16 @@ def load_codec(source: Source) -> Codec:
     return Codec(tokenizer, [end for end in ends if end is not None])
 
 
-def load_model(source: Source) -> Any:
-    """The weights, as a transformers causal LM in float32 on the CPU."""
+def load_model(source: Source, precision: Literal["float32", "bfloat16"] = "float32") -> Any:
+    """The weights, as a transformers causal LM on the CPU; to be trained in float32, bfloat16 is for sampling alone."""
     import torch
     from transformers import AutoModelForCausalLM
 
+    dtype = getattr(torch, precision)
     if source.name == TINY and source.folder is None:
-        return _tiny_model()
+        return _tiny_model().to(dtype)
     try:
-        return AutoModelForCausalLM.from_pretrained(source.location, revision=source.revision, dtype=torch.float32)
+        return AutoModelForCausalLM.from_pretrained(source.location, revision=source.revision, dtype=dtype)
     except (OSError, ValueError) as error:
         raise ModelError(f"model {source.name}: {_first_line(error)}") from None
 

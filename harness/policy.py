@@ -40,16 +40,22 @@ class Policy:
     """A causal language model, on its device, in its precision."""
 
     def __init__(
-        self, model: Any, device: torch.device, precision: Literal["float32", "bfloat16"], temperature: float
-    ) -> None:
-        """Take `model` (a transformers causal LM) over: float32 master weights, moved to `device`, dropout off."""
-        self.model = model.to(device=device, dtype=torch.float32).eval()
+        self, model: Any, device: torch.device, precision: Literal["float32", "bfloat16"], temperature: float,
+        *, trained: bool = True,
+    ) -> None:  # fmt: skip
+        """Take `model` (a transformers causal LM) over, move it to `device`, dropout off.
+
+        With float32 master weights; a policy that is not to be `trained` (nor scored) keeps the weights as they were
+        loaded, and decodes with these.
+        """
+        self.model = (model.to(device=device, dtype=torch.float32) if trained else model.to(device=device)).eval()
         self.device = device
         self.reduced = precision == "bfloat16"
         self.temperature = temperature or 1.0
         self.value_head: nn.Linear | None = None
         self.version = 0  # optimizer steps taken; an engine with weights of its own compares it
-        _check_projection(self.model)
+        if trained:
+            _check_projection(self.model)
 
     def autocast(self) -> AbstractContextManager[None]:
         """Matrix products in bfloat16 where the precision says so; a no-op otherwise."""

@@ -134,6 +134,7 @@ class AddedToSteps(TypedDict, total=False):
 
     mismatch: dict[str, float] | None  # an engine of other code against the trainer's log-probabilities: mean and max
     # |Δ|, k3, tokens compared; None where the trainer itself decodes, or where no group was kept
+    timed_out: float  # share of sampled responses on which the grader ran out of time or memory
 
 
 class StepRecord(AddedToSteps):
@@ -145,7 +146,7 @@ class StepRecord(AddedToSteps):
     step: int
     counters: Counters
     reward: float  # mean over the sampled responses of the step, before shaping, thrown-away groups included
-    accuracy: float | None  # the same for the verifier's verdict
+    accuracy: float | None  # the same for the verifier's strict verdict
     shaped_reward: float | None  # mean over the trained responses, after shaping
     response_tokens: float  # mean length of the sampled responses
     truncated: float  # share of sampled responses that hit the length limit
@@ -169,6 +170,8 @@ class StepRecord(AddedToSteps):
 class AddedToEvals(TypedDict, total=False):
     """What runs of earlier versions have not recorded."""
 
+    strict: float  # as `accuracy`, of the verdict that training sees: an answer in the form that the prompt wants
+    timed_out: float
     items: list[int]  # [start, stop): where in items.jsonl its `ItemRecord` lines lie, in bytes; see `reading.items`
 
 
@@ -179,7 +182,7 @@ class EvalRecord(AddedToEvals):
     split: str  # of SPLITS
     mode: str  # greedy | sampled
     counters: Counters
-    accuracy: float  # mean over examples of the mean over samples
+    accuracy: float  # mean over examples of the mean over samples, of the verdict that tables count
     examples: int
     samples: int  # per example
     truncated: float

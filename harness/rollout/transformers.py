@@ -54,7 +54,7 @@ class TransformersEngine:
         """See `Engine.release`: there is nothing to give back."""
 
     def _refresh(self) -> None:
-        if not self.policy.reduced or self._version == self.policy.version:
+        if not self.policy.reduced or self._version == self.policy.version or self._is_reduced():
             return
         if self.model is self.policy.model:
             self.model = copy.deepcopy(self.policy.model).requires_grad_(False)
@@ -63,6 +63,10 @@ class TransformersEngine:
         for mine, master in zip(self.model.parameters(), self.policy.model.parameters(), strict=True):
             mine.copy_(master)
         self._version = self.policy.version
+
+    def _is_reduced(self) -> bool:
+        """Whether the policy's own weights are bfloat16 already: one that is not trained needs no copy."""
+        return all(parameter.dtype == torch.bfloat16 for parameter in self.policy.model.parameters())
 
     def _chunks(self, requests: Sequence[Request], max_tokens: int) -> Iterator[list[int]]:
         """Requests of similar length together, as many as the key-value cache may hold (never less than one)."""

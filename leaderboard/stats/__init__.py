@@ -1,7 +1,7 @@
 """The statistics of a table, as pure functions on numpy arrays; docs/statistics.md says which number is which formula.
 
 intervals: means with the errors of seeds and items. comparing: corrections, ranks, exact tests. convergence: time to
-target and what goes with it. across: several tasks. scipy is loaded at the first call that needs it.
+target and what goes with it. across: several tasks. samples: several answers to one item. scipy is loaded at the first call that needs it.
 """
 
 from .across import (
@@ -39,6 +39,7 @@ from .intervals import (
     variances,
     wilson,
 )
+from .samples import g_pass_at_k, majority_at_k, pass_at_k, pass_hat_k
 
 __all__ = [
     "AGREEMENT",
@@ -48,17 +49,21 @@ __all__ = [
     "algoperf_scores",
     "cluster_means",
     "crossed",
+    "g_pass_at_k",
     "generator",
     "half_widths",
     "holm",
     "iqm",
     "macro_gain",
+    "majority_at_k",
     "mcnemar",
     "minimum_detectable",
     "nauc",
     "optimality_gap",
     "over_items",
     "over_seeds",
+    "pass_at_k",
+    "pass_hat_k",
     "peak_drop",
     "performance_profile",
     "probability_of_improvement",

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import pytest
 
 from harness.codec import Codec
-from harness.evaluate import Evaluated, Item, evaluate, evaluations, greedy, splits_of
+from harness.evaluation.answers import Answer, Item, ask, mean
+from harness.evaluation.looks import evaluations, greedy, splits_of
 from harness.models import find, load_codec
 from harness.rollout import Completion, Engine, Request
 from harness.settings import Evaluation, Sampling
@@ -69,43 +70,50 @@ SCRIPT = {"1+1=": ["2", "3", "="], "2+5=": ["7", "7", "7"], "9+9=": ["18", "1234
 
 def run(
     codec: Codec, examples: Sequence[Example] = EXAMPLES, samples: int = 3, seed: int = 0
-) -> tuple[Evaluated, FakeEngine]:
+) -> tuple[list[Item], FakeEngine]:
     fake = FakeEngine(codec, SCRIPT)
     engine: Engine = fake
-    return evaluate(engine, codec, FakeTask(), examples, Sampling(8), samples, seed), fake
+    return ask(engine, codec, FakeTask(), examples, Sampling(8), seed, range(samples)), fake
 
 
 def test_items_stand_in_the_order_of_the_examples_and_are_graded_one_by_one(codec: Codec) -> None:
-    evaluated, engine = run(codec)
-    assert evaluated.items == (
-        Item("1+1", (1, 0, 0), (2, 2, 2), (False,) * 3, (True, True, False)),
-        Item("2+5", (1, 1, 1), (2, 2, 2), (False,) * 3, (True,) * 3),
-        Item("9+9", (1, 0, 0), (3, 4, 2), (False, True, False), (True,) * 3),
-        Item("4+0", (0, 0, 1), (3, 3, 2), (False,) * 3, (False, True, True)),
-    )
+    items, engine = run(codec)
+    assert [(item.id, *(item.each(f) for f in ("correct", "tokens", "truncated", "answered"))) for item in items] == [
+        ("1+1", [1, 0, 0], [2, 2, 2], [0, 0, 0], [1, 1, 0]),
+        ("2+5", [1, 1, 1], [2, 2, 2], [0, 0, 0], [1, 1, 1]),
+        ("9+9", [1, 0, 0], [3, 4, 2], [0, 1, 0], [1, 1, 1]),
+        ("4+0", [0, 0, 1], [3, 3, 2], [0, 0, 0], [0, 1, 1]),
+    ]
     backwards, _ = run(codec, EXAMPLES[::-1])
-    assert backwards.items == evaluated.items[::-1]
+    assert backwards == items[::-1]
     assert len(engine.asked) == 1, "all prompts in one call"
     assert engine.samplings == [Sampling(8)]
     assert [codec.text(request.prompt) for request in engine.asked[0]] == [e.prompt for e in EXAMPLES]
 
 
 def test_means_are_over_examples_of_means_over_samples(codec: Codec) -> None:
-    evaluated, _ = run(codec)
-    assert evaluated.mean("correct") == pytest.approx(6 / 12)
-    assert evaluated.mean("tokens") == pytest.approx(29 / 12)
-    assert evaluated.mean("truncated") == pytest.approx(1 / 12)
-    assert evaluated.mean("answered") == pytest.approx(10 / 12)
+    items, _ = run(codec)
+    assert mean(items, "correct") == pytest.approx(6 / 12)
+    assert mean(items, "tokens") == pytest.approx(29 / 12)
+    assert mean(items, "truncated") == pytest.approx(1 / 12)
+    assert mean(items, "answered") == pytest.approx(10 / 12)
+
+
+def answer(right: bool, tokens: int, truncated: bool = False) -> Answer:
+    return Answer("", tokens, truncated, Grade(float(right), right, ""))
 
 
 def test_every_example_weighs_the_same_however_many_samples_it_has() -> None:
-    items = (
-        Item("a", (1, 1, 1, 1), (2,) * 4, (False,) * 4, (True,) * 4),
-        Item("b", (0,), (6,), (True,), (False,)),
-    )
-    assert Evaluated(items).mean("correct") == 0.5
-    assert Evaluated(items).mean("tokens") == 4
-    assert Evaluated(items).mean("truncated") == 0.5
+    items = [Item("a", (answer(True, 2),) * 4), Item("b", (answer(False, 6, True),))]
+    assert mean(items, "correct") == 0.5
+    assert mean(items, "tokens") == 4
+    assert mean(items, "truncated") == 0.5
+
+
+def test_tables_count_the_lenient_verdict_and_show_the_strict_one() -> None:
+    forgiven, late = Grade(0.0, False, "7", lenient=True), Grade(0.0, False, "9^{9^{9}}", timed_out=True)
+    items = [Item("a", (Answer("7", 2, False, forgiven), Answer("", 2, False, late)))]
+    assert [mean(items, f) for f in ("correct", "strict", "answered", "timed_out")] == [0.5, 0.0, 1.0, 0.5]
 
 
 def seeds(engine: FakeEngine) -> dict[str, tuple[int, ...]]:
@@ -128,7 +136,7 @@ def test_seeds_belong_to_the_example_not_to_its_place_or_company(codec: Codec) -
 def test_fewer_samples_are_the_first_of_more(codec: Codec) -> None:
     three, two = seeds(run(codec, samples=3)[1]), seeds(run(codec, samples=2)[1])
     assert {name: drawn[:2] for name, drawn in three.items()} == two
-    assert len(run(codec, samples=1)[0].items[0].correct) == 1
+    assert len(run(codec, samples=1)[0][0].answers) == 1
 
 
 def test_seeds_are_stable(codec: Codec) -> None:

@@ -1,0 +1,82 @@
+"""Sampled and graded: what every evaluation is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tasks.base import Example, Grade, Task
+
+from ..codec import Codec
+from ..rollout import Engine, Request
+from ..seeds import derive
+from ..settings import Sampling
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response, judged."""
+
+    text: str
+    tokens: int
+    truncated: bool
+    grade: Grade
+
+    @property
+    def correct(self) -> bool:
+        """The verdict that tables count; an open one is not right."""
+        return bool(self.grade.counted)
+
+    @property
+    def strict(self) -> bool:
+        """The verdict that training sees."""
+        return bool(self.grade.correct)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the grader found an answer at all."""
+        return self.grade.extracted is not None
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the grader ran out of time or memory."""
+        return self.grade.timed_out
+
+
+@dataclass(frozen=True)
+class Item:
+    """One example's answers."""
+
+    id: str
+    answers: tuple[Answer, ...]
+
+    def each(self, field: str) -> list[int]:
+        """A field of `Answer`, one number a sample."""
+        return [int(getattr(answer, field)) for answer in self.answers]
+
+
+def mean(items: Sequence[Item], field: str) -> float:
+    """Mean over examples of the mean over samples of a field of `Answer`."""
+    return sum(sum(item.each(field)) / len(item.answers) for item in items) / len(items)
+
+
+def ask(
+    engine: Engine, codec: Codec, task: Task, examples: Sequence[Example], sampling: Sampling, seed: int,
+    samples: range,
+) -> list[Item]:  # fmt: skip
+    """Samples `samples` (0, 1, … of as many as one likes) of every example, drawn in one call and graded in another.
+
+    Seeds derive from `seed`, the example and the sample's number alone: every evaluation of a run, and every algorithm
+    at the same run seed, draws with the same numbers, so that differences are paired; more samples only add to fewer.
+    """
+    requests = [Request(codec.prompt(e), tuple(derive("evaluation", seed, e.id, k) for k in samples)) for e in examples]
+    completions = engine.generate(requests, sampling)
+    texts = [[codec.text(c.tokens) for c in found] for found in completions]
+    pairs = [(example, text) for example, found in zip(examples, texts, strict=True) for text in found]
+    grades = iter(task.grade_all(pairs))
+
+    def answers(number: int) -> Iterator[Answer]:
+        for completion, text in zip(completions[number], texts[number], strict=True):
+            yield Answer(text, len(completion.tokens), completion.truncated, next(grades))
+
+    return [Item(example.id, tuple(answers(number))) for number, example in enumerate(examples)]
