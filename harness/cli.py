@@ -37,6 +37,41 @@ def run(
 
 
 @app.command()
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="A model folder, a Hub id, or the folder of a run's cell.")],
+    tasks: Annotated[
+        str, typer.Option(help="TASK or TASK@PROTOCOL, separated by commas; default: what a cell was trained on.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="Its folder; an interrupted evaluation in it goes on.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="TASK.PARAMETER=VALUE, e.g. gsm8k.folder=~/gsm8k; may be repeated."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="A fixed subset of so many examples a task.", min=1)] = None,
+    samples: Annotated[int | None, typer.Option(help="Responses an example, instead of the protocol's.", min=1)] = None,
+    temperature: Annotated[float | None, typer.Option(help="Instead of the protocol's; 0: greedy.", min=0)] = None,
+    top_p: Annotated[float | None, typer.Option(help="Instead of the protocol's.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Of a response, instead of the protocol's.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    engine: Annotated[str, typer.Option(help="transformers or vllm")] = "transformers",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto (bfloat16 on CUDA), float32 or bfloat16")] = "auto",
+    decode_tokens: Annotated[
+        int, typer.Option(help="Tokens of the key-value cache that are decoded together.")
+    ] = 65536,
+    plugin: Plugin = None,
+) -> None:
+    """Evaluate a checkpoint on tasks, item by item; run again, it does only what is missing."""
+    from .evaluation import command
+    from .evaluation.asked import Changes
+
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    changes = Changes(samples, temperature, top_p, max_tokens, limit, seed)
+    how = command.How(engine, device, precision, decode_tokens, plugin or [])
+    sys.exit(command.run(checkpoint, names, set_ or [], changes, how, out))
+
+
+@app.command()
 def leaderboard(
     results: Annotated[Path, typer.Argument(help="A results folder, or a folder of several.")],
     out: Annotated[Path | None, typer.Option(help="Where tables and figures go; default: the results folder.")] = None,

@@ -71,7 +71,11 @@ class CheckpointRecord(TypedDict):
     engine: str
 
 
-class TaskResult(TypedDict):
+class _Overlapping(TypedDict, total=False):
+    overlap: int  # of the questions, so many were training prompts of the run that made the checkpoint
+
+
+class TaskResult(_Overlapping):
     """One task's entry in evaluation.json."""
 
     protocol: ProtocolRecord
@@ -143,8 +147,8 @@ def read(path: Path) -> Evaluation:
         raise RecordError(f"{path / 'evaluation.json'}: not an evaluation of schema {SCHEMA}")
     tasks = {}
     for key, task in record["tasks"].items():
-        wanted = set(task["protocol"]["examples"])
-        items = [item for item in read_items(path / key / "items.jsonl") if item.id in wanted]
+        there = {item.id: item for item in read_items(path / key / "items.jsonl")}
+        items = [there[name] for name in task["protocol"]["examples"] if name in there]
         tasks[key] = TaskEvaluation(task["protocol"], items)
     return Evaluation(record["checkpoint"], tasks)
 
@@ -163,25 +167,33 @@ def read_items(path: Path) -> list[Item]:
         if not line:
             continue
         try:
-            block = decode(line)
-        except msgspec.DecodeError as error:
+            _join(items, decode(line))
+        except (msgspec.DecodeError, ValueError) as error:
             if number == len(lines):
                 break
             raise RecordError(f"{path}, line {number}: {error}") from None
-        lengths = {len(getattr(block, name)) for name in PER_SAMPLE}
-        if len(lengths) != 1:
-            raise RecordError(f"{path}, line {number}: lists of {sorted(lengths)} samples; expected equally many")
-        item = items.get(block.id)
-        if item is None and block.first == 0:
-            items[block.id] = Item(**{f.name: getattr(block, f.name) for f in msgspec.structs.fields(Item)})
-        elif item is not None and block.first == len(item.correct):
-            for name in PER_SAMPLE:
-                getattr(item, name).extend(getattr(block, name))
     return list(items.values())
+
+
+def join(items: dict[str, Item], block: ItemBlock) -> None:
+    """Add a block's samples to its item; those behind a gap, or there already, are left out."""
+    _join(items, msgspec.convert(block, _Block))
 
 
 class _Block(Item, kw_only=True):
     first: int
+
+
+def _join(items: dict[str, Item], block: _Block) -> None:
+    lengths = {len(getattr(block, name)) for name in PER_SAMPLE}
+    if len(lengths) != 1:
+        raise ValueError(f"lists of {sorted(lengths)} samples; expected equally many")
+    item = items.get(block.id)
+    if item is None and block.first == 0:
+        items[block.id] = Item(**{name: getattr(block, name) for name in Item.__struct_fields__})
+    elif item is not None and block.first == len(item.correct):
+        for name in PER_SAMPLE:
+            getattr(item, name).extend(getattr(block, name))
 
 
 class _Baseline(msgspec.Struct):

@@ -1,7 +1,8 @@
 """The statistics of a table, as pure functions on numpy arrays; docs/statistics.md says which number is which formula.
 
 intervals: means with the errors of seeds and items. comparing: corrections, ranks, exact tests. convergence: time to
-target and what goes with it. across: several tasks. samples: several answers to one item. scipy is loaded at the first call that needs it.
+target and what goes with it. across: several tasks. samples: several answers to one item. scipy is loaded at the first
+call that needs it.
 """
 
 from .across import (

@@ -43,7 +43,7 @@ def g_pass_at_k(right: int, n: int, k: int, share: float) -> float:
 
 
 def majority_at_k(labels: Sequence[int], right: Sequence[int], k: int, seed: int = 0) -> float:
-    """maj@k: the chance that the most frequent answer among k samples is right; of several equally frequent, their mean.
+    """maj@k: the chance that the most frequent answer of k is right; of several equally frequent ones, their mean.
 
     `labels` (n,): equal answers share a label; a negative one is no answer, and no vote. `right` (n,): 1 or 0. All n
     are counted where k = n; else 2,000 draws of k without replacement, a pure function of `seed`. Wang et al.,

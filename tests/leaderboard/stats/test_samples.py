@@ -48,6 +48,10 @@ def test_published_example() -> None:
 def test_fewer_samples_than_k_are_an_error_not_a_number(measure, right: int, n: int, k: int) -> None:
     with pytest.raises(ValueError, match=r"must lie in"):
         measure(right, n, k)
+
+
+@pytest.mark.parametrize(("n", "k"), [(3, 4), (0, 1), (3, 0)])
+def test_nor_is_there_a_vote_of_more_than_there_are(n: int, k: int) -> None:
     with pytest.raises(ValueError, match=r"must lie in"):
         majority_at_k([0] * n, [0] * n, k)
 

@@ -1,0 +1,130 @@
+"""What a checkpoint is asked: a task, its examples and a protocol, resolved and checked before weights are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from leaderboard.evaluations import ProtocolRecord
+from tasks.base import EvalProtocol, Example, Task
+from tasks.data import fingerprint, fixed_subset
+
+from .. import models
+from ..codec import Codec
+from ..errors import UserError
+from ..plugins import build_task, source_hash, suggestion
+from ..settings import Sampling
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the user wants otherwise than the protocol has it; None: as it has it."""
+
+    samples: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    limit: int | None = None  # a fixed subset of so many examples
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One task of an evaluation."""
+
+    key: str  # TASK or TASK@PROTOCOL: the name of its folder
+    task: Task
+    examples: tuple[Example, ...]
+    record: ProtocolRecord
+
+    @property
+    def sampling(self) -> Sampling:
+        """How its responses are drawn."""
+        return Sampling(self.record["max_tokens"], self.record["temperature"], self.record["top_p"])
+
+
+def resolve(
+    name: str, parameters: Mapping[str, Any], changes: Changes, codec: Codec, context: int | None
+) -> tuple[Asked, list[str]]:
+    """`TASK` or `TASK@PROTOCOL` for a model that reads `context` tokens, and remarks.
+
+    Raises UserError (or the task's TaskDataError) for an unknown task, parameter or protocol, and for data or prompts
+    that cannot be had.
+    """
+    base, _, chosen = name.partition("@")
+    where = f"--tasks {name}"
+    task = build_task(base, parameters, where)
+    chosen = chosen or next(iter(task.protocols))
+    if chosen not in task.protocols:
+        raise UserError(f"{where}: task {base} has no protocol {chosen!r}{suggestion(chosen, task.protocols)}")
+    protocol = task.protocols[chosen]
+    changed = {
+        key: value
+        for key in ("samples", "temperature", "top_p", "max_tokens")
+        if (value := getattr(changes, key)) is not None
+    }
+    if changed.get("temperature") == 0 and "samples" not in changed:
+        changed["samples"] = 1
+    try:
+        wanted = replace(protocol, **changed)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+    if wanted != protocol:
+        chosen = f"{chosen}, changed"
+    examples = fixed_subset(task.heldout, changes.limit, "--limit")
+    if not examples:
+        raise UserError(f"{where}: task {base} has no held-out examples")
+    wanted, remarks = _fitted(wanted, examples, codec, context, where)
+    asked = Asked(name, task, examples, _record(task, chosen, wanted, examples, changes.seed))
+    return asked, remarks
+
+
+def again(key: str, record: ProtocolRecord, samples: int, places: Mapping[str, Any]) -> Asked:
+    """What an earlier evaluation asked, with another number of samples, found by its record.
+
+    `places`: parameters that say where the task's data lie, which records leave out. Raises UserError where the task's
+    data do not hold the same examples any more.
+    """
+    where = f"task {record['task']} of the baseline"
+    task = build_task(record["task"], {**record["parameters"], **places}, where)
+    by_id = {example.id: example for example in task.heldout}
+    lost = [name for name in record["examples"] if name not in by_id]
+    if lost:
+        raise UserError(f"{where}: {len(lost)} of its examples are not in the task's data, the first is {lost[0]}")
+    examples = tuple(by_id[name] for name in record["examples"])
+    protocol = EvalProtocol(samples, record["temperature"], record["top_p"], record["max_tokens"])
+    return Asked(key, task, examples, _record(task, record["protocol"], protocol, examples, record["seed"]))
+
+
+def _record(task: Task, name: str, protocol: EvalProtocol, examples: Sequence[Example], seed: int) -> ProtocolRecord:
+    parameters = {key: value for key, value in asdict(task).items() if key not in task.locations}  # type: ignore[call-overload]
+    source = source_hash(task)
+    return ProtocolRecord(
+        task=task.name, parameters=parameters, protocol=name, samples=protocol.samples,
+        temperature=protocol.temperature, top_p=protocol.top_p, max_tokens=protocol.max_tokens, seed=seed,
+        verifier=task.verifier + (f" {source}" if source else ""),
+        examples=[example.id for example in examples], data=fingerprint(examples),
+    )  # fmt: skip
+
+
+def _fitted(
+    protocol: EvalProtocol, examples: Sequence[Example], codec: Codec, context: int | None, where: str
+) -> tuple[EvalProtocol, list[str]]:
+    """The protocol with responses no longer than the model's context leaves room for."""
+    longest = max(len(codec.prompt(example)) for example in examples)
+    if context is None or longest + protocol.max_tokens <= context:
+        return protocol, []
+    room = context - longest
+    if room < 1:
+        raise UserError(f"{where}: a prompt of {longest} tokens; the model reads {context}")
+    remark = (
+        f"{where}: responses of {protocol.max_tokens} tokens do not fit behind the longest prompt ({longest}) into the "
+        f"model's {context}; the limit is {room}, and recorded"
+    )
+    return replace(protocol, max_tokens=room), [remark]
+
+
+def codec_of(source: models.Source) -> tuple[Codec, int | None]:
+    """What prompts are checked against: the tokenizer, and how many tokens the model reads."""
+    return models.load_codec(source), models.context_limit(source)

@@ -1,0 +1,165 @@
+"""`groupbench evaluate`: everything is checked, then the model is loaded, then it is asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from leaderboard import checkpoints
+from leaderboard.evaluations import EvaluationRecord
+from tasks.base import TaskDataError
+
+from .. import plugins
+from ..commands import console, quiet_libraries, say
+from ..errors import UserError
+from ..experiment import resolve_device
+from ..rollout import engines
+from ..settings import Rollout
+from .asked import Asked, Changes, codec_of, resolve
+from .checkpoint import Examiner, Progress
+from .subject import Subject, find
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+SECONDS_BETWEEN_LINES = 10  # where there is no terminal
+
+
+@dataclass(frozen=True)
+class How:
+    """On what machine, and how the work is cut: nothing here changes what is asked."""
+
+    engine: str = "transformers"
+    device: str = "auto"
+    precision: str = "auto"
+    decode_tokens: int = 65536
+    plugin_files: Sequence[Path] = ()
+
+    def examiner(self, subject: Subject) -> Examiner:
+        """For a checkpoint, not loaded yet. Raises UserError for a value that is not allowed, or a missing engine."""
+        for name, value, allowed in (
+            ("--engine", self.engine, ("transformers", "vllm")), ("--precision", self.precision, PRECISIONS),
+            ("--device", self.device, ("auto", "cpu", "cuda")),
+        ):  # fmt: skip
+            if value not in allowed:
+                raise UserError(f"{name} {value}{plugins.suggestion(value, allowed)}")
+        if self.decode_tokens < 1:
+            raise UserError(f"--decode-tokens {self.decode_tokens}: must be at least 1")
+        rollout = Rollout(self.engine)  # type: ignore[arg-type]
+        engines.check_available(rollout)
+        device = resolve_device(self.device)
+        precision = self.precision
+        if precision == "auto":
+            precision = "bfloat16" if device == "cuda" else "float32"
+        return Examiner(subject, rollout, precision, device, self.decode_tokens, Teller())
+
+
+def run(
+    checkpoint: str, tasks: Sequence[str], settings: Sequence[str], changes: Changes, how: How, out: Path | None
+) -> int:
+    """See `groupbench evaluate`. Returns the exit code: 0, or 130 when Ctrl-C ended it."""
+    for file in how.plugin_files:
+        plugins.load_file(file)
+    quiet_libraries()
+    subject = find(checkpoint)
+    examiner = how.examiner(subject)
+    folder = out or subject.default_folder
+    asked = plan(subject, tasks, settings, changes)
+    say(f"{subject.name}: {', '.join(one.key for one in asked)}, into {folder}")
+    try:
+        written = examiner.examine(asked, folder)
+    except KeyboardInterrupt:
+        say("interrupted; what was graded is saved, and the same command goes on with it")
+        return 130
+    show(written, [one.key for one in asked])
+    say(f"wrote {folder / 'evaluation.json'}\nwrote {folder / 'evaluation.md'}")
+    return 0
+
+
+def plan(subject: Subject, tasks: Sequence[str], settings: Sequence[str], changes: Changes) -> list[Asked]:
+    """What is to be asked, checked: each of `tasks`, or the task that a cell was trained on where none is named."""
+    parameters = parse_settings(settings)
+    names = list(dict.fromkeys(tasks))
+    if not names:
+        if subject.trained_task is None:
+            known = plugins.known_tasks()
+            raise UserError(f"--tasks: name at least one; allowed: {', '.join(known)}; TASK@PROTOCOL for another one")
+        name, trained = subject.trained_task
+        parameters = {**parameters, name: {**trained, **parameters.get(name, {})}}
+        names = [name]
+    bases = [name.partition("@")[0] for name in names]
+    for base in parameters:
+        if base not in bases:
+            raise UserError(f"--set {base}.…: no such task is asked{plugins.suggestion(base, bases)}")
+    codec, context = codec_of(subject.source)
+    found, remarks = [], []
+    for name, base in zip(names, bases, strict=True):
+        try:
+            asked, said = resolve(name, parameters.get(base, {}), changes, codec, context)
+        except TaskDataError as error:
+            raise UserError(f"--tasks {name}: {error}") from error
+        found.append(asked)
+        remarks += said
+    for remark in remarks:
+        say(f"note: {remark}")
+    return found
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`TASK.PARAMETER=VALUE` (the value in YAML) → {TASK: {PARAMETER: VALUE}}. Raises UserError."""
+    found: dict[str, dict[str, Any]] = {}
+    for text in settings:
+        place, equals, value = text.partition("=")
+        task, dot, parameter = place.partition(".")
+        if not (equals and dot and task and parameter):
+            raise UserError(f"--set {text!r}: expected TASK.PARAMETER=VALUE, e.g. gsm8k.folder=~/gsm8k")
+        try:
+            found.setdefault(task, {})[parameter] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {text!r}: {value!r} is not a YAML value") from None
+    return found
+
+
+def show(written: EvaluationRecord, keys: Sequence[str]) -> None:
+    """The numbers of the tasks that were asked, as a table."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("task", "protocol", "items", "accuracy", "95 %", "strict", "no answer", "truncated", "timed out"):
+        table.add_column(title, justify="left" if title in ("task", "protocol") else "right")
+    for key in keys:
+        result = written["tasks"][key]
+        found = result["metrics"]
+        table.add_row(
+            key, checkpoints.describe(result["protocol"]), str(result["items"]), f"{found['accuracy']:.1%}",
+            f"{found['accuracy_low']:.1%} … {found['accuracy_high']:.1%}", f"{found['strict']:.1%}",
+            *(f"{found[name]:.1%}" for name in ("no_answer", "truncated", "timed_out")),
+        )  # fmt: skip
+    console.print(table)
+
+
+@dataclass
+class Teller:
+    """Progress: a line that is rewritten on a terminal, a line now and then elsewhere."""
+
+    last: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, progress: Progress) -> None:
+        """Take news of a task."""
+        left = "" if progress.seconds_left is None else f", {_clock(progress.seconds_left)} left"
+        text = f"{progress.key}: {progress.done}/{progress.items} items, {progress.accuracy:.1%} so far{left}"
+        over = progress.done == progress.items
+        if console.is_terminal:
+            console.print(f"\r{text}\x1b[K", end="\n" if over else "", markup=False, highlight=False, soft_wrap=True)
+        elif over or time.monotonic() - self.last.get(progress.key, float("-inf")) >= SECONDS_BETWEEN_LINES:
+            self.last[progress.key] = time.monotonic()
+            say(text)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,130 @@
+"""One checkpoint's numbers: from graded items to accuracy with its interval, pass@k, votes and rates; as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .evaluations import EvaluationRecord, Item, TaskEvaluation, TaskResult
+from .stats import majority_at_k, over_items, pass_at_k, pass_hat_k, wilson
+
+RATES = ("truncated", "no_answer", "timed_out")
+
+
+def metrics(evaluation: TaskEvaluation, votes: Mapping[str, Sequence[int]] | None = None) -> dict[str, float]:
+    """All numbers of a complete evaluation; each item weighs the same.
+
+    accuracy (avg@k of the verdict that tables count) with its 95 % interval over items, or clusters of them; strict and
+    format_gap = accuracy − strict; pass@j, pass^j and, with `votes` (labels of equal answers by item id, negative for
+    none), maj@j for j = 2, 4, … and k; rates and mean length. ValueError where a sample is missing.
+    """
+    samples = evaluation.protocol["samples"]
+    if evaluation.missing or not evaluation.items:
+        raise ValueError(f"{len(evaluation.missing)} items are missing, the first is {evaluation.missing[:1]}")
+    items = [_first(item, samples) for item in evaluation.items]
+    accuracy, strict = _scores(items, "correct"), _scores(items, "strict")
+    low, high = _interval(accuracy, [item.cluster or item.id for item in items])
+    found = {
+        "accuracy": float(accuracy.mean()), "accuracy_low": low, "accuracy_high": high,
+        "strict": float(strict.mean()), "format_gap": float(accuracy.mean() - strict.mean()),
+    }  # fmt: skip
+    right = [int(sum(item.correct)) for item in items]
+    for k in _powers(samples):
+        found[f"pass@{k}"] = float(np.mean([pass_at_k(c, samples, k) for c in right]))
+        found[f"pass^{k}"] = float(np.mean([pass_hat_k(c, samples, k) for c in right]))
+        if votes is not None and k > 2:  # of two there is no majority
+            votes_right = [majority_at_k(votes[i.id], [int(c) for c in i.correct], k) for i in items]
+            found[f"maj@{k}"] = float(np.mean(votes_right))
+    found["truncated"] = float(_scores(items, "truncated").mean())
+    found["no_answer"] = float(np.mean([[answer is None for answer in item.answers] for item in items]))
+    found["timed_out"] = float(_scores(items, "timed_out").mean())
+    found["response_tokens"] = float(_scores(items, "tokens").mean())
+    return found
+
+
+def _first(item: Item, samples: int) -> Item:
+    """The item with as many samples as the protocol says: one that was asked more often answers as if it had not."""
+    lists = {name: value[:samples] for name in item.__struct_fields__ if isinstance(value := getattr(item, name), list)}
+    return Item(**{**{name: getattr(item, name) for name in item.__struct_fields__}, **lists})
+
+
+def _scores(items: Sequence[Item], field: str) -> np.ndarray:
+    return np.array([np.mean(getattr(item, field)) for item in items])
+
+
+def _interval(scores: np.ndarray, clusters: Sequence[str]) -> tuple[float, float]:
+    """95 %, clipped to [0, 1]; Wilson's where all items agree and a t-interval would have no width."""
+    units = len(set(clusters))
+    if np.ptp(scores) == 0:
+        if scores[0] not in (0.0, 1.0):
+            return float(scores[0]), float(scores[0])
+        return wilson(int(units * scores[0]), units)
+    estimate = over_items(scores, clusters)
+    low, high = estimate.low, estimate.high
+    if low is None or high is None:  # one cluster: nothing is known of the error
+        return 0.0, 1.0
+    return max(0.0, low), min(1.0, high)
+
+
+def _powers(samples: int) -> list[int]:
+    """2, 4, 8, … below `samples`, and `samples` itself; nothing for one sample."""
+    return [*(2**j for j in range(1, 12) if 2**j < samples), *([samples] if samples > 1 else [])]
+
+
+def markdown(record: EvaluationRecord) -> str:
+    """The same for people: what was evaluated, a table of accuracies, one of rates, and how each task was asked."""
+    checkpoint, tasks = record["checkpoint"], record["tasks"]
+    lines = [
+        f"# {checkpoint['name']}", "",
+        f"{checkpoint['fingerprint']}, {checkpoint['precision']}, engine {checkpoint['engine']}", "",
+        "| task | protocol | items | accuracy | strict | format gap | pass@k | pass^k | maj@k |",
+        "| :-- | :-- | --: | --: | --: | --: | --: | --: | --: |",
+    ]  # fmt: skip
+    lines += [_accuracy_line(key, result) for key, result in tasks.items()]
+    lines += [
+        "", "| task | mean tokens | truncated | no answer | grader timed out |", "| :-- | --: | --: | --: | --: |",
+        *(_rates_line(key, result) for key, result in tasks.items()), "",
+        "accuracy: mean over items of the mean over samples, of the lenient verdict, with a 95 % interval over items;",
+        "strict: of answers in the form that the prompt wants, which is what training rewards; format gap: the rest.",
+        "Truncated answers count as they were graded. ± says nothing of other training seeds.",
+    ]  # fmt: skip
+    overlaps = [(key, n) for key, result in tasks.items() if (n := result.get("overlap"))]
+    lines += [f"\n**{key}: {n} of its questions were training prompts of this run.**" for key, n in overlaps]
+    return "\n".join(lines) + "\n"
+
+
+def _accuracy_line(key: str, result: TaskResult) -> str:
+    found, protocol = result["metrics"], result["protocol"]
+    k = protocol["samples"]
+    ends = f"{_percent(found['accuracy'])} [{100 * found['accuracy_low']:.1f}, {100 * found['accuracy_high']:.1f}]"
+    several = [_percent(found.get(f"{name}{k}")) for name in ("pass@", "pass^", "maj@")]
+    cells = [
+        key, describe(protocol), str(result["items"]), ends, _percent(found["strict"]), _points(found["format_gap"]),
+        *several,
+    ]  # fmt: skip
+    return "| " + " | ".join(cells) + " |"
+
+
+def _rates_line(key: str, result: TaskResult) -> str:
+    found = result["metrics"]
+    cells = [key, f"{found['response_tokens']:.0f}", *(_percent(found[name]) for name in RATES)]
+    return "| " + " | ".join(cells) + " |"
+
+
+def describe(protocol: Mapping[str, Any]) -> str:
+    """`avg@4: T 0.6, top-p 0.95, 2048 tokens`."""
+    drawn = "greedy" if protocol["temperature"] == 0 else f"T {protocol['temperature']:g}"
+    if protocol["temperature"] and protocol["top_p"] < 1:
+        drawn += f", top-p {protocol['top_p']:g}"
+    name = "" if protocol["protocol"] == drawn else f"{protocol['protocol']}: "
+    return f"{name}{drawn}, {protocol['max_tokens']} tokens"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f} pp"
