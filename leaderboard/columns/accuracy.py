@@ -34,6 +34,10 @@ PEAK_DROP = (
     "Below its peak: highest point of the smoothed held-out curve minus its end, mean over seeds; noise alone makes it "
     "positive."
 )
+FORMAT_GAP = (
+    "Format gap: accuracy, which also counts answers outside the form that the prompt wants, minus that of answers in "
+    "it, which alone are rewarded; at the last held-out evaluation, mean over seeds."
+)
 GAIN = "Gain: final − start, paired by seed and item."
 
 
@@ -95,8 +99,13 @@ def _peak_drop(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
 
 
 def _at_the_end(_: Analysis, row: Row, *, mode: Mode, key: str) -> Entry:
-    ends: dict[int, Any] = {cell.seed: end for cell in row.done if (end := cell.final(mode)) is not None}
+    ends: dict[int, Any] = {c.seed: end for c in row.done if (end := c.final(mode)) is not None and key in end}
     return over_seeds({seed: float(end[key]) for seed, end in ends.items()}, fmean)
+
+
+def _format_gap(_: Analysis, row: Row, *, mode: Mode) -> Entry:
+    ends = {cell.seed: end for cell in row.done if (end := cell.final(mode)) is not None and "strict" in end}
+    return over_seeds({seed: end["accuracy"] - end["strict"] for seed, end in ends.items()}, fmean)
 
 
 def _versus(analysis: Analysis, *, mode: Mode) -> str:
@@ -168,7 +177,10 @@ def _add_mode(mode: Mode) -> None:
     add(f"{mode}_overfit_delta", "points", f"{mode}: overfit gap vs reference", partial(_overfit_delta, mode=mode),
         (OVERFIT, OVERFIT_DELTA))  # fmt: skip
     add(f"{mode}_peak_drop", "share", f"{mode}: below its peak", partial(_peak_drop, mode=mode), (PEAK_DROP,))
-    ends: tuple[tuple[str, Kind], ...] = (("response_tokens", "number"), ("truncated", "share"), ("no_answer", "share"))
+    add(f"{mode}_format_gap", "points", f"{mode}: format gap", partial(_format_gap, mode=mode), (FORMAT_GAP,))
+    ends: tuple[tuple[str, Kind], ...] = (
+        ("response_tokens", "number"), ("truncated", "share"), ("no_answer", "share"), ("timed_out", "share"),
+    )  # fmt: skip
     for key, kind in ends:
         heading = f"{mode}: {key.replace('_', ' ')}"
         words = (f"{heading[0].upper()}{heading[1:]}, at the last held-out evaluation: mean over seeds.",)

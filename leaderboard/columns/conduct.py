@@ -72,11 +72,12 @@ def _add() -> None:
         return partial(_each, number=number, combine=combine)
 
     def over_steps(key: str) -> Callable[[Steps], float | None]:
-        return lambda steps: _mean(step[key] for step in steps)  # type: ignore[literal-required]
+        return lambda steps: _mean(step.get(key) for step in steps)  # type: ignore[misc]
 
     means: tuple[tuple[str, Kind, str, Callable[[Steps], float | None]], ...] = (
         ("truncated", "share", "truncated", over_steps("truncated")),
         ("no_answer", "share", "no answer", over_steps("no_answer")),
+        ("timed_out", "share", "grader timed out", over_steps("timed_out")),
         ("clip_fraction", "share", "clipped", _clipped),
         ("grad_norm", "number", "gradient norm", over_steps("grad_norm")),
         ("zero_variance_groups", "share", "zero-variance groups", over_steps("zero_variance_groups")),

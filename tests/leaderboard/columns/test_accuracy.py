@@ -175,6 +175,18 @@ def test_conduct_at_the_end_is_that_of_held_out_items(results):
     assert found == [7.0, 0.1, 0.3]
 
 
+def test_format_gap_is_what_the_tables_count_and_training_does_not(results):
+    path = results.cell("a", 0, [0.2, 0.4]) / "evals.jsonl"
+    records.append(path, [eval_record(2, "sampled", 0.5, strict=0.25, timed_out=0.125)])
+    results.cell("older", 0, [0.2, 0.4])  # recorded before there were two verdicts
+    (table,) = load(results.plan())
+    analysis = Analysis(table, table.rows, View(), {})
+    assert entry(analysis, "a", "sampled_format_gap").value == 0.25
+    assert entry(analysis, "a", "sampled_timed_out").value == 0.125
+    assert entry(analysis, "older", "sampled_format_gap").value is None
+    assert entry(analysis, "older", "sampled_timed_out").value is None
+
+
 def test_captions_say_why_there_is_no_comparison(results):
     def said():
         (table,) = load(results.plan())
