@@ -74,7 +74,7 @@ def eval_record(step: int, mode: str, accuracy: float, **changes: Any) -> dict[s
         "response_tokens": 12.5,
         "seconds": 0.5,
     }
-    assert record.keys() | {"items"} >= changes.keys()
+    assert record.keys() | {"items", "strict", "timed_out"} >= changes.keys()
     return record | changes
 
 
