@@ -55,7 +55,7 @@ class Policy:
         self.value_head: nn.Linear | None = None
         self.version = 0  # optimizer steps taken; an engine with weights of its own compares it
         if trained:
-            _check_projection(self.model)
+            check_projection(self.model)
 
     def autocast(self) -> AbstractContextManager[None]:
         """Matrix products in bfloat16 where the precision says so; a no-op otherwise."""
@@ -157,7 +157,7 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
     return found | {name: buffer for name, buffer in module.named_buffers() if name in saved}
 
 
-def _check_projection(model: Any) -> None:
+def check_projection(model: Any) -> None:
     """Refuse a model whose logits are more than its output projection of the last hidden state (capping, scaling).
 
     The projection's output is replaced by values so large that any transformation shows.

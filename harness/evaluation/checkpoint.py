@@ -39,15 +39,17 @@ from .. import models
 from ..codec import Codec
 from ..errors import UserError
 from ..lock import Held, lock
-from ..policy import Policy
+from ..policy import Policy, check_projection
 from ..provenance import session
-from ..rollout import Engine, engines
+from ..rollout import Engine, engines, mismatch
 from ..settings import Rollout
 from . import answers
 from .asked import Asked
 from .subject import Subject
 
 AT_ONCE = {"cpu": 32, "cuda": 512}  # responses a chunk: what a kill can lose
+PROMPTS_CHECKED = 8  # drawn from by the start-up check of a foreign engine
+SCORED_AT_ONCE = 8192  # tokens of one forward pass of that check
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,26 @@ class Examiner:
         return models.load_codec(self.subject.source)
 
     @cached_property
-    def _engine(self) -> Engine:
+    def _policy(self) -> Policy:
         model = models.load_model(self.subject.source, self.precision)
-        policy = Policy(model, torch.device(self.device), self.precision, 1.0, trained=False)
-        return engines.build(self.rollout, policy, self._codec.end_ids, self.decode_tokens)
+        return Policy(model, torch.device(self.device), self.precision, 1.0, trained=False)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return engines.build(self.rollout, self._policy, self._codec.end_ids, self.decode_tokens)
+
+    def _verified(self, asked: Asked) -> Engine:
+        """The engine; one that computes with code of its own is compared with the model first, as before a run."""
+        if "_engine" not in self.__dict__ and self._engine.foreign:
+            try:
+                check_projection(self._policy.model)
+            except ValueError as error:
+                raise UserError(
+                    f"--engine {self.rollout.engine} cannot be verified: {error}; use transformers"
+                ) from None
+            prompts = [self._codec.prompt(example) for example in asked.examples[:PROMPTS_CHECKED]]
+            mismatch.check(self._engine, self._policy, prompts, asked.sampling, None, SCORED_AT_ONCE)
+        return self._engine
 
     def examine(self, asked: Sequence[Asked], folder: Path) -> EvaluationRecord:
         """Ask what `folder` does not hold yet, and write its evaluation.json, evaluation.md and sessions.jsonl.
@@ -176,7 +194,7 @@ class Examiner:
     def _ask(self, asked: Asked, examples: Sequence[Example], samples: range) -> list[ItemBlock]:
         self.asked_responses += len(examples) * len(samples)
         found = answers.ask(
-            self._engine, self._codec, asked.task, examples, asked.sampling, asked.record["seed"], samples
+            self._verified(asked), self._codec, asked.task, examples, asked.sampling, asked.record["seed"], samples
         )
         return [self._block(asked, example, item, samples) for example, item in zip(examples, found, strict=True)]
 

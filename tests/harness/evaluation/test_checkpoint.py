@@ -328,3 +328,19 @@ def test_a_real_model_killed_twice_ends_with_the_same_json(tmp_path: Path, data_
     for name in ("cut", "whole"):
         subprocess.run(command(*words, "--out", str(tmp_path / name)), env=environment, check=True)
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(600)
+def test_vllm_answers_as_transformers_does(tmp_path: Path) -> None:
+    """Greedy, in float32: the same texts wherever rounding does not decide, and resumable like any other."""
+    words = ["smollm2-135m", "--tasks", "arithmetic@greedy", "--set", "arithmetic.level=1"]
+    words += ["--set", "arithmetic.form=chat", "--max-tokens", "16"]
+    for engine in ("vllm", "transformers"):
+        subprocess.run(command(*words, "--engine", engine, "--out", str(tmp_path / engine)), check=True)
+    texts = [
+        [json.loads(line)["responses"] for line in (tmp_path / engine / "arithmetic@greedy/items.jsonl").open()]
+        for engine in ("vllm", "transformers")
+    ]
+    assert len(texts[0]) == len(texts[1]) == 12
+    assert sum(one == other for one, other in zip(*texts, strict=True)) >= 11
