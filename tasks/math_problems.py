@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 from .base import AVG_4, GFT_16, GREEDY, EvalProtocol, Example, Grade, Message, Source, Task, TaskDataError
 from .data import Hub, fingerprint, fixed_subset
 from .golds import ending_in_box
-from .grading import same_number
+from .grading import VERIFIER, judge, judge_choice, same
 from .splits import Problem, Split, normal_form
 from .teachers import read_teacher
 
@@ -50,6 +50,7 @@ class MathProblems(Task):
     answers: ClassVar[Answers] = "expression"
     licence: ClassVar[str] = ""
     locations: ClassVar[frozenset[str]] = frozenset({"folder", "teacher_file"})
+    verifier: ClassVar[str] = VERIFIER
 
     def __post_init__(self) -> None:
         size = self.train_examples
@@ -146,12 +147,23 @@ class MathProblems(Task):
         return example.id if problem is None else self._first_asked[normal_form(problem.text)]
 
     def grade(self, example: Example, response: str) -> Grade:
-        """Stand-in until the grader is here."""
-        from .grading import extract_answer
+        """Reward 1.0 for a right answer in the box, else 0.0; `extracted` is the answer as written."""
+        return self.grade_all([(example, response)])[0]
 
-        extracted = extract_answer(response)
-        correct = extracted is not None and same_number(extracted, example.answer)
-        return Grade(reward=float(correct), correct=correct, extracted=extracted)
+    def grade_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Grade]:
+        """As `grade`, with one call of the verifier for all. Raises VerifierError where it cannot be started."""
+        if self.answers == "letter":
+            verdicts = [judge_choice(example.answer, self._options(example), text) for example, text in pairs]
+        else:
+            verdicts = judge([(example.answer, text) for example, text in pairs])
+        return [verdict.grade() for verdict in verdicts]
+
+    def _options(self, example: Example) -> tuple[str, ...]:
+        return (self._heldout[1].get(example.id) or self._train[1][example.id]).options
+
+    def same_answers(self, example: Example, answers: Sequence[str]) -> list[int]:
+        """Equal letters, or answers that the verifier finds equal."""
+        return super().same_answers(example, answers) if self.answers == "letter" else same(answers)
 
     def demonstrate(self, example: Example, source: Source, count: int, seed: int) -> tuple[str, ...]:
         r"""Expert: the gold solution, of which there is one a question, ending in a `\boxed{}` as the prompt asks.

@@ -6,7 +6,7 @@ texts are found: a reworded question is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from . import registry
@@ -41,7 +41,14 @@ def overlap(train: Iterable[str], evaluation: Mapping[str, str]) -> Overlap:
 
     Of evaluation questions of equal form the first is counted. Forms that are empty are equal to none.
     """
-    trained = {normal_form(question) for question in train} - {""}
+    return _overlap(_forms(train), evaluation)
+
+
+def _forms(questions: Iterable[str]) -> set[str]:
+    return {normal_form(question) for question in questions} - {""}
+
+
+def _overlap(trained: Set[str], evaluation: Mapping[str, str]) -> Overlap:
     first: dict[str, str] = {}
     for identity, question in evaluation.items():
         first.setdefault(normal_form(question), identity)
@@ -57,6 +64,7 @@ def with_evaluation_sets(task: Task) -> Report:
     asked = [question for example in task.train if (question := task.question(example)) is not None]
     if not asked:
         return Report()
+    trained = _forms(asked)
     found, clean, unseen = {}, [], {}
     for name, cls in registry.load().items():
         try:
@@ -67,7 +75,7 @@ def with_evaluation_sets(task: Task) -> Report:
         if evaluation is None:
             unseen[name] = "its held-out set is not in GROUPBENCH_DATA"
         elif evaluation:
-            shared = overlap(asked, evaluation)
+            shared = _overlap(trained, evaluation)
             if shared.count:
                 found[name] = shared
             else:
