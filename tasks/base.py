@@ -122,6 +122,13 @@ class Task(ABC):
         """
         return None
 
+    def questions_at_hand(self) -> Mapping[str, str] | None:
+        """Questions of the held-out examples by id, as far as they can be read without a network; None: not at all."""
+        if self.locations:
+            return None
+        asked = {example.id: self.question(example) for example in self.heldout}
+        return {identity: question for identity, question in asked.items() if question is not None}
+
     def leak_key(self, example: Example) -> str:
         """Examples of equal keys give each other's answer away: a dev split keeps them on one side."""
         return example.id

@@ -6,51 +6,108 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, NamedTuple
 
 from .base import Example, TaskDataError
 
 DATA_VARIABLE = "GROUPBENCH_DATA"  # a folder that holds the files of many tasks
 
 _LISTED_FILES = 12
-_TYPE_NAMES = {str: "text", int: "an integer", float: "a number", bool: "true or false", list: "a list"}
+_TYPE_NAMES: dict[type, str] = {
+    str: "text", int: "an integer", float: "a number", bool: "true or false", list: "a list", NoneType: "null"
+}  # fmt: skip
+
+Columns = Mapping[str, type | tuple[type, ...]]
+"""Needed columns, and the Python types that their cells may have."""
+
+
+@dataclass(frozen=True)
+class Hub:
+    """One split of a dataset on the Hugging Face Hub, and what pins it: a commit, or else its size and its content."""
+
+    id: str
+    split: str
+    revision: str = "main"
+    configs: tuple[str | None, ...] = (None,)  # read one after the other
+    examples: int | None = None  # how many it must give; None: not known
+    fingerprint: str | None = None  # `fingerprint` of these, where no commit is known
+
+    @property
+    def pin(self) -> str:
+        """What fixes the content, in words."""
+        if self.revision != "main":
+            return f"commit {self.revision[:8]}"
+        return f"content {self.fingerprint[:8]}" if self.fingerprint else "none"
+
+
+class Rows(NamedTuple):
+    """Rows of one split, each with exactly the keys of one of the sets of columns that were allowed."""
+
+    rows: list[dict[str, Any]]
+    origin: str  # the file, or the Hub's id and split
+    alternative: int  # which set of columns
+    from_hub: bool
 
 
 def load_rows(
     *,
-    hub_id: str,
-    hub_config: str | None,
-    revision: str,
-    split: str,
+    hub: Hub,
     folder: str | None,
     file_patterns: Sequence[str],
     shared_file_patterns: Sequence[str],
-    columns: Mapping[str, type],
-) -> list[dict[str, Any]]:
-    """One split's rows, each with exactly the keys of `columns`, in the order of the source.
+    columns: Sequence[Columns],
+) -> Rows:
+    """One split's rows, in the order of the source.
 
     Looked for in `folder` (`~` and `$VARIABLES` are expanded) when it is given; else in the folder that the environment
     variable GROUPBENCH_DATA names, when it holds the file; else on the Hub. Patterns are globs of `.parquet` and
     `.jsonl` files relative to the folder, of which exactly one file must match: `shared_file_patterns` name the dataset
     and are tried everywhere, `file_patterns` (such as `train.jsonl`) only in a `folder` given for this dataset.
-    `columns` maps each needed column to the Python type of its cells.
+    `columns` are the sets of needed columns, with the types of their cells, of which the first that is there is taken.
 
     Raises TaskDataError, which names the place, what was found and what is expected, when there are no usable rows.
     """
-    shared = os.environ.get(DATA_VARIABLE)
     patterns = (*shared_file_patterns, *file_patterns)
-    path = None
     if folder is not None:
-        path = _one_file(_expand(folder), patterns, "folder", required=True)
-    elif shared:
-        path = _one_file(_expand(shared), shared_file_patterns, DATA_VARIABLE, required=False)
-    if path is not None:
-        rows, origin = _read_file(path, columns), f"{path}"
+        path = _one_file(expand(folder), patterns, "folder", required=True)
     else:
-        rows, origin = _read_hub(hub_id, hub_config, revision, split, columns, patterns), f"{hub_id} ({split})"
+        path = shared_file(shared_file_patterns)
+    if path is not None:
+        return file_rows(path, columns)
+    rows: list[Any] = []
+    alternative = 0
+    for config in hub.configs:
+        found, alternative = _read_hub(hub, config, columns, patterns)
+        rows += found
+    return Rows(_checked(rows, f"{hub.id} ({hub.split})", columns[alternative]), hub.id, alternative, True)
+
+
+def shared_file(patterns: Sequence[str]) -> Path | None:
+    """The one file that matches a pattern in the folder that GROUPBENCH_DATA names; None without the two.
+
+    Raises TaskDataError for a variable that names no folder, and for two files that match.
+    """
+    shared = os.environ.get(DATA_VARIABLE)
+    return _one_file(expand(shared), patterns, DATA_VARIABLE, required=False) if shared else None
+
+
+def file_rows(path: Path, columns: Sequence[Columns]) -> Rows:
+    """A file's rows, with the first of the sets of `columns` that it has. Raises TaskDataError."""
+    rows, alternative = _read_parquet(path, columns) if path.suffix == ".parquet" else _read_jsonl(path, columns)
+    return Rows(_checked(rows, f"{path}", columns[alternative]), f"{path}", alternative, False)
+
+
+def expand(path: str) -> Path:
+    """A path that a user wrote: with `~` and `$VARIABLES`."""
+    return Path(os.path.expandvars(path)).expanduser()
+
+
+def _checked(rows: list[Any], origin: str, columns: Columns) -> list[dict[str, Any]]:
     if not rows:
         raise TaskDataError(f"{origin} has no rows; expected at least one, with the columns {_names(columns)}.")
     for number, row in enumerate(rows, start=1):
@@ -98,10 +155,6 @@ def fixed_subset(examples: Sequence[Example], size: int | None, field: str) -> t
     return tuple(example for example in examples if example.id in chosen)
 
 
-def _expand(folder: str) -> Path:
-    return Path(os.path.expandvars(folder)).expanduser()
-
-
 def _one_file(folder: Path, patterns: Sequence[str], setting: str, required: bool) -> Path | None:
     """The one file in `folder` that matches a pattern; None when none does and it is not `required`."""
     if not folder.is_dir():
@@ -143,24 +196,24 @@ def _names(columns: Iterable[str]) -> str:
     return ", ".join(columns)
 
 
-def _read_file(path: Path, columns: Mapping[str, type]) -> list[dict[str, Any]]:
-    return _read_parquet(path, columns) if path.suffix == ".parquet" else _read_jsonl(path)
+def _pick(found: Collection[str], columns: Sequence[Columns]) -> int | None:
+    return next((n for n, alternative in enumerate(columns) if set(alternative) <= set(found)), None)
 
 
-def _read_parquet(path: Path, columns: Mapping[str, type]) -> list[dict[str, Any]]:
+def _read_parquet(path: Path, columns: Sequence[Columns]) -> tuple[list[Any], int]:
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
     try:
         with ParquetFile(path) as file:
-            _check_columns(file.schema_arrow.names, str(path), columns)
-            rows: list[dict[str, Any]] = file.read(columns=list(columns)).to_pylist()
+            alternative = _columns_of(file.schema_arrow.names, str(path), columns)
+            rows = file.read(columns=list(columns[alternative])).to_pylist()
     except (ArrowException, OSError, ValueError) as error:
         raise TaskDataError(f"{path} cannot be read ({_one_line(error)}); expected a readable parquet file.") from error
-    return rows
+    return rows, alternative
 
 
-def _read_jsonl(path: Path) -> list[dict[str, Any]]:
+def _read_jsonl(path: Path, columns: Sequence[Columns]) -> tuple[list[Any], int]:
     number = 0
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines would also cut at U+2028 within a text
@@ -171,52 +224,50 @@ def _read_jsonl(path: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError, RecursionError) as error:
         reason = f"line {number}: {_one_line(error)}" if number else _one_line(error)
         raise TaskDataError(f"{path} cannot be read ({reason}); expected one JSON object a line, in UTF-8.") from error
-    return rows
+    first = rows[0] if rows else None
+    return rows, (_pick(first, columns) if isinstance(first, dict) else None) or 0
 
 
 def _read_hub(
-    hub_id: str,
-    hub_config: str | None,
-    revision: str,
-    split: str,
-    columns: Mapping[str, type],
-    patterns: Sequence[str],
-) -> list[dict[str, Any]]:
+    hub: Hub, config: str | None, columns: Sequence[Columns], patterns: Sequence[str]
+) -> tuple[list[Any], int]:
     try:
         from datasets import load_dataset
 
-        dataset = load_dataset(hub_id, hub_config, split=split, revision=revision)
+        dataset = load_dataset(hub.id, config, split=hub.split, revision=hub.revision)
     except Exception as error:  # the Hub's client raises dozens of kinds; none of them says what to do
         shared = os.environ.get(DATA_VARIABLE)
         looked = f" {DATA_VARIABLE} = {shared!r} does not hold it either." if shared else ""
         raise TaskDataError(
-            f"{hub_id} (config {hub_config}, split {split}, revision {revision}) could not be loaded from the Hugging "
-            f"Face Hub: {type(error).__name__}: {_one_line(error)}.{looked} "
+            f"{hub.id} (config {config}, split {hub.split}, revision {hub.revision}) could not be loaded from the "
+            f"Hugging Face Hub: {type(error).__name__}: {_one_line(error)}.{looked} "
             f"Without a network, set `folder` to a folder that holds {' or '.join(patterns)}."
         ) from error
-    origin = f"{hub_id} ({split})"
-    _check_columns(dataset.column_names, origin, columns)
-    rows: list[dict[str, Any]] = dataset.select_columns(list(columns)).to_list()
-    return rows
+    alternative = _columns_of(dataset.column_names, f"{hub.id} ({hub.split})", columns)
+    return dataset.select_columns(list(columns[alternative])).to_list(), alternative
 
 
-def _check_columns(found: Collection[str], origin: str, columns: Mapping[str, type]) -> None:
-    missing = [column for column in columns if column not in found]
-    if missing:
+def _columns_of(found: Collection[str], origin: str, columns: Sequence[Columns]) -> int:
+    picked = _pick(found, columns)
+    if picked is None:
+        missing = [column for column in columns[0] if column not in found]
         raise TaskDataError(
-            f"{origin} has no column {_names(missing)}; found: {_names(found) or 'none'}; expected: {_names(columns)}."
+            f"{origin} has no column {_names(missing)}; found: {_names(found) or 'none'}; "
+            f"expected: {'; or '.join(map(_names, columns))}."
         )
+    return picked
 
 
-def _check_row(row: Any, number: int, origin: str, columns: Mapping[str, type]) -> None:
+def _check_row(row: Any, number: int, origin: str, columns: Columns) -> None:
     where = f"{origin}, row {number}"
     if not isinstance(row, dict):
         raise TaskDataError(f"{where} is {type(row).__name__}; expected an object with the keys {_names(columns)}.")
-    _check_columns(row, where, columns)
+    _columns_of(row, where, [columns])
     for column, kind in columns.items():
         cell = row[column]
-        if cell is None:
-            raise TaskDataError(f"{where}: {column} is null; expected {_TYPE_NAMES.get(kind, kind.__name__)}.")
-        if not isinstance(cell, kind) or (isinstance(cell, bool) and kind is not bool):
-            shown = f"{type(cell).__name__} {cell!r:.60}"
-            raise TaskDataError(f"{where}: {column} is {shown}; expected {_TYPE_NAMES.get(kind, kind.__name__)}.")
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if isinstance(cell, kinds) and not (isinstance(cell, bool) and bool not in kinds):
+            continue
+        expected = " or ".join(_TYPE_NAMES.get(one, one.__name__) for one in kinds)
+        shown = "null" if cell is None else f"{type(cell).__name__} {cell!r:.60}"
+        raise TaskDataError(f"{where}: {column} is {shown}; expected {expected}.")

@@ -9,7 +9,10 @@ from typing import TypeVar
 
 from .base import Task
 
-_BUILT_IN = {"arithmetic": ".arithmetic", "gsm8k": ".gsm8k"}
+_BUILT_IN = (
+    ".aime", ".amc", ".arithmetic", ".college_math", ".dapo_math", ".gaokao", ".gsm8k", ".hendrycks_math", ".minerva",
+    ".multiple_choice", ".olympiadbench", ".tabmwp", ".word_problems",
+)  # fmt: skip
 _TASKS: dict[str, type[Task]] = {}
 
 TaskClass = TypeVar("TaskClass", bound=type[Task])
@@ -31,7 +34,7 @@ def register(name: str) -> Callable[[TaskClass], TaskClass]:
 
 def load() -> dict[str, type[Task]]:
     """All tasks by name: ours, and those of installed packages that declare the entry point."""
-    for module in _BUILT_IN.values():
+    for module in _BUILT_IN:
         import_module(module, __package__)
     for entry in entry_points(group="groupbench.tasks"):
         try:

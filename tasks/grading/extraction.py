@@ -51,12 +51,12 @@ def last_hashed(text: str) -> str | None:
     return found
 
 
-def extract_answer(text: str) -> str | None:
+def extract_answer(text: str, limit: int = MAX_ANSWER_CHARS) -> str | None:
     r"""The final answer as the response wrote it, or None (an extraction failure).
 
-    Looks for the last `\boxed{}`, then for the last `####`. Empty boxes and contents of more than `MAX_ANSWER_CHARS`
+    Looks for the last `\boxed{}`, then for the last `####`. Empty boxes and contents of more than `limit`
     characters are no answers.
     """
     boxed = last_boxed(text)
     answer = last_hashed(text) if boxed is None else boxed
-    return answer if answer and len(answer) <= MAX_ANSWER_CHARS else None
+    return answer if answer and len(answer) <= limit else None

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.base import Example, TaskDataError
-from tasks.data import content_ids, fingerprint, fixed_subset, load_rows
+from tasks.data import Hub, content_ids, fingerprint, fixed_subset, load_rows
 
 ROOT = Path(__file__).parents[2]
 
 COLUMNS = {"question": str, "answer": str}
 ROW = {"question": "How many?", "answer": "7", "extra": 1}
-NOTHING = object()
+HUB = Hub("someone/sums", "train", "abc", ("main",))
 
 
 @pytest.fixture(autouse=True)
@@ -27,15 +27,12 @@ def no_data_folder(monkeypatch):
 
 def load(folder, columns=COLUMNS):
     return load_rows(
-        hub_id="someone/sums",
-        hub_config="main",
-        revision="abc",
-        split="train",
+        hub=HUB,
         folder=None if folder is None else str(folder),
         file_patterns=("train-*.parquet", "train.jsonl"),
         shared_file_patterns=("sums/train.jsonl",),
-        columns=columns,
-    )
+        columns=[columns],
+    ).rows
 
 
 def write_jsonl(path, *rows):

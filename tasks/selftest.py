@@ -1,0 +1,94 @@
+"""Does a task grade its own answers as it should? What `groupbench check TASK` runs over a whole held-out set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .base import Example, Grade, Task
+from .grading import same_number
+
+GARBAGE = "I am not sure. The question asks for \\boxed{\\text{banana}}, or so it seems #### !"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Of one task's held-out set. Ids are in its order; `strict` and `lenient` count examples."""
+
+    task: str
+    examples: int
+    strict: int  # whose gold answer, and whose gold solution where there is one, gets reward 1
+    lenient: int  # of which both are counted as right
+    refused: tuple[str, ...]  # ids of those that are not right strictly
+    credited: tuple[str, ...]  # ids at which an empty response or garbage is right
+    confused: tuple[tuple[str, str], ...]  # id, and that of the example whose different gold answer is right too
+
+    @property
+    def share(self) -> float:
+        """Of the examples, how many can be answered at all."""
+        return self.strict / self.examples
+
+    def __str__(self) -> str:
+        return (
+            f"{self.task}: gold answers right {self.strict} strictly, {self.lenient} leniently, of {self.examples}; "
+            f"empty or garbage right {len(self.credited)}; other examples' answers right {len(self.confused)}"
+        )
+
+
+def selftest(task: Task, examples: Sequence[Example] | None = None) -> Findings:
+    """Grade right and wrong responses to each of `examples` (default: all that are held out), in one call.
+
+    Right are the gold answer in a box and, where there is one, the expert's demonstration; wrong are an empty response,
+    garbage, and the gold answer of the next example where it is another text and another number.
+    """
+    asked = task.heldout if examples is None else examples
+    pairs: list[tuple[Example, str]] = []
+    right: list[range] = []
+    wrong: list[range] = []
+    other: list[Example | None] = []
+    for position, example in enumerate(asked):
+        good = _right_responses(task, example)
+        right.append(range(len(pairs), len(pairs) + len(good)))
+        pairs += [(example, response) for response in good]
+        wrong.append(range(len(pairs), len(pairs) + 2))
+        pairs += [(example, ""), (example, GARBAGE)]
+        following = asked[(position + 1) % len(asked)]
+        differs = following.answer != example.answer and not same_number(following.answer, example.answer)
+        other.append(following if differs else None)
+        pairs.append((example, _right_responses(task, following)[0]))
+    grades = task.grade_all(pairs)
+    return _findings(task, asked, grades, right, wrong, other)
+
+
+def _right_responses(task: Task, example: Example) -> list[str]:
+    shown = list(task.demonstrate(example, "expert", 1, 0))
+    in_a_box = [f"So the answer is $\\boxed{{{example.answer}}}$."] if isinstance(example.prompt, tuple) else []
+    return [*in_a_box, *shown]
+
+
+def _findings(
+    task: Task,
+    examples: Sequence[Example],
+    grades: Sequence[Grade],
+    right: Sequence[range],
+    wrong: Sequence[range],
+    other: Sequence[Example | None],
+) -> Findings:
+    refused, credited, confused, lenient = [], [], [], 0
+    for example, good, bad, following in zip(examples, right, wrong, other, strict=True):
+        if not all(grades[n].correct and grades[n].reward == 1 for n in good):
+            refused.append(example.id)
+        lenient += all(grades[n].counted for n in good)
+        if any(grades[n].counted or grades[n].reward > 0 for n in bad):
+            credited.append(example.id)
+        if following is not None and (grades[bad.stop].counted or grades[bad.stop].reward > 0):
+            confused.append((example.id, following.id))
+    return Findings(
+        task.name,
+        len(examples),
+        len(examples) - len(refused),
+        lenient,
+        tuple(refused),
+        tuple(credited),
+        tuple(confused),
+    )
