@@ -72,6 +72,38 @@ def evaluate(
 
 
 @app.command()
+def gate(
+    candidate: Annotated[
+        str | None, typer.Option(help="An evaluation's folder; or a checkpoint, which is evaluated first.")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="A baseline file; default: the one that --config names.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A gate.yaml; see docs/gate.md.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="Append Markdown, as to $GITHUB_STEP_SUMMARY.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
+    allow_inconclusive: Annotated[
+        bool, typer.Option("--allow-inconclusive", help="Exit with 0 where the data decide nothing.")
+    ] = False,
+    update_baseline: Annotated[
+        bool, typer.Option("--update-baseline", help="Where the gate passes, the candidate is the next baseline.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Update it although the gate does not pass.")] = False,
+    reason: Annotated[str, typer.Option(help="Why, with --force; recorded in the baseline.")] = "",
+    aa: Annotated[
+        int | None, typer.Option(min=1, help="Simulate so many gates instead: false alarms, and losses found.")
+    ] = None,
+) -> None:
+    """May this checkpoint follow that one? Exit codes: 0 pass, 1 regression, 2 usage, 3 incomplete, 4 inconclusive."""
+    from . import gate
+
+    outputs = gate.Outputs(junit, summary, json)
+    update = gate.Update(update_baseline, force, reason)
+    sys.exit(gate.run(candidate, baseline, config, outputs, update, allow_inconclusive, aa))
+
+
+@app.command()
 def leaderboard(
     results: Annotated[Path, typer.Argument(help="A results folder, or a folder of several.")],
     out: Annotated[Path | None, typer.Option(help="Where tables and figures go; default: the results folder.")] = None,

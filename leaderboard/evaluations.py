@@ -96,8 +96,8 @@ class Item(msgspec.Struct):
 
     id: str
     content: str
-    correct: list[float]  # NaN where somebody else's file says so: the gate refuses it
-    strict: list[float]
+    correct: list[float | None]  # null where somebody else's file says so: the gate refuses it
+    strict: list[float | None]
     tokens: list[int]
     truncated: list[int]
     timed_out: list[int]
@@ -125,6 +125,7 @@ class Evaluation:
 
     checkpoint: CheckpointRecord
     tasks: Mapping[str, TaskEvaluation]
+    note: str = ""  # of a baseline that was written against the gate's verdict: why
 
 
 def comparable(one: ProtocolRecord, other: ProtocolRecord) -> list[str]:
@@ -200,6 +201,7 @@ class _Baseline(msgspec.Struct):
     schema: int
     checkpoint: dict[str, Any]
     tasks: dict[str, _BaselineTask]
+    note: str = ""
 
 
 class _BaselineTask(msgspec.Struct):
@@ -219,7 +221,7 @@ def read_baseline(path: Path) -> Evaluation:
     if found.schema != SCHEMA:
         raise RecordError(f"{path}: a baseline of schema {found.schema}; this version reads {SCHEMA}")
     tasks = {key: TaskEvaluation(task.protocol, task.items) for key, task in found.tasks.items()}  # type: ignore[arg-type]
-    return Evaluation(found.checkpoint, tasks)  # type: ignore[arg-type]
+    return Evaluation(found.checkpoint, tasks, found.note)  # type: ignore[arg-type]
 
 
 def write_baseline(path: Path, evaluation: Evaluation) -> None:
@@ -231,7 +233,7 @@ def write_baseline(path: Path, evaluation: Evaluation) -> None:
             key: {"protocol": task.protocol, "items": [msgspec.to_builtins(item) for item in task.items]}
             for key, task in evaluation.tasks.items()
         },
-    }
+    } | ({"note": evaluation.note} if evaluation.note else {})
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix != ".gz":
         write_json(path, record)
