@@ -40,7 +40,8 @@ def run(
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="A model folder, a Hub id, or the folder of a run's cell.")],
     tasks: Annotated[
-        str, typer.Option(help="TASK or TASK@PROTOCOL, separated by commas; default: what a cell was trained on.")
+        str,
+        typer.Option(help="TASK, TASK@PROTOCOL or lm-eval:TASK, with commas; default: what a cell was trained on."),
     ] = "",
     out: Annotated[Path | None, typer.Option(help="Its folder; an interrupted evaluation in it goes on.")] = None,
     set_: Annotated[
@@ -59,6 +60,15 @@ def evaluate(
     decode_tokens: Annotated[
         int, typer.Option(help="Tokens of the key-value cache that are decoded together.")
     ] = 65536,
+    xcheck: Annotated[
+        bool, typer.Option("--xcheck", help="Grade the same responses with lm-eval's graders as well.")
+    ] = False,
+    include_path: Annotated[Path | None, typer.Option(help="A folder of YAML tasks for lm-eval:TASK.")] = None,
+    few_shots: Annotated[int | None, typer.Option(help="Of lm-eval:TASK; default: the task's.", min=0)] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="lm-eval:TASK through the model's chat template.")] = False,
+    allow_code_execution: Annotated[
+        bool, typer.Option("--allow-code-execution", help="Permit lm-eval tasks that run code of the model.")
+    ] = False,
     plugin: Plugin = None,
 ) -> None:
     """Evaluate a checkpoint on tasks, item by item; run again, it does only what is missing."""
@@ -68,7 +78,8 @@ def evaluate(
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     changes = Changes(samples, temperature, top_p, max_tokens, limit, seed)
     how = command.How(engine, device, precision, decode_tokens, plugin or [])
-    sys.exit(command.run(checkpoint, names, set_ or [], changes, how, out))
+    beside = command.Beside(xcheck, include_path, few_shots, chat, allow_code_execution)
+    sys.exit(command.run(checkpoint, names, set_ or [], changes, how, beside, out))
 
 
 @app.command()

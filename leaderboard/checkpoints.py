@@ -23,6 +23,8 @@ def metrics(evaluation: TaskEvaluation, votes: Mapping[str, Sequence[int]] | Non
     samples = evaluation.protocol["samples"]
     if evaluation.missing or not evaluation.items:
         raise ValueError(f"{len(evaluation.missing)} items are missing, the first is {evaluation.missing[:1]}")
+    if bad := [item.id for item in evaluation.items if None in item.correct or None in item.strict]:
+        raise ValueError(f"item {bad[0]} has a sample without a score")
     items = [_first(item, samples) for item in evaluation.items]
     accuracy, strict = _scores(items, "correct"), _scores(items, "strict")
     low, high = _interval(accuracy, [item.cluster or item.id for item in items])
@@ -30,13 +32,14 @@ def metrics(evaluation: TaskEvaluation, votes: Mapping[str, Sequence[int]] | Non
         "accuracy": float(accuracy.mean()), "accuracy_low": low, "accuracy_high": high,
         "strict": float(strict.mean()), "format_gap": float(accuracy.mean() - strict.mean()),
     }  # fmt: skip
-    right = [int(sum(item.correct)) for item in items]
+    verdicts = [[int(c or 0) for c in item.correct] for item in items]
+    right = [sum(each) for each in verdicts]
     for k in _powers(samples):
         found[f"pass@{k}"] = float(np.mean([pass_at_k(c, samples, k) for c in right]))
         found[f"pass^{k}"] = float(np.mean([pass_hat_k(c, samples, k) for c in right]))
         if votes is not None and k > 2:  # of two there is no majority
-            votes_right = [majority_at_k(votes[i.id], [int(c) for c in i.correct], k) for i in items]
-            found[f"maj@{k}"] = float(np.mean(votes_right))
+            voted = [majority_at_k(votes[i.id], each, k) for i, each in zip(items, verdicts, strict=True)]
+            found[f"maj@{k}"] = float(np.mean(voted))
     found["truncated"] = float(_scores(items, "truncated").mean())
     found["no_answer"] = float(np.mean([[answer is None for answer in item.answers] for item in items]))
     found["timed_out"] = float(_scores(items, "timed_out").mean())
@@ -78,7 +81,18 @@ def markdown(record: EvaluationRecord) -> str:
     checkpoint, tasks = record["checkpoint"], record["tasks"]
     lines = [
         f"# {checkpoint['name']}", "",
-        f"{checkpoint['fingerprint']}, {checkpoint['precision']}, engine {checkpoint['engine']}", "",
+        f"{checkpoint['fingerprint']}, {checkpoint['precision']}, engine {checkpoint['engine']}",
+    ]  # fmt: skip
+    if tasks:
+        lines += _own(tasks)
+    if outside := record.get("lm_eval"):
+        lines += _outside(outside)
+    return "\n".join(lines) + "\n"
+
+
+def _own(tasks: Mapping[str, TaskResult]) -> list[str]:
+    lines = [
+        "",
         "| task | protocol | items | accuracy | strict | format gap | pass@k | pass^k | maj@k |",
         "| :-- | :-- | --: | --: | --: | --: | --: | --: | --: |",
     ]  # fmt: skip
@@ -92,7 +106,18 @@ def markdown(record: EvaluationRecord) -> str:
     ]  # fmt: skip
     overlaps = [(key, n) for key, result in tasks.items() if (n := result.get("overlap"))]
     lines += [f"\n**{key}: {n} of its questions were training prompts of this run.**" for key, n in overlaps]
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _outside(tasks: Mapping[str, Any]) -> list[str]:
+    lines = ["", "By lm-eval's own tasks, prompts and graders:", "", "| protocol | metric | value | ± its SE | n |"]
+    lines.append("| :-- | :-- | --: | --: | --: |")
+    for task in tasks.values():
+        for found in task["results"]:
+            name = found["metric"] + (f", {found['filter']}" if found["filter"] != "none" else "")
+            value, error = (("–" if found[key] is None else f"{found[key]:.4g}") for key in ("value", "stderr"))
+            lines.append(f"| {task['protocol']} | {name} | {value} | {error} | {task['samples']} |")
+    return lines
 
 
 def _accuracy_line(key: str, result: TaskResult) -> str:

@@ -6,6 +6,8 @@
            sessions.jsonl      when, how long and on what
            <key>/protocol.json a `ProtocolRecord`, written before the first answer; <key> is TASK or TASK@PROTOCOL
                  items.jsonl   `ItemBlock`s, appended as they are graded
+                 xcheck.json   where asked for: the same responses by lm-eval's graders; xcheck.md for people
+           lm-eval/<name>.json where asked for: tasks of lm-evaluation-harness, and their samples
 
 A baseline (`*.json.gz`) is the same evaluation in one file, without the texts of the responses.
 """
@@ -83,7 +85,11 @@ class TaskResult(_Overlapping):
     metrics: dict[str, float]
 
 
-class EvaluationRecord(TypedDict):
+class _Beside(TypedDict, total=False):
+    lm_eval: dict[str, Any]  # lm-eval's own tasks by name, each with its protocol: see harness/lm_eval/records.py
+
+
+class EvaluationRecord(_Beside):
     """evaluation.json."""
 
     schema: int

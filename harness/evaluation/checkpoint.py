@@ -7,6 +7,7 @@ not.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import time
@@ -33,12 +34,14 @@ from leaderboard.evaluations import (
     join,
     read_items,
 )
-from tasks.base import Example
+from tasks.base import Example, TaskDataError
+from tasks.overlap import overlap
 
 from .. import models
 from ..codec import Codec
 from ..errors import UserError
 from ..lock import Held, lock
+from ..plugins import build_task
 from ..policy import Policy, check_projection
 from ..provenance import session
 from ..rollout import Engine, engines, mismatch
@@ -125,14 +128,20 @@ class Examiner:
             for one in asked:
                 results[one.key] = self._one(one, folder / one.key)
             written = EvaluationRecord(schema=SCHEMA, checkpoint=self.record, tasks=dict(sorted(results.items())))
-            records.write_json(folder / "evaluation.json", written)
-            (folder / "evaluation.md").write_text(checkpoints.markdown(written), encoding="utf-8")
+            write(folder, written)
             if self.asked_responses:
                 here = session(torch.device(self.device), 0, engines.versions(self.rollout))
                 del here["resumed_from"]
                 spent = {"seconds": time.monotonic() - began, "responses": self.asked_responses}
                 records.append(folder / "sessions.jsonl", [{**here, "started": start, **spent}])
         return written
+
+    def release(self) -> None:
+        """Give the model's memory back; it would be loaded again."""
+        for name in ("_engine", "_policy"):
+            if name in self.__dict__:
+                del self.__dict__[name]
+        gc.collect()
 
     # --- the folder ---
 
@@ -169,7 +178,28 @@ class Examiner:
         path = folder / "items.jsonl"
         items = {item.id: item for item in read_items(path)}
         self._complete(asked, items, path)
-        return _result(asked, items)
+        result = _result(asked, items)
+        if (shared := self._shared(asked)) is not None:
+            result["overlap"] = shared
+        return result
+
+    def _shared(self, asked: Asked) -> int | None:
+        """How many of the questions the cell was trained on; None where that cannot be known."""
+        if self._trained is None:
+            return None
+        questions = {e.id: text for e in asked.examples if (text := asked.task.question(e)) is not None}
+        return overlap(self._trained, questions).count if questions else None
+
+    @cached_property
+    def _trained(self) -> list[str] | None:
+        if self.subject.trained_task is None:
+            return None
+        name, parameters = self.subject.trained_task
+        try:
+            task = build_task(name, parameters, "the task that the cell was trained on")
+            return [text for example in task.train if (text := task.question(example)) is not None]
+        except (UserError, TaskDataError):
+            return None
 
     def _complete(self, asked: Asked, items: dict[str, Item], path: Path) -> None:
         """Ask chunk by chunk what `items` lacks; it is recorded in `path`, and added to `items`."""
@@ -213,8 +243,14 @@ class Examiner:
         whole = [items[e.id] for e in asked.examples if _has(items, e) >= asked.record["samples"]]
         now_done = len(whole) - done_before
         left = (time.monotonic() - began) * (len(asked.examples) - len(whole)) / now_done if now_done else None
-        accuracy = sum(sum(item.correct) / len(item.correct) for item in whole) / max(1, len(whole))
+        accuracy = sum(sum(c or 0 for c in item.correct) / len(item.correct) for item in whole) / max(1, len(whole))
         return Progress(key, len(whole), len(asked.examples), accuracy, left)
+
+
+def write(folder: Path, record: EvaluationRecord) -> None:
+    """evaluation.json, and the same for people."""
+    records.write_json(folder / "evaluation.json", record)
+    (folder / "evaluation.md").write_text(checkpoints.markdown(record), encoding="utf-8")
 
 
 def content_hash(prompt: Sequence[int], answer: str) -> str:

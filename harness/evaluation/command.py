@@ -14,7 +14,7 @@ from leaderboard import checkpoints
 from leaderboard.evaluations import EvaluationRecord
 from tasks.base import TaskDataError
 
-from .. import plugins
+from .. import lm_eval, plugins
 from ..commands import console, quiet_libraries, say
 from ..errors import UserError
 from ..experiment import resolve_device
@@ -22,6 +22,7 @@ from ..rollout import engines
 from ..settings import Rollout
 from .asked import Asked, Changes, codec_of, resolve
 from .checkpoint import Examiner, Progress
+from .outside import PREFIX, Outside, checkable, crosscheck
 from .subject import Subject, find
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -57,9 +58,30 @@ class How:
         return Examiner(subject, rollout, precision, device, self.decode_tokens, Teller())
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What lm-eval does besides: settings of its tasks, and whether it grades our responses too."""
+
+    crosscheck: bool = False
+    include_path: Path | None = None
+    few_shots: int | None = None
+    chat: bool = False
+    allow_code: bool = False
+    batch_size: int = 8
+
+    def settings(self, names: Sequence[str], examiner: Examiner, limit: int | None) -> lm_eval.Settings:
+        """For the tasks that stand behind `lm-eval:`."""
+        return lm_eval.Settings(
+            tuple(name.removeprefix(PREFIX) for name in names), engine=examiner.rollout.engine, device=examiner.device,
+            precision=examiner.precision, batch_size=self.batch_size, limit=limit, few_shots=self.few_shots,
+            chat=self.chat, include_path=self.include_path, allow_code=self.allow_code,
+        )  # fmt: skip
+
+
 def run(
-    checkpoint: str, tasks: Sequence[str], settings: Sequence[str], changes: Changes, how: How, out: Path | None
-) -> int:
+    checkpoint: str, names: Sequence[str], settings: Sequence[str], changes: Changes, how: How, beside: Beside,
+    out: Path | None,
+) -> int:  # fmt: skip
     """See `groupbench evaluate`. Returns the exit code: 0, or 130 when Ctrl-C ended it."""
     for file in how.plugin_files:
         plugins.load_file(file)
@@ -67,14 +89,22 @@ def run(
     subject = find(checkpoint)
     examiner = how.examiner(subject)
     folder = out or subject.default_folder
-    asked = plan(subject, tasks, settings, changes)
-    say(f"{subject.name}: {', '.join(one.key for one in asked)}, into {folder}")
+    others = [name for name in names if name.startswith(PREFIX)]
+    own = [name for name in names if name not in others]
+    asked = plan(subject, own, settings, changes) if own or not others else []
+    checked = checkable(asked) if beside.crosscheck else []
+    outside = Outside.prepare(beside.settings(others, examiner, changes.limit), folder, examiner)
+    say(f"{subject.name}: {', '.join([*(one.key for one in asked), *others])}, into {folder}")
     try:
         written = examiner.examine(asked, folder)
+        examiner.release()
+        outside.run(folder, examiner, written)
     except KeyboardInterrupt:
         say("interrupted; what was graded is saved, and the same command goes on with it")
         return 130
-    show(written, [one.key for one in asked])
+    if asked:
+        show(written, [one.key for one in asked])
+    crosscheck(checked, folder)
     say(f"wrote {folder / 'evaluation.json'}\nwrote {folder / 'evaluation.md'}")
     return 0
 

@@ -4,11 +4,13 @@
 `crosscheck` grades responses that we graded once more. The package `lm_eval` is imported where it is used.
 """
 
-from .crosscheck import crosscheck, crosscheck_markdown
+from .crosscheck import GRADERS, crosscheck, crosscheck_markdown
 from .names import SUITES
+from .records import recorded_settings
 from .running import Outcome, Prepared, Settings, check_names, prepare, run
 
 __all__ = [
+    "GRADERS",
     "SUITES",
     "Outcome",
     "Prepared",
@@ -17,5 +19,6 @@ __all__ = [
     "crosscheck",
     "crosscheck_markdown",
     "prepare",
+    "recorded_settings",
     "run",
 ]

@@ -12,7 +12,7 @@ from . import library, loading
 
 if TYPE_CHECKING:
     from ..models import Source
-    from .running import Prepared
+    from .running import Prepared, Settings
 
 _NOT_METRICS = {"name", "alias", "sample_len", "sample_count"}
 
@@ -96,22 +96,27 @@ def build(
         "harness": f"lm-eval {prepared.version}",
         "model": source.name,
         "engine": settings.engine,
-        "settings": {
-            "names": list(settings.names),
-            "device": settings.device,
-            "precision": settings.precision,
-            "batch_size": settings.batch_size if settings.engine == "transformers" else None,
-            "limit": settings.limit,
-            "few_shots": settings.few_shots,
-            "chat": settings.chat,
-            "seeds": dict(settings.seeds),
-            "allow_code": settings.allow_code,
-        },
+        "settings": recorded_settings(settings),
         "tasks": tasks,
         "groups": groups,
         "warnings": list(warnings),
     }
     return record, samples
+
+
+def recorded_settings(settings: Settings) -> dict[str, Any]:
+    """The settings as a record holds them; equal ones ask the same."""
+    return {
+        "names": list(settings.names),
+        "device": settings.device,
+        "precision": settings.precision,
+        "batch_size": settings.batch_size if settings.engine == "transformers" else None,
+        "limit": settings.limit,
+        "few_shots": settings.few_shots,
+        "chat": settings.chat,
+        "seeds": dict(settings.seeds),
+        "allow_code": settings.allow_code,
+    }
 
 
 def _task(prepared: Prepared, task: str, results: Mapping[str, Any]) -> TaskRecord:
