@@ -34,8 +34,9 @@ QUESTIONS_A_CHILD = 2000  # then a fresh one: sympy's caches grow
 RECYCLED, OUT_OF_MEMORY, FORBIDDEN = 3, 4, 5  # exit codes of a child
 _DEATHS = {OUT_OF_MEMORY: "memory", FORBIDDEN: "forbidden"}
 
-# What math-verify evaluates (^ is ** by then), and what sympy does for itself: `sympify` of a name or of a number.
-_HARMLESS_TEXT = re.compile(r"[0-9.\s+\-*/()×÷]*|[A-Za-z][A-Za-z0-9]*|[0-9.]+e-?[0-9]{1,3}")
+# What math-verify evaluates (^ is ** by then); and what sympy does for itself: a name, a number, and what mpmath's
+# `identify` takes a number for.
+_HARMLESS_TEXT = re.compile(r"(?:[0-9.\s+\-*/()×÷]|sqrt\(|log\(|exp\()*|[A-Za-z][A-Za-z0-9]*|[0-9.]+e-?[0-9]{1,3}")
 _libraries: tuple[str, ...] = (
     os.path.dirname(os.__file__) + os.sep,
 )  # where code may come from; _load adds sympy's folder
@@ -213,8 +214,9 @@ def _refuse(event: str, details: tuple[Any, ...]) -> None:
         if str(details[0]).partition(".")[0] not in _MODULES:
             raise ImportError(f"{details[0]} is not for answers")
         return
-    if event == "open":
-        allowed = isinstance(details[0], str) and details[0].startswith(_libraries) and not details[2] & _WRITING
+    if event == "open":  # "<unknown>" is where the interpreter looks for the line of a syntax error
+        path = details[0]
+        allowed = isinstance(path, str) and path.startswith((*_libraries, "<")) and not details[2] & _WRITING
     elif event == "exec":
         allowed = getattr(details[0], "co_filename", "").startswith(_libraries)
     else:
