@@ -15,7 +15,7 @@ from tasks.base import Source, Task
 from tasks.data import fingerprint
 from tasks.dev import DevSplit
 
-from . import controls, models, sinks
+from . import contamination, controls, models, sinks
 from .errors import UserError
 from .plugins import build, build_algorithm, build_task, source_hash, suggestion
 from .rollout import engines
@@ -114,6 +114,7 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
         check_examples(task, training, recipe.evaluation, f"{where}.training")
         entries.append(Entry(where, label, algorithm, training))
     entries += [_control_arm(arm, n, entries, recipe.algorithms) for n, arm in enumerate(recipe.controls)]
+    notes += contamination.remarks(task)
     precision = recipe.model.precision
     if precision == "auto":
         precision = "bfloat16" if device == "cuda" else "float32"

@@ -74,10 +74,9 @@ def evaluator(candidate: str, baseline: Evaluation) -> gate.Extend:
     The returned function takes samples wanted by task key, e.g. {"gsm8k": 4}, evaluates what is not there yet, and
     returns the candidate's evaluation: all examples of the baseline, at least so many samples of each.
     """
-    raise UserError(
-        f"gate: --candidate {candidate}: holds no evaluation; make one: groupbench evaluate {candidate} --out FOLDER, "
-        "and pass that folder"
-    )
+    from .evaluation.again import examine_again
+
+    return examine_again(candidate, baseline)
 
 
 def _run(

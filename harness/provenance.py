@@ -21,6 +21,7 @@ from leaderboard.records import CardRecord
 
 from . import models
 from .benchmark import Cell
+from .contamination import overlaps
 
 
 def provenance(cell: Cell, start: models.Source) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def provenance(cell: Cell, start: models.Source) -> dict[str, Any]:
         "start": models.fingerprint(start),
         "description": (sys.modules[type(cell.algorithm).__module__].__doc__ or "").strip().split("\n")[0],
         "control": cell.control,
+        "overlaps": overlaps(cell.task),
         "execution": asdict(cell.execution),
     }
 

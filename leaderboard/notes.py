@@ -32,11 +32,25 @@ def notes(table: Table) -> list[str]:
         sizes = ", ".join(f"{mode} {examples} × {samples}" for mode, examples, samples in sorted(measured))
         found.append(f"the runs were not evaluated alike (examples × samples): {sizes}")
     found += _differences(table)
+    found += _overlaps(table)
     found += [CONTROLS[kind] for kind in CONTROLS if any(c.provenance.get("control") == kind for c in _cells(table))]
     devices = {str(cell.provenance["device"]) for row in table.rows for cell in row.done if "device" in cell.provenance}
     if len(devices) > 1:
         found.append(f"seconds are not comparable, the runs had different devices: {'; '.join(sorted(devices))}")
     return found
+
+
+def _overlaps(table: Table) -> list[str]:
+    """Evaluation questions that were trained on, as the runs recorded it; once where all runs say the same."""
+    shared: dict[str, str] = {}
+    for cell in _cells(table):
+        for name, (count, questions) in cell.provenance.get("overlaps", {}).get("shared", {}).items():
+            shared[f"{count} of the {questions} questions of {name}"] = name
+    if not shared:
+        return []
+    own = table.task in shared.values()
+    what = "the held-out numbers of this table count them" if own else "numbers on these sets count them"
+    return [f"overlap: the training prompts hold {', '.join(sorted(shared))} (equal letters and digits); {what}"]
 
 
 def _differences(table: Table) -> list[str]:

@@ -5,6 +5,7 @@
 """
 
 from .crosscheck import GRADERS, crosscheck, crosscheck_markdown
+from .library import version
 from .names import SUITES
 from .records import recorded_settings
 from .running import Outcome, Prepared, Settings, check_names, prepare, run
@@ -21,4 +22,5 @@ __all__ = [
     "prepare",
     "recorded_settings",
     "run",
+    "version",
 ]
