@@ -17,11 +17,18 @@ HALF = Question(r"\frac{1}{2}", "0.5")
 ENDLESS = Question("5", "(10^8)!")
 
 
-@pytest.fixture
-def two(monkeypatch):
-    """A pool of two workers, which have half a second for an answer and are gone afterwards."""
-    monkeypatch.setattr(pool, "CPU_SECONDS", 0.5)
-    workers = Pool(2)
+@pytest.fixture(scope="module")
+def short():
+    """Half a second of processor time for an answer: less to wait for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "CPU_SECONDS", 0.5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def one(short):
+    """A pool of one worker, whose processes are gone afterwards."""
+    workers = Pool(1)
     yield workers
     pids = workers.pids()
     workers.close()
@@ -44,55 +51,54 @@ def gone(pid, seconds=10):
     return not alive(pid)
 
 
-def test_an_endless_comparison_is_cut_off_and_the_next_goes_on(two):
-    assert two.ask([HALF, ENDLESS, HALF, Question("x+1", "1+x")]) == [
+def test_an_endless_comparison_is_cut_off_and_the_next_goes_on(one):
+    assert one.ask([HALF, ENDLESS, HALF, Question("x+1", "1+x")]) == [
         Reply(True, True, "0.5"),
         Reply(died="time"),
         Reply(True, True, "0.5"),
         Reply(True, True, "1+x"),
     ]
-    assert two.counts["started"] <= 2 and two.counts["time"] == 1  # no process had to import sympy again
+    assert one.counts == {"started": 1, "time": 1}  # no process had to import sympy again
 
 
-def test_the_limit_is_of_processor_time_not_of_the_clock(two):
+def test_the_limit_is_of_processor_time_not_of_the_clock(one):
     """A worker that does not get to run, as on a loaded machine, is waited for."""
-    two.ask([HALF])
-    [pid] = two.pids()
+    one.ask([HALF])
+    [pid] = one.pids()
     os.killpg(pid, signal.SIGSTOP)
     threading.Timer(pool.CPU_SECONDS + 0.5, os.killpg, (pid, signal.SIGCONT)).start()
-    assert two.ask([HALF]) == [Reply(True, True, "0.5")]
-    assert two.pids() == [pid]
+    assert one.ask([HALF]) == [Reply(True, True, "0.5")]
+    assert one.pids() == [pid]
 
 
-def test_a_worker_that_never_answers_is_killed(two, monkeypatch):
-    two.ask([HALF])
-    [pid] = two.pids()
+def test_a_worker_that_never_answers_is_killed(one, monkeypatch):
+    one.ask([HALF])
+    [pid] = one.pids()
     os.killpg(pid, signal.SIGSTOP)
     monkeypatch.setattr(pool, "WALL_SECONDS", 1.0)
-    assert two.ask([HALF]) == [Reply(True, True, "0.5")]  # another's reply
-    assert two.counts["killed"] == 1 and gone(pid)
+    killed = one.counts["killed"]
+    assert one.ask([HALF]) == [Reply(True, True, "0.5")]  # another's reply
+    assert one.counts["killed"] == killed + 1 and gone(pid)
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_worker_that_dies_of_nothing_known_is_replaced(two, whole):
-    two.ask([HALF])
-    [pid] = two.pids()
-    if whole:
-        os.killpg(pid, signal.SIGKILL)
-    else:
-        os.kill(pid, signal.SIGKILL)
-    assert two.ask([HALF]) == [Reply(True, True, "0.5")]
+def test_a_worker_that_dies_of_nothing_known_is_replaced(one):
+    one.ask([HALF])
+    [pid] = one.pids()
+    os.killpg(pid, signal.SIGKILL)
+    assert one.ask([HALF]) == [Reply(True, True, "0.5")]
+    assert one.pids() != [pid]
 
 
 @pytest.mark.slow
-def test_memory_has_a_limit(two, monkeypatch):
-    monkeypatch.setattr(pool, "MEMORY_BYTES", 300 << 20)  # half of it is what sympy takes
-    reply = two.ask([Question("5", "2^{10^{9}}")])[0]
-    assert reply.died in ("memory", "time") and not reply.lenient
-    assert two.ask([HALF])[0].strict
+def test_memory_has_a_limit(monkeypatch):
+    monkeypatch.setattr(pool, "MEMORY_BYTES", 320 << 20)  # a quarter of it is what sympy takes
+    monkeypatch.setattr(pool, "CPU_SECONDS", 20.0)
+    workers = Pool(1)
+    assert workers.ask([Question("5", "2^{10^{9}}"), HALF]) == [Reply(died="memory"), Reply(True, True, "0.5")]
+    workers.close()
 
 
-def test_what_runs_out_is_wrong_and_says_so():
+def test_what_runs_out_is_wrong_and_says_so(short):
     verdicts = judge(
         [("5", r"\boxed{9^{9^{9^9}}}"), ("5", r"\boxed{(10^8)!}"), ("5", "{" * 90), ("1/2", r"\boxed{0.5}")]
     )
@@ -207,8 +213,9 @@ FORMS = [
 def test_no_answer_runs_code(tmp_path, monkeypatch):
     monkeypatch.setattr(verify, "_quick", lambda gold, answer: None)
     canary = tmp_path / "c"
-    payloads = [form.format(call=call.format(canary=canary)) for form in FORMS for call in CALLS]
-    judge([("5", payload) for payload in payloads] + [(payload, r"\boxed{5}") for payload in payloads])
+    payloads = [FORMS[0].format(call=call.format(canary=canary)) for call in CALLS]
+    payloads += [form.format(call=CALLS[n % 2].format(canary=canary)) for n, form in enumerate(FORMS)]
+    judge([("5", payload) for payload in payloads] + [(payload, r"\boxed{5}") for payload in payloads[::4]])
     assert not canary.exists()
 
 
@@ -224,8 +231,10 @@ DEEDS = {  # and how the process ends
     "sympy.sympify('f(x)')": 5,
     "sympy.parse_expr('x.__class__')": 5,
     "sympy.lambdify(sympy.Symbol('x'), 1)": 5,
-    "import socket": 7,
-    "import ctypes": 7,
+    "import socket; socket.socket()": 5,
+    "import ctypes; ctypes.CDLL(None)": 5,
+    "import subprocess; subprocess.run(['true'])": 5,
+    "import numpy": 7,
     "assert compare('(x+1)^2', 'x^2+2x+1', False)['strict']": 0,
     "sympy.sympify('sqrt(2) + 1')": 0,
 }
