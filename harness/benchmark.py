@@ -191,6 +191,11 @@ def check_algorithm(algorithm: Algorithm, task: Task, training: Training, sampli
 
 def check_examples(task: Task, training: Training, evaluation: Evaluation, where: str) -> None:
     """Load the data, and refuse a set too small for the recipe, or examples that cannot be told apart."""
+    if not task.train:
+        raise UserError(
+            f"{where}: task {task.name} has no training examples; it can be evaluated, not trained on "
+            "(`groupbench list tasks` shows which tasks have some)"
+        )
     if len(task.train) < training.prompts_per_step:
         raise UserError(
             f"{where}: prompts_per_step = {training.prompts_per_step}, but task {task.name} has only "
@@ -215,6 +220,11 @@ def check_texts(start: models.Source, task: Task, recipe: Recipe, algorithms: Se
         asked.add("teacher")
     sources = sorted(asked & task.demonstration_sources)
     texts = sorted((t for s in sources for e in task.train for t in task.demonstrate(e, s, 1, 0)), key=len)
+    if sources and not texts:
+        raise UserError(
+            f"task {task.name}: its training data, as found, hold no {' and no '.join(sources)} demonstrations; "
+            "set task.parameters.folder to data with solutions, or choose algorithms that need none"
+        )
     shown = max((len(codec.demonstration(text)) for text in texts[-16:]), default=0)
     if limit is not None and longest + max(response, shown) > limit:
         raise UserError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +15,8 @@ from rich.table import Table
 
 from algorithms import Algorithm, conformance
 from algorithms.registry import Entry, described
+from tasks.cards import card
+from tasks.selftest import selftest
 
 from . import models, plugins
 from .commands import console, one_thread, say
@@ -39,18 +40,25 @@ def list_names(kind: str, name: str | None, plugin_files: Sequence[Path]) -> Non
 
 
 def check(names: Sequence[str], plugin_files: Sequence[Path]) -> int:
-    """See `groupbench check`. Returns the exit code: 0, or 1 where an algorithm does not conform."""
-    known = set(plugins.known_algorithms())
+    """See `groupbench check`. Returns the exit code: 0, or 1 where an algorithm or a task does not conform."""
+    known, known_tasks = set(plugins.known_algorithms()), set(plugins.known_tasks())
     for file in plugin_files:
         plugins.load_file(file)
     added = [name for name in plugins.known_algorithms() if name not in known]
-    if plugin_files and not names and not added:
+    added_tasks = [name for name in plugins.known_tasks() if name not in known_tasks]
+    if plugin_files and not names and not added and not added_tasks:
         files = ", ".join(map(str, plugin_files))
         raise UserError(f'plug-in {files}: it registers no algorithm; put @register("name") above the class')
-    asked = plugins.with_presets(names or added or sorted(known))
+    tasks = [name for name in names if name in plugins.known_tasks()] if names else added_tasks
+    algorithms = [name for name in names if name not in tasks] if names else added
+    if not names and not plugin_files:
+        algorithms = sorted(known)
     began = time.perf_counter()
     with one_thread():
+        asked = plugins.with_presets(algorithms)
         bad = [name for name in asked if not _check_one(name, detailed=len(asked) == 1)]
+        bad += [name for name in tasks if not _check_task(name)]
+    asked = [*asked, *tasks]
     took = time.perf_counter() - began
     say(f"{len(asked) - len(bad)} of {len(asked)} conform ({took:.0f} s)" + (f"; not: {', '.join(bad)}" if bad else ""))
     return 1 if bad else 0
@@ -69,6 +77,14 @@ def _check_one(name: str, detailed: bool) -> bool:
             holds = _first_line(conformance.CHECKS[finding.check].__doc__)
             say(f"    {finding.verdict}: {finding.check}: {finding.detail or holds}")
     return not counts["failed"]
+
+
+def _check_task(name: str) -> bool:
+    findings = selftest(plugins.build_task(name, {}, f"check {name}, as it is without parameters"))
+    say(str(findings))
+    for wrong, ids in findings.wrong.items():
+        say(f"    {wrong}: {', '.join(ids[:8])}{' …' if len(ids) > 8 else ''}")
+    return findings.passed
 
 
 def _algorithms() -> None:
@@ -110,10 +126,12 @@ def _one_algorithm(name: str) -> None:
 
 
 def _tasks() -> None:
-    table = _table("task", "demonstrations", "what it is")
-    for name, task in plugins.known_tasks().items():
-        summary = _first_line(sys.modules[task.__module__].__doc__ or task.__doc__)
-        table.add_row(name, ", ".join(sorted(task.demonstration_sources)), summary)
+    table = _table("task", "train", "held out", "protocol", "answer", "demonstrations", "what it is")
+    for cls in plugins.known_tasks().values():
+        one = card(cls)
+        table.add_row(
+            one.task, one.train, one.heldout, one.protocol, one.answers, one.demonstrations, _first_line(cls.__doc__)
+        )
     console.print(table)
 
 

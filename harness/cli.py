@@ -160,11 +160,12 @@ def list_(
 @app.command()
 def check(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Algorithms, e.g. grpo or grpo@trl; default: all, or the plug-in's.")
+        list[str] | None,
+        typer.Argument(help="Algorithms, e.g. grpo@trl, and tasks; default: all algorithms, or the plug-in's."),
     ] = None,
     plugin: Plugin = None,
 ) -> None:
-    """Hold algorithms to what every one must satisfy; exit code 1 where one fails."""
+    """Hold algorithms to what every one must satisfy, and tasks to their gold answers; exit code 1 where one fails."""
     from . import catalogue
 
     sys.exit(catalogue.check(names or [], plugin or []))

@@ -225,7 +225,7 @@ def _read_jsonl(path: Path, columns: Sequence[Columns]) -> tuple[list[Any], int]
         reason = f"line {number}: {_one_line(error)}" if number else _one_line(error)
         raise TaskDataError(f"{path} cannot be read ({reason}); expected one JSON object a line, in UTF-8.") from error
     first = rows[0] if rows else None
-    return rows, (_pick(first, columns) if isinstance(first, dict) else None) or 0
+    return rows, _columns_of(first, f"{path}, row 1", columns) if isinstance(first, dict) else 0
 
 
 def _read_hub(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 
-from .base import Example, Grade, Source, Task
+from .base import EvalProtocol, Example, Grade, Source, Task
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class DevSplit(Task):
             raise ValueError(f"share = {self.share}; allowed: a number between 0 and 1, both excluded")
 
     @property
-    def name(self) -> str:  # type: ignore[override]  # three class variables of a task; here they are the wrapped task's
+    def name(self) -> str:  # type: ignore[override]  # class variables of a task; here they are the wrapped task's
         """The task's own."""
         return self.task.name
 
@@ -35,6 +35,16 @@ class DevSplit(Task):
     def demonstration_sources(self) -> frozenset[Source]:  # type: ignore[override]
         """The task's own."""
         return self.task.demonstration_sources
+
+    @property
+    def verifier(self) -> str:  # type: ignore[override]
+        """The task's own."""
+        return self.task.verifier
+
+    @property
+    def protocols(self) -> Mapping[str, EvalProtocol]:  # type: ignore[override]
+        """The task's own."""
+        return self.task.protocols
 
     @cached_property
     def train(self) -> Sequence[Example]:
@@ -69,6 +79,10 @@ class DevSplit(Task):
     def question(self, example: Example) -> str | None:
         """As the task says."""
         return self.task.question(example)
+
+    def questions_at_hand(self) -> Mapping[str, str] | None:
+        """The task's own held-out questions: the dev split is cut from what it trains on."""
+        return self.task.questions_at_hand()
 
     def demonstrate(self, example: Example, source: Source, count: int, seed: int) -> tuple[str, ...]:
         """As the task shows."""

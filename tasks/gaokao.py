@@ -29,7 +29,7 @@ def _answer(row: Row) -> str:
 @register("gaokao2023en")
 @dataclass(frozen=True)
 class Gaokao2023en(MathProblems):
-    """Exam problems of 2023 in English; 60 of them are choices whose answer is a letter."""
+    """Exam problems of 2023 in English; 47 of them ask for a letter."""
 
     evaluation = Split(
         "test", 385,

@@ -24,9 +24,20 @@ class Findings:
     confused: tuple[tuple[str, str], ...]  # id, and that of the example whose different gold answer is right too
 
     @property
-    def share(self) -> float:
-        """Of the examples, how many can be answered at all."""
-        return self.strict / self.examples
+    def passed(self) -> bool:
+        """Whether gold answers are right, but for one in a hundred, and wrong responses wrong, as far."""
+        few = self.examples / 100
+        return len(self.refused) <= few and not self.credited and len(self.confused) <= few
+
+    @property
+    def wrong(self) -> dict[str, tuple[str, ...]]:
+        """Ids under what is wrong with them."""
+        found = {
+            "gold answer refused": self.refused,
+            "empty response or garbage right": self.credited,
+            "another example's answer right": tuple(identity for identity, _ in self.confused),
+        }
+        return {what: ids for what, ids in found.items() if ids}
 
     def __str__(self) -> str:
         return (

@@ -229,5 +229,20 @@ def test_missing_teachers_are_remarked_not_refused(monkeypatch):
     assert "no teacher demonstrations; sampled responses fill their places" in note
 
 
+def test_a_task_without_training_data_is_not_trained_on(tmp_path):
+    (tmp_path / "amc23_test.jsonl").write_text('{"question": "Q?", "answer": 7}')
+    amc23 = {"name": "amc23", "parameters": {"folder": str(tmp_path)}}
+    with pytest.raises(UserError, match=r"algorithms.0.training: task amc23 has no training examples; it can be eval"):
+        plan(task=amc23, algorithms=["grpo@no-kl"])
+
+
+def test_data_without_the_demonstrations_that_an_algorithm_needs_are_refused(monkeypatch):
+    monkeypatch.setattr(Silent, "demonstration_sources", frozenset({"expert"}))
+    monkeypatch.setattr(Silent, "demonstrate", lambda *_: ())
+    with pytest.raises(UserError, match="task silent: its training data, as found, hold no expert demonstrations"):
+        plan(task="silent", algorithms=["sft"])
+    assert plan(task="silent").cells  # others do not ask for any
+
+
 def test_algorithms_without_ratios_may_sample_truncated():
     assert plan(algorithms=["gft"], sampling={"top_p": 0.9, "max_tokens": 4}).cells

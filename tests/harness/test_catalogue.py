@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import algorithms.registry
+import tasks.registry
 from harness import catalogue
 from harness.errors import UserError
 
@@ -135,6 +136,32 @@ def test_a_file_without_a_source_is_no_reason_to_fail(tmp_path, capsys):
     plain.write_text(WRONG.replace("by the part's own size", "as a stranger says").replace('"wrong"', '"plain"'))
     catalogue.list_names("algorithms", "plain", [plain])
     assert "Leave-one-out, but as a stranger says." in capsys.readouterr().out
+
+
+def test_tasks_are_listed_with_what_they_are(capsys, monkeypatch):
+    monkeypatch.setattr(catalogue.console, "width", 200)
+    monkeypatch.delenv("GROUPBENCH_DATA", raising=False)  # a list reads no data
+    catalogue.list_names("tasks", None, [])
+    lines = {line.split()[0]: " ".join(line.split()) for line in capsys.readouterr().out.splitlines()}
+    assert lines["task"] == "task train held out protocol answer demonstrations what it is"
+    assert lines["math500"].startswith("math500 7,500 500 avg@4 expression expert, teacher (file) Trains on MATH")
+    assert lines["aime25"].startswith("aime25 975 30 avg@32 number") and lines["amc23"].startswith("amc23 – 40 avg@32")
+    assert lines["arithmetic"].startswith("arithmetic 2,265 235 avg@4 expert, teacher Sums")
+
+
+def test_a_task_is_checked_by_its_own_answers(capsys, tmp_path, monkeypatch):
+    assert catalogue.check(["arithmetic"], []) == 0
+    said = capsys.readouterr().out
+    assert "arithmetic: gold answers right 235 strictly, 235 leniently, of 235" in said and "1 of 1 conform" in said
+    (tmp_path / "lax.py").write_text(
+        "from tasks import Grade, register\nfrom tasks.arithmetic import Arithmetic\n"
+        "@register('lax')\nclass Lax(Arithmetic):\n"
+        "    def grade(self, example, response):\n        return Grade(1.0, True, response)\n"
+    )
+    monkeypatch.setattr(tasks.registry, "_TASKS", dict(tasks.registry.load()))
+    assert catalogue.check([], [tmp_path / "lax.py"]) == 1
+    said = capsys.readouterr().out
+    assert "empty response or garbage right: " in said and "0 of 1 conform" in said and "not: lax" in said
 
 
 def test_the_readme_counts_right():

@@ -83,3 +83,5 @@ def test_gsm8k(data_folder):
     assert len(dev.train) + len(dev.heldout) == 7473 and 650 < len(dev.heldout) < 850
     assert all(i.startswith("train-") for i in ids(dev.heldout))
     assert dev.demonstrate(dev.heldout[0], "expert", 1, 0)[0].rstrip().endswith("}")
+    assert dev.verifier == dev.task.verifier != Arithmetic.verifier and dev.protocols is dev.task.protocols
+    assert dev.questions_at_hand() == dev.task.questions_at_hand() and len(dev.questions_at_hand()) == 1319

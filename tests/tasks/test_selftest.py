@@ -1,0 +1,79 @@
+"""Every task grades its own gold answers as right, and others as wrong; the exceptions are those of docs/tasks.md."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import tasks
+from tasks.arithmetic import Arithmetic
+from tasks.base import Grade
+from tasks.math_problems import MathProblems
+from tasks.selftest import selftest
+
+DOCS = Path(__file__).parents[2] / "docs" / "tasks.md"
+NAMES = [name for name, cls in tasks.load().items() if issubclass(cls, MathProblems) and name != "tabmwp"]
+EXACT = {"aime24", "aime25", "aime26", "amc23", "dapo_math", "gsm8k", "math500"}
+
+
+def exceptions():
+    """The ids that docs/tasks.md lists as exceptions."""
+    return set(re.findall(r"`(test-[0-9a-f]{16}(?:-\d+)?)`", DOCS.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sample_of_each_set(data_folder, name):
+    task = tasks.load()[name](folder=str(data_folder))
+    sample = task.heldout[:: max(1, len(task.heldout) // 12)]
+    found = selftest(task, sample)
+    assert set(found.refused) | set(found.credited) | {one for one, _ in found.confused} <= exceptions(), found
+    assert found.examples == len(sample) >= 12 and "gold answers right" in str(found)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_whole_of_each_set(data_folder, name):
+    found = selftest(tasks.load()[name](folder=str(data_folder)))
+    assert found.passed and not found.credited, found
+    assert set(found.refused) | {one for one, _ in found.confused} <= exceptions(), found
+    if name in EXACT:
+        assert found.strict == found.lenient == found.examples and not found.confused
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", ["math", "aime24"])
+def test_experts_are_right(data_folder, name):
+    task = tasks.load()[name](folder=str(data_folder))
+    pairs = [(example, task.demonstrate(example, "expert", 1, 0)[0]) for example in task.train]
+    wrong = [e.id for (e, _), grade in zip(pairs, task.grade_all(pairs), strict=True) if not grade.correct]
+    assert len(wrong) == {"math": 2, "aime24": 0}[name], wrong  # MATH has two empty boxes
+
+
+def test_generated_tasks_are_tested_by_their_experts():
+    for form in ("plain", "chat"):
+        found = selftest(Arithmetic(level=1, form=form))
+        assert found.passed and found.strict == found.examples and not found.wrong
+
+
+def test_a_grader_that_credits_anything_does_not_pass():
+    @dataclass(frozen=True)
+    class Lax(Arithmetic):
+        def grade(self, example, response):
+            return Grade(1.0, True, response)
+
+    found = selftest(Lax(level=1))
+    assert not found.passed and len(found.credited) == found.examples
+    assert set(found.wrong) == {"empty response or garbage right", "another example's answer right"}
+
+    @dataclass(frozen=True)
+    class Strict(Arithmetic):
+        def grade(self, example, response):
+            return Grade(0.0, False, None)
+
+    found = selftest(Strict(level=1))
+    assert not found.passed and found.strict == found.lenient == 0 and list(found.wrong) == ["gold answer refused"]
