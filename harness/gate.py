@@ -27,6 +27,8 @@ from tasks.base import TaskDataError
 from .commands import console, say
 from .errors import UserError
 
+SELF_TEST = "In %; at a true loss of so many pp: fails / passes. What neither fails nor passes is inconclusive."
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -201,9 +203,9 @@ def _self_test(config: gate.Config, before: Evaluation, repetitions: int, output
     stopped, passed = unchanged.failed / repetitions, unchanged.passed / repetitions
     say(f"A/A: {stopped:.1%} of {repetitions:,} gates stop an unchanged checkpoint, {passed:.1%} pass it")
     _table(header, lines)
-    say("All in %. The gates that neither fail nor pass are inconclusive. What was simulated: docs/gate.md")
+    say(f"{SELF_TEST} What was simulated: docs/gate.md")
     if outputs.summary:
-        _append(outputs.summary, f"## Gate: A/A\n\n{reports.markdown_table(header, lines)}\n")
+        _append(outputs.summary, f"## Gate: A/A\n\n{reports.markdown_table(header, lines)}\n\n{SELF_TEST}\n")
     if outputs.json:
         _replace(outputs.json, json.dumps(reports.rates_data(found), indent=1) + "\n")
     if outputs.junit:

@@ -101,13 +101,14 @@ def decide(config: Config, baseline: Evaluation, candidate: Evaluation | None, e
     if candidate is None and extend is not None and not unfit:
         candidate = extend(wanted)
     problems = check(config, baseline, candidate, "k") if candidate is not None else unfit
-    if candidate is None or any(problem.fatal for problem in problems):
+    broken = {problem.task for problem in problems if problem.fatal}
+    if candidate is None:
         results = [_undecided(metric, problems) for metric in config.metrics]
         return Report(config, candidate, baseline, tuple(results), tuple(problems), tuple(notes))
-    twice = {metric for metric in config.metrics if _can_grow(metric, baseline, candidate, extend)}
-    results = corrected(
-        [measure(m, candidate, baseline, m.k, config.alpha, 2 if m in twice else 1) for m in config.metrics], config
-    )
+    whole = [metric for metric in config.metrics if metric.task not in broken]
+    twice = {metric for metric in whole if _can_grow(metric, baseline, candidate, extend)}
+    measured = {m: measure(m, candidate, baseline, m.k, config.alpha, 2 if m in twice else 1) for m in whole}
+    results = corrected([measured.get(metric) or _undecided(metric, problems) for metric in config.metrics], config)
     report = Report(config, candidate, baseline, tuple(results), tuple(problems), tuple(notes))
     again = {r.metric for r in results if r.verdict == "inconclusive"} & twice
     if report.code == 4 and again:

@@ -125,8 +125,8 @@ def as_data(report: Report, allowed: bool = False) -> dict[str, Any]:
 
 def rates_table(found: Mapping[str, Sequence[Rates]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Header and rows of an A/A test: false alarms with Wilson's interval, then fails / passes at each loss, in %."""
-    losses = [f"{100 * one.loss:g} pp" for one in next(iter(found.values()))[1:]]
-    header = ("metric", "false alarms", "95 % interval", "passes unchanged", *(f"fails / passes −{x}" for x in losses))
+    losses = [f"−{100 * one.loss:g} pp" for one in next(iter(found.values()))[1:]]
+    header = ("metric", "false alarms", "95 % interval", "passes unchanged", *losses)
     lines = []
     for name, (unchanged, *others) in found.items():
         low, high = wilson(unchanged.failed, unchanged.repetitions)

@@ -182,7 +182,7 @@ def _look(
     if metric.metric == "response_tokens":
         largest, margin = pool.longest, metric.delta * float(pool.tokens.mean())
     span = largest * pool.members.shape[1] * clusters / float((pool.members >= 0).sum())
-    found = bounds(by_cluster, margin, config.alpha / looks, max(span, largest))
+    found = bounds(by_cluster, margin, config.alpha / looks, max(span, largest), verdicts_only=True)
     code = np.where(low | (found.high < -margin), FAIL, np.where(found.low > -margin, PASS, OPEN))
     return _Look(code, np.minimum(1.0, looks * found.p_fail), low)
 
