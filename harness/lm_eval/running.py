@@ -211,8 +211,8 @@ def _release(model: Any) -> None:
         if name in vars(model):
             delattr(model, name)
     del inner
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
 
 
