@@ -16,7 +16,7 @@ from ..errors import UserError
 
 Say = Callable[[str], None]
 PROGRESS_SECONDS = 10.0
-_WITH_BARS = ("lm_eval.api.task", "lm_eval.models.huggingface", "lm_eval.models.vllm_causallms")
+_WITH_BARS = ("lm_eval.api.model", "lm_eval.api.task", "lm_eval.models.huggingface")
 
 
 def version() -> str:
@@ -72,11 +72,7 @@ def quiet(say: Say) -> Iterator[list[str]]:
     try:
         with ExitStack() as stack:
             for name in _WITH_BARS:
-                try:
-                    module = importlib.import_module(name)
-                except (ImportError, metadata.PackageNotFoundError):  # vLLM is not installed
-                    continue
-                stack.enter_context(patch.object(module, "tqdm", _ticker(say)))
+                stack.enter_context(patch.object(importlib.import_module(name), "tqdm", _ticker(say)))
             yield kept.lines
     finally:
         logger.level, logger.propagate, logger.handlers = before

@@ -160,7 +160,7 @@ def _engine(settings: Settings, source: models.Source) -> Iterator[Any]:
     with _vllm(settings) if settings.engine == "vllm" else library.environment({}):
         try:
             if settings.engine == "vllm":
-                arguments |= {"seed": settings.seeds["torch_random_seed"], "batch_size": "auto"}
+                arguments |= {"seed": settings.seeds["torch_random_seed"], **_vllm_options(settings.device)}
                 model = get_model("vllm").create_from_arg_obj(arguments)
             else:
                 extra = {"batch_size": settings.batch_size, "device": settings.device}
@@ -191,6 +191,15 @@ def _vllm(settings: Settings) -> Iterator[None]:
         yield
 
 
+def _vllm_options(device: str) -> dict[str, Any]:
+    if device == "cpu":  # compilation takes a minute there and gains nothing; unasked, vLLM wants 92 % of the memory
+        return {"batch_size": "auto", "enforce_eager": True, "kv_cache_memory_bytes": 2 << 30}
+    import torch
+
+    free, total = torch.cuda.mem_get_info(device)  # vLLM demands this share at its start
+    return {"batch_size": "auto", "gpu_memory_utilization": round(0.9 * free / total, 2)}
+
+
 def _release(model: Any) -> None:
     """Free the weights; vLLM's engine in this process has to be told."""
     import torch
@@ -202,27 +211,29 @@ def _release(model: Any) -> None:
         if name in vars(model):
             delattr(model, name)
     del inner
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
 
 
 def _evaluate(prepared: Prepared, model: Any) -> Mapping[str, Any]:
-    import lm_eval
+    from lm_eval import evaluator
 
     settings = prepared.settings
     try:
-        found = lm_eval.simple_evaluate(
-            model=model,
-            tasks=list(prepared.loaded),
-            task_manager=prepared.manager,
-            num_fewshot=settings.few_shots,
-            limit=settings.limit,
-            apply_chat_template=settings.chat,
-            fewshot_as_multiturn=True,
-            confirm_run_unsafe_code=settings.allow_code,
-            **settings.seeds,
-        )
+        # It would ask pip for all that is installed, which takes seconds; we do not keep the answer.
+        with patch.object(evaluator, "add_env_info", lambda _: None):
+            found = evaluator.simple_evaluate(
+                model=model,
+                tasks=list(prepared.loaded),
+                task_manager=prepared.manager,
+                num_fewshot=settings.few_shots,
+                limit=settings.limit,
+                apply_chat_template=settings.chat,
+                fewshot_as_multiturn=True,
+                confirm_run_unsafe_code=settings.allow_code,
+                **settings.seeds,
+            )
     except Exception as error:
         raise UserError(
             f"lm-eval failed on {', '.join(prepared.names)}: {type(error).__name__}: {loading.first_line(error)}"
