@@ -267,7 +267,9 @@ def test_help_is_instant_and_knows_the_exit_codes():
     done = subprocess.run([script, "gate", "--help"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "inconclusive" in done.stdout
     heavy = "import harness.cli, sys; print([m for m in ('numpy', 'torch', 'pandas', 'msgspec') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, cwd=ROOT).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, cwd=ROOT).stdout.strip() == "[]"
+    )
 
 
 def test_the_document_runs(tmp_path, groupbench, monkeypatch):
@@ -306,7 +308,9 @@ def test_the_workflow_is_one():
     assert subprocess.run(["bash", "-n"], input=gated["run"], text=True).returncode == 0
 
 
-@pytest.mark.parametrize(("code", "expected", "said"), [(0, 0, ""), (1, 1, ""), (2, 2, ""), (3, 3, "::error"), (4, 0, "::warning")])
+@pytest.mark.parametrize(
+    ("code", "expected", "said"), [(0, 0, ""), (1, 1, ""), (2, 2, ""), (3, 3, "::error"), (4, 0, "::warning")]
+)
 def test_the_workflow_treats_exit_codes(tmp_path, code, expected, said):
     """The step's own shell lines, with a command in place of ours that exits as it is told."""
     steps = yaml.safe_load((ROOT / "docs/ci/github-actions.yml").read_text())["jobs"]["gate"]["steps"]
