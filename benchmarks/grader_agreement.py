@@ -141,7 +141,7 @@ def score(folder: Path) -> dict[str, list[Scored]]:
 
 
 def agreement(scored: list[Scored], other: str) -> tuple[int, int, int, int]:
-    """Responses that `other` scores, how many it calls right, agreement with our strict and with our lenient verdict."""
+    """Responses that `other` scores, those it calls right, those where our strict and our lenient verdict agree."""
     rows = [row for row in scored if other in row.others]
     return (
         len(rows),

@@ -90,17 +90,19 @@ def same(answers: Sequence[str]) -> list[int]:
         answer = answer.strip()
         keys = [answer] + [number for number in (normalise_number(answer),) if number is not None]
         label = next((first[key] for key in keys if key in first), None)
-        if label is None and deaths < MAX_DEATHS:
-            asked = {
-                other: Question(answers[other].strip(), answer)
-                for other in sorted(set(first.values()) - hopeless)
-                if _quick(answers[other].strip(), answer) is None
-            }
-            replies = _ask(list(asked.values()))
-            label = next((other for other, question in asked.items() if replies[question].strict), None)
-            died = [other for other, question in asked.items() if replies[question].died]
-            deaths += len(died)
-            hopeless.update(died, [position] if died else [])
+        for other in sorted(set(first.values()) - hopeless) if label is None else ():
+            representative = answers[other].strip()
+            if deaths == MAX_DEATHS or _quick(representative, answer) is not None:
+                continue
+            question = _question(representative, answer)
+            reply = _ask([question])[question] if isinstance(question, Question) else Reply()
+            if reply.died:
+                deaths += 1
+                hopeless |= {other, position}
+                break
+            if reply.strict:
+                label = other
+                break
         labels.append(position if label is None else label)
         for key in keys:
             first.setdefault(key, labels[-1])
