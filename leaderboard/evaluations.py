@@ -174,7 +174,7 @@ def read_items(path: Path) -> list[Item]:
             raise RecordError(f"{path}, line {number}: lists of {sorted(lengths)} samples; expected equally many")
         item = items.get(block.id)
         if item is None and block.first == 0:
-            items[block.id] = Item(**{f.name: getattr(block, f.name) for f in msgspec.structs.fields(Item)})
+            items[block.id] = Item(**{name: getattr(block, name) for name in Item.__struct_fields__})
         elif item is not None and block.first == len(item.correct):
             for name in PER_SAMPLE:
                 getattr(item, name).extend(getattr(block, name))
