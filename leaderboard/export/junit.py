@@ -38,6 +38,8 @@ def junit(report: Report, allowed: bool = False, seconds: float | None = None) -
             _case(suite, result, row)
         for problem in [problem for problem in report.problems if problem.task == task]:
             _problem(suite, problem)
+        if said := [alarm for alarm in report.alarms if alarm.startswith(f"{task}: ")]:
+            ET.SubElement(suite, "system-out").text = _clean("\n".join(f"warning: {alarm}" for alarm in said))
         _count(suite)
     _count(root)
     if seconds is not None:

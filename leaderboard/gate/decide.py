@@ -22,7 +22,7 @@ from ..stats import holm
 from .bounds import Bounds, bounds
 from .checks import Problem, check
 from .config import Config, Metric, tasks_of
-from .metrics import Pairs, pair
+from .metrics import Pairs, by_id, pair
 
 Extend = Callable[[Mapping[str, int]], Evaluation]
 Verdict = Literal["pass", "regression", "inconclusive", "error"]
@@ -107,6 +107,7 @@ def decide(config: Config, baseline: Evaluation, candidate: Evaluation | None, e
         return Report(config, candidate, baseline, tuple(results), tuple(problems), tuple(notes))
     whole = [metric for metric in config.metrics if metric.task not in broken]
     twice = {metric for metric in whole if _can_grow(metric, baseline, candidate, extend)}
+    notes += _shares(config, baseline, candidate, broken)
     measured = {m: measure(m, candidate, baseline, m.k, config.alpha, 2 if m in twice else 1) for m in whole}
     results = corrected([measured.get(metric) or _undecided(metric, problems) for metric in config.metrics], config)
     report = Report(config, candidate, baseline, tuple(results), tuple(problems), tuple(notes))
@@ -245,6 +246,19 @@ def _notes(config: Config, baseline: Evaluation, candidate: Evaluation | None) -
             found.append(f"{metric.name}: max_k says nothing of greedy answers, which are all the same")
         if metric.rtol is not None:
             found.append(f"{metric.name}: legacy rtol: two numbers compared, no error is controlled")
+    return found
+
+
+def _shares(config: Config, baseline: Evaluation, candidate: Evaluation, broken: set[str]) -> list[str]:
+    """What is said of items that only one side holds."""
+    found = []
+    for task in tasks_of(config.metrics):
+        if task not in broken:
+            ours, theirs = (by_id(one.tasks[task].items).keys() for one in (candidate, baseline))
+            if theirs - ours:
+                found.append(f"{task}: compared on {len(ours & theirs):,} of the baseline's {len(theirs):,} items")
+            if ours - theirs:
+                found.append(f"{task}: {len(ours - theirs):,} items that the baseline does not hold are left out")
     return found
 
 

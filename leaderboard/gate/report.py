@@ -69,7 +69,9 @@ def cut(text: str, room: int) -> str:
 
 def legend(report: Report) -> str:
     """What the interval of the table is."""
-    levels = sorted({result.level for result in report.results})
+    levels = sorted({result.level for result in report.results if result.pairs and result.metric.rtol is None})
+    if not levels:
+        return "Unit: percentage points, or tokens."
     shown = " or ".join(f"{100 * (1 - 2 * level):g} %" for level in levels)
     return (
         f"Interval: {shown}, paired by item; a metric passes where its worse end is within the margin, and fails where "

@@ -112,6 +112,13 @@ def test_every_kind_of_verdict(report):
     assert junit(decision, seconds=12.3456) == text
 
 
+def test_alarms_are_shown():
+    few, many = (made.evaluation(made.task("t", made.scores(made.right(900, share)))) for share in (0.5, 0.8))
+    root = ET.fromstring(junit(decide(parse({"metrics": [{"task": "t", "metric": "accuracy"}]}, "it"), few, many)))
+    follow(root)
+    assert "contamination" in (root.findtext("testsuite/system-out") or "")
+
+
 def test_what_could_not_be_read():
     base = made.evaluation(made.task("t", made.scores(made.right(9, 0.5))))
     root = ET.fromstring(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -72,5 +72,5 @@ class Made:
 
 
 @pytest.fixture(scope="session")
-def made() -> Callable[[], Made]:
-    return Made()  # type: ignore[return-value]
+def made() -> Made:
+    return Made()

@@ -182,6 +182,18 @@ def test_holm_over_required_metrics(made, base, verdicts):
     assert decide(shown, base, worse).code == 1
 
 
+def test_a_part_of_the_items_is_named(made, base, verdicts):
+    few = made.evaluation(
+        made.task("gsm8k", [*made.scores(verdicts[:1200]), made.item("new", [1.0])]), name="candidate"
+    )
+    report = decide(config(), base, few)
+    assert report.code == 0 and len(report.results[0].pairs.ids) == 1200
+    assert report.notes == (
+        "gsm8k: compared on 1,200 of the baseline's 1,319 items",
+        "gsm8k: 1 items that the baseline does not hold are left out",
+    )
+
+
 def test_rtol_is_legacy_and_says_so(made, base, verdicts):
     wanted = config({"task": "gsm8k", "metric": "accuracy", "rtol": 0.05})
     for lost, code in ((40, 0), (60, 1)):
