@@ -97,7 +97,7 @@ class Benchmark:
 
 
 def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
-    """Resolve and check a recipe. Raises UserError (or the task's TaskDataError) before any model is loaded.
+    """Resolve and check a recipe. Raises UserError (or the task's TaskError) before any model is loaded.
 
     `device` ("cpu" or "cuda") decides what precision `auto` means, which is part of a cell's identity. `task` stands
     in for the recipe's, which trials do not see whole.
@@ -114,6 +114,7 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
         check_examples(task, training, recipe.evaluation, f"{where}.training")
         entries.append(Entry(where, label, algorithm, training))
     entries += [_control_arm(arm, n, entries, recipe.algorithms) for n, arm in enumerate(recipe.controls)]
+    task.require_grader()
     notes += contamination.remarks(task)
     precision = recipe.model.precision
     if precision == "auto":

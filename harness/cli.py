@@ -183,13 +183,13 @@ def main() -> None:
     """Run the console script; a user's mistake ends in one paragraph and exit code 2."""
     refuse_shadows()
     from leaderboard.records import LeaderboardError
-    from tasks.base import TaskDataError  # light, like the two below
+    from tasks.base import TaskError  # light, like the two below
 
     from .errors import UserError
 
     try:
         app()
-    except (UserError, TaskDataError, LeaderboardError) as error:
+    except (UserError, TaskError, LeaderboardError) as error:
         print(f"groupbench: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
 
-from tasks.base import TaskDataError
+from tasks.base import TaskError
 
 from . import models, plugins
 from . import recipe as recipes
@@ -46,7 +46,7 @@ def run(
     try:
         benchmark = plan(recipe, device)  # with `tune:`, all but the settings that are searched for
         search = tuning.prepare(recipe, recipe.tune, device) if recipe.tune else None
-    except (UserError, TaskDataError) as error:
+    except (UserError, TaskError) as error:
         raise UserError(f"recipe {path}: {error}") from error
     results = out or Path("results") / benchmark.name
     for note in (*benchmark.notes, *(search.benchmark.notes if search else ())):

@@ -22,7 +22,7 @@ from leaderboard.evaluations import Evaluation
 from leaderboard.export.junit import junit
 from leaderboard.gate import report as reports
 from leaderboard.records import LeaderboardError, RecordError, read_lines
-from tasks.base import TaskDataError
+from tasks.base import TaskError
 
 from .commands import console, say
 from .errors import UserError
@@ -60,7 +60,7 @@ def run(
     """See `groupbench gate`. Returns the exit code; raises UserError or LeaderboardError, which are code 2."""
     try:
         return _run(candidate, baseline, config, outputs, update, allowed, repetitions)
-    except (UserError, TaskDataError, LeaderboardError):
+    except (UserError, TaskError, LeaderboardError):
         raise
     except KeyboardInterrupt:
         return 130

@@ -3,7 +3,8 @@
 Datasets are read on first use; parquet and Hub readers are imported only then.
 """
 
-from .base import EvalProtocol, Example, Grade, Message, Source, Task, TaskDataError
+from .base import EvalProtocol, Example, Grade, Message, Source, Task, TaskDataError, TaskError
 from .registry import load, register
 
-__all__ = ["EvalProtocol", "Example", "Grade", "Message", "Source", "Task", "TaskDataError", "load", "register"]
+__all__ = ["EvalProtocol", "Example", "Grade", "Message", "Source", "Task", "TaskDataError", "TaskError"]
+__all__ += ["load", "register"]

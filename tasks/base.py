@@ -10,7 +10,11 @@ from typing import ClassVar, Literal, TypedDict
 Source = Literal["expert", "teacher"]
 
 
-class TaskDataError(Exception):
+class TaskError(Exception):
+    """A task that cannot be asked here; the message says why, and what would help."""
+
+
+class TaskDataError(TaskError):
     """The task's data are missing or unusable; the message names the file or the Hub id, and what was expected."""
 
 
@@ -106,6 +110,9 @@ class Task(ABC):
     @abstractmethod
     def grade(self, example: Example, response: str) -> Grade:
         """Grade the decoded text of one response (special tokens removed). Never raises on any text."""
+
+    def require_grader(self) -> None:  # noqa: B027, most graders have nothing to require
+        """Raise TaskError unless responses can be graded here: asked before anything is sampled."""
 
     def grade_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Grade]:
         """Grade many responses, in order: as `grade` would, and faster where the verifier works in parallel."""

@@ -68,6 +68,10 @@ class DevSplit(Task):
         """As the task grades."""
         return self.task.grade(example, response)
 
+    def require_grader(self) -> None:
+        """As the task requires."""
+        self.task.require_grader()
+
     def grade_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Grade]:
         """As the task grades."""
         return self.task.grade_all(pairs)

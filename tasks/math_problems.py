@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 from .base import AVG_4, GFT_16, GREEDY, EvalProtocol, Example, Grade, Message, Source, Task, TaskDataError
 from .data import Hub, fingerprint, fixed_subset
 from .golds import ending_in_box
-from .grading import VERIFIER, judge, judge_choice, same
+from .grading import VERIFIER, judge, judge_choice, require_verifier, same
 from .splits import Problem, Split, normal_form
 from .teachers import read_teacher
 
@@ -145,6 +145,11 @@ class MathProblems(Task):
         """The id of the first training example that asks the same."""
         problem = self._train[1].get(example.id)
         return example.id if problem is None else self._first_asked[normal_form(problem.text)]
+
+    def require_grader(self) -> None:
+        """Raise VerifierError unless math-verify can be started; letters need no verifier."""
+        if self.answers != "letter":
+            require_verifier()
 
     def grade(self, example: Example, response: str) -> Grade:
         """Reward 1.0 for a right answer in the box, else 0.0; `extracted` is the answer as written."""

@@ -49,7 +49,7 @@ def resolve(
 ) -> tuple[Asked, list[str]]:
     """`TASK` or `TASK@PROTOCOL` for a model that reads `context` tokens, and remarks.
 
-    Raises UserError (or the task's TaskDataError) for an unknown task, parameter or protocol, and for data or prompts
+    Raises UserError (or the task's TaskError) for an unknown task, parameter or protocol, and for data or prompts
     that cannot be had.
     """
     base, _, chosen = name.partition("@")
@@ -75,6 +75,7 @@ def resolve(
     examples = fixed_subset(task.heldout, changes.limit, "--limit")
     if not examples:
         raise UserError(f"{where}: task {base} has no held-out examples")
+    task.require_grader()
     wanted, remarks = _fitted(wanted, examples, codec, context, where)
     asked = Asked(name, task, examples, _record(task, chosen, wanted, examples, changes.seed))
     return asked, remarks
@@ -88,6 +89,7 @@ def again(key: str, record: ProtocolRecord, samples: int, places: Mapping[str, A
     """
     where = f"task {record['task']} of the baseline"
     task = build_task(record["task"], {**record["parameters"], **places}, where)
+    task.require_grader()
     by_id = {example.id: example for example in task.heldout}
     lost = [name for name in record["examples"] if name not in by_id]
     if lost:

@@ -34,7 +34,7 @@ from leaderboard.evaluations import (
     join,
     read_items,
 )
-from tasks.base import Example, TaskDataError
+from tasks.base import Example, TaskError
 from tasks.overlap import overlap
 
 from .. import models
@@ -198,7 +198,7 @@ class Examiner:
         try:
             task = build_task(name, parameters, "the task that the cell was trained on")
             return [text for example in task.train if (text := task.question(example)) is not None]
-        except (UserError, TaskDataError):
+        except (UserError, TaskError):
             return None
 
     def _complete(self, asked: Asked, items: dict[str, Item], path: Path) -> None:

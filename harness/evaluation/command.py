@@ -12,7 +12,7 @@ import yaml
 
 from leaderboard import checkpoints
 from leaderboard.evaluations import EvaluationRecord
-from tasks.base import TaskDataError
+from tasks.base import TaskError
 
 from .. import lm_eval, plugins
 from ..commands import console, quiet_libraries, say
@@ -129,7 +129,7 @@ def plan(subject: Subject, tasks: Sequence[str], settings: Sequence[str], change
     for name, base in zip(names, bases, strict=True):
         try:
             asked, said = resolve(name, parameters.get(base, {}), changes, codec, context)
-        except TaskDataError as error:
+        except TaskError as error:
             raise UserError(f"--tasks {name}: {error}") from error
         found.append(asked)
         remarks += said

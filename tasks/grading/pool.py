@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..base import TaskError
+
 CPU_SECONDS = 2.0  # 25 times the slowest of 500 ordinary answers; an endless one never needs less
 WALL_SECONDS = 60.0
 READY_SECONDS = 120.0  # for importing sympy, on a machine that is busy with something else
@@ -31,7 +33,7 @@ MAX_WORKERS = 4
 _WORKER = Path(__file__).with_name("worker.py")
 
 
-class VerifierError(RuntimeError):
+class VerifierError(TaskError):
     """No process can be started that checks answers (math-verify is missing, say): nothing can be graded."""
 
 
