@@ -9,7 +9,7 @@ import pytest
 from harness import benchmark, models, recipe
 from harness.errors import UserError
 from harness.rollout import vllm
-from tasks import TaskDataError, register
+from tasks import TaskDataError, TaskError, register
 from tasks.arithmetic import Arithmetic
 
 BASE = {
@@ -203,6 +203,15 @@ def test_an_inert_penalty_is_remarked():
     (note,) = plan(algorithms=["dapo"]).notes
     assert "penalty begins at 16385 tokens, responses end at 4" in note
     assert not plan(algorithms=[{"name": "dapo", "parameters": {"overlong_max": 4, "overlong_cache": 2}}]).notes
+
+
+def test_a_verifier_that_cannot_start_is_told_before_anything_is_trained(monkeypatch):
+    def missing(self):
+        raise TaskError("math-verify cannot be used")
+
+    monkeypatch.setattr("tasks.arithmetic.Arithmetic.require_grader", missing, raising=False)
+    with pytest.raises(TaskError, match="math-verify cannot be used"):
+        plan()
 
 
 def test_missing_and_corrupt_data_are_named(tmp_path):
