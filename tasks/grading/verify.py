@@ -34,7 +34,7 @@ except PackageNotFoundError:
 
 MAX_GOLD_CHARS = 1000  # longer right answers are compared as text; CollegeMath has 993
 TAIL_CHARS = 500  # where an unmarked answer is looked for
-MAX_NESTING = 12  # brackets in brackets; the right answers of 40 data sets have at most 8
+MAX_NESTING = 12  # brackets in brackets; 57,265 right answers of 26 data sets have at most 5
 CACHED_REPLIES = 1 << 15
 MAX_DEATHS = 3  # in one vote; then the answers left are compared as text and numbers only
 
