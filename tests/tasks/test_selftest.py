@@ -41,7 +41,7 @@ def test_the_whole_of_each_set(data_folder, name):
     assert found.passed and not found.credited, found
     assert set(found.refused) | {one for one, _ in found.confused} <= exceptions(), found
     if name in EXACT:
-        assert found.strict == found.lenient == found.examples and not found.confused
+        assert found.strict == found.lenient == found.examples
 
 
 @pytest.mark.slow
