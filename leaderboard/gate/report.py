@@ -133,7 +133,7 @@ def rates_table(found: Mapping[str, Sequence[Rates]]) -> tuple[tuple[str, ...], 
     for name, (unchanged, *others) in found.items():
         low, high = wilson(unchanged.failed, unchanged.repetitions)
         cells = [f"{_share(one.failed, one)} / {_share(one.passed, one)}" for one in others]
-        interval = f"{100 * low:.1f} to {100 * high:.1f}"
+        interval = f"{100 * low:.2f} to {100 * high:.2f}"
         lines.append((name, _share(unchanged.failed, unchanged), interval, _share(unchanged.passed, unchanged), *cells))
     return header, lines
 
