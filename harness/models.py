@@ -66,7 +66,7 @@ def find(name: str, revision: str | None = None) -> Source:
     if name.startswith(("/", ".", "~", "$")) or name.count("/") != 1:
         known = ", ".join([TINY, *WHEELS])
         raise ModelError(
-            f"model.name = {name!r} is no folder here; allowed: {known}, a folder with config.json, tokenizer and "
+            f"model {name!r} is no folder here; allowed: {known}, a folder with config.json, tokenizer and "
             "safetensors weights, or a Hub id of the form owner/name"
         )
     return Source(name, revision=revision)

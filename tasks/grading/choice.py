@@ -42,12 +42,15 @@ def judge_choice(gold: str, options: Sequence[str], response: str) -> Verdict:
 
 
 def _option(text: str, letters: list[str], options: Sequence[str]) -> str | None:
-    """The letter of the option that `text` is: an option's text comes before a letter, for options such as "B"."""
+    """The letter of the option that `text` is. A letter is one, as the prompt asks, though an option may read "B"."""
     plain = _plain(text)
+    match = _LETTER.fullmatch(plain.upper() if len(plain) <= 3 else plain)
+    if match and match[1] in letters:
+        return match[1]
     for letter, option in zip(letters, options, strict=True):
         if plain == _plain(option) or same_number(text, option):
             return letter
-    match = _LETTER.fullmatch(plain.upper() if len(plain) <= 3 else plain) or _LABELLED.fullmatch(plain)
+    match = _LABELLED.fullmatch(plain)
     return match[1] if match and match[1] in letters else None
 
 

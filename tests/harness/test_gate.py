@@ -148,7 +148,7 @@ def test_inconclusive_may_be_allowed_and_is_still_shown(place, groupbench):
         ("gate --candidate evals/main --config gate.yaml --baseline gate.yaml", "gate.yaml: not a baseline"),
         ("gate --candidate evals/main --baseline base.json.gz", "--config FILE is missing"),
         ("gate --candidate evals/main", "no baseline"),
-        ("gate --candidate nowhere --config gate.yaml", "nowhere: holds no evaluation"),
+        ("gate --candidate nowhere --config gate.yaml", "model 'nowhere' is no folder here"),
         ("gate --candidate evals/main --config gate.yaml --force", "needs --update-baseline"),
         ("gate --candidate evals/main --config gate.yaml --update-baseline --force", "needs --reason"),
         ("gate --candidate evals/main --config gate.yaml --reason x", "--reason is that of --force"),

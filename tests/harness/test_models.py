@@ -73,7 +73,7 @@ def test_an_unknown_name_is_refused_with_what_is_allowed(
     with pytest.raises(ModelError) as caught:
         find(name)
     message = str(caught.value)
-    assert message.startswith(f"model.name = {name!r} is no folder here; allowed: ")
+    assert message.startswith(f"model {name!r} is no folder here; allowed: ")
     assert all(word in message for word in ("tiny", SMOL, "a folder with config.json", "owner/name"))
 
 
