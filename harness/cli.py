@@ -105,13 +105,19 @@ def gate(
     aa: Annotated[
         int | None, typer.Option(min=1, help="Simulate so many gates instead: false alarms, and losses found.")
     ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Where a checkpoint's tasks have their data: gsm8k.folder=~/g.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Of a checkpoint's evaluation: auto, cpu or cuda")] = "auto",
+    plugin: Plugin = None,
 ) -> None:
     """May this checkpoint follow that one? Exit codes: 0 pass, 1 regression, 2 usage, 3 incomplete, 4 inconclusive."""
     from . import gate
 
     outputs = gate.Outputs(junit, summary, json)
     update = gate.Update(update_baseline, force, reason)
-    sys.exit(gate.run(candidate, baseline, config, outputs, update, allow_inconclusive, aa))
+    asking = gate.Asking(set_ or [], device, plugin or [])
+    sys.exit(gate.run(candidate, baseline, config, outputs, update, allow_inconclusive, aa, asking))
 
 
 @app.command()

@@ -48,6 +48,15 @@ class Update:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Asking:
+    """How a candidate that is a checkpoint is evaluated, as far as the baseline does not say."""
+
+    settings: Sequence[str] = ()  # TASK.PARAMETER=VALUE: where a task's data lie
+    device: str = "auto"
+    plugin_files: Sequence[Path] = ()
+
+
 def run(
     candidate: str | None,
     baseline: Path | None,
@@ -56,10 +65,11 @@ def run(
     update: Update,
     allowed: bool = False,
     repetitions: int | None = None,
+    asking: Asking | None = None,
 ) -> int:
     """See `groupbench gate`. Returns the exit code; raises UserError or LeaderboardError, which are code 2."""
     try:
-        return _run(candidate, baseline, config, outputs, update, allowed, repetitions)
+        return _run(candidate, baseline, config, outputs, update, allowed, repetitions, asking or Asking())
     except (UserError, TaskError, LeaderboardError):
         raise
     except KeyboardInterrupt:
@@ -70,17 +80,6 @@ def run(
         return 3
 
 
-def evaluator(candidate: str, baseline: Evaluation) -> gate.Extend:
-    """What evaluates a checkpoint (a model's folder, a Hub id, a cell) under the baseline's protocols.
-
-    The returned function takes samples wanted by task key, e.g. {"gsm8k": 4}, evaluates what is not there yet, and
-    returns the candidate's evaluation: all examples of the baseline, at least so many samples of each.
-    """
-    from .evaluation.again import examine_again
-
-    return examine_again(candidate, baseline)
-
-
 def _run(
     candidate: str | None,
     baseline: Path | None,
@@ -89,6 +88,7 @@ def _run(
     update: Update,
     allowed: bool,
     repetitions: int | None,
+    asking: Asking,
 ) -> int:
     _check_usage(candidate, config_path, update, repetitions)
     config = gate.load(config_path) if config_path else None
@@ -103,9 +103,9 @@ def _run(
     if repetitions is not None:
         return _self_test(config, before, repetitions, outputs)
     assert candidate is not None
-    report = _decide(config, before, candidate)
+    report, folder = _decide(config, before, candidate, asking)
     report = replace(report, provenance=_provenance(path))
-    _write(report, outputs, allowed, _seconds(candidate))
+    _write(report, outputs, allowed, _seconds(folder))
     _show(report, allowed)
     if update.wanted:
         refused = _update(report, path, update)
@@ -118,7 +118,7 @@ def _check_usage(candidate: str | None, config: Path | None, update: Update, rep
     if repetitions is not None and (candidate or update.wanted):
         raise UserError("gate: --aa tests the gate on the baseline alone: leave out --candidate and --update-baseline")
     if repetitions is None and candidate is None:
-        raise UserError("gate: --candidate is missing: an evaluation's folder (groupbench evaluate makes one)")
+        raise UserError("gate: --candidate is missing: an evaluation's folder, or a checkpoint")
     if update.force and not update.wanted:
         raise UserError("gate: --force says that the baseline is updated in any case: it needs --update-baseline")
     if update.force and not update.reason.strip():
@@ -127,13 +127,18 @@ def _check_usage(candidate: str | None, config: Path | None, update: Update, rep
         raise UserError("gate: --reason is that of --force, which is missing")
 
 
-def _decide(config: gate.Config, before: Evaluation, candidate: str) -> gate.Report:
-    if not _is_evaluation(Path(candidate)):
-        return gate.decide(config, before, None, evaluator(candidate, before))
+def _decide(config: gate.Config, before: Evaluation, candidate: str, asking: Asking) -> tuple[gate.Report, Path]:
+    """The decision, and the folder of the candidate's evaluation."""
+    path = Path(candidate)
+    if not _is_evaluation(path):
+        from .evaluation.again import examine_again
+
+        again = examine_again(candidate, before, asking.settings, asking.device, asking.plugin_files)
+        return gate.decide(config, before, None, again), again.folder
     try:
-        return gate.decide(config, before, _read(Path(candidate)))
+        return gate.decide(config, before, _read(path)), path
     except RecordError as error:
-        return gate.unreadable(config, before, str(error))
+        return gate.unreadable(config, before, str(error)), path
 
 
 def _is_evaluation(path: Path) -> bool:
@@ -267,7 +272,7 @@ def _provenance(path: Path) -> dict[str, str]:
     return found | ({"commit": commit} if (commit := os.environ.get("GITHUB_SHA")) else {})
 
 
-def _seconds(candidate: str) -> float | None:
+def _seconds(folder: Path) -> float | None:
     """What the candidate's evaluation took, if it says so."""
-    lines = [line for line in read_lines(Path(candidate) / "sessions.jsonl") if isinstance(line, dict)]
+    lines = [line for line in read_lines(folder / "sessions.jsonl") if isinstance(line, dict)]
     return float(sum(line["seconds"] for line in lines)) if lines and all("seconds" in line for line in lines) else None

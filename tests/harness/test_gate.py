@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from harness import cli, gate
+from harness.evaluation import again
 from leaderboard import evaluations
 
 ROOT = Path(__file__).parents[2]
@@ -180,7 +181,7 @@ def test_a_crash_is_no_regression(place, groupbench, monkeypatch):
 
 
 def test_a_checkpoint_is_evaluated_where_somebody_can(place, groupbench, monkeypatch):
-    """What `harness.gate.evaluator` returns is asked for the first look, and for the second."""
+    """A checkpoint is asked for the first look, and for the second. (tests/harness/evaluation asks a real one.)"""
     calls = []
     rng = np.random.default_rng(0)
     chance = rng.beta(2, 2, size=(300, 1))
@@ -189,16 +190,17 @@ def test_a_checkpoint_is_evaluated_where_somebody_can(place, groupbench, monkeyp
     line = "{task: gsm8k, metric: accuracy, margin: 0.03, k: 2, max_k: 16}"
     Path("gate.yaml").write_text(f"baseline: base.json.gz\nmetrics:\n  - {line}\n")
 
-    def evaluator(candidate, baseline):
-        assert candidate == "owner/model" and list(baseline.tasks) == ["gsm8k"]
+    class Again:
+        folder = place
 
-        def extend(wanted):
+        def __init__(self, candidate, baseline, *asking):
+            assert candidate == "owner/model" and list(baseline.tasks) == ["gsm8k"]
+
+        def __call__(self, wanted):
             calls.append(dict(wanted))
             return evaluations.read(write(place / f"made{len(calls)}", ours[:, : wanted["gsm8k"]], "owner/model"))
 
-        return extend
-
-    monkeypatch.setattr(gate, "evaluator", evaluator)
+    monkeypatch.setattr(again, "examine_again", Again)
     code, printed = groupbench("gate --candidate owner/model --config gate.yaml")
     assert code in (0, 4) and calls == [{"gsm8k": 2}, {"gsm8k": 16}] and "300 × 16" in printed
 
