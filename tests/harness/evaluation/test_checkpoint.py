@@ -295,6 +295,7 @@ def test_a_mistake_is_one_paragraph_and_exit_code_2(words: list[str], text: str)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_real_model_killed_twice_ends_with_the_same_json(tmp_path: Path, data_folder: Path) -> None:
     """The issue's own example: SmolLM2 on 64 questions of GSM8K, in bfloat16 to fit into a test."""
     words = [
