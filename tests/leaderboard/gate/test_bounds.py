@@ -14,6 +14,8 @@ from leaderboard.gate.advice import items_for_a_pass
 from leaderboard.gate.bounds import bounds, items_needed, restricted_variance
 from leaderboard.stats import over_items
 
+BENCHMARK = "gate_errors"
+
 changes = st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.0, 0.0, 0.25, 1.0]), min_size=5, max_size=60)
 
 
@@ -102,46 +104,9 @@ def test_errors_of_single_answers_exactly_on_gsm8k(delta, gain):
     assert max(passed, failed) <= 0.0505  # 5.00 to rounding where very many items differ
 
 
-def nulls(samples: int, delta: float, rng: np.random.Generator):
-    """Distributions of an item's change with mean −δ, from harmless to spiteful; (R, N) each."""
-
-    def sampled(shape, chance, kept):
-        both = rng.binomial(samples, chance * kept), rng.binomial(samples, chance)
-        return (both[0] - both[1]) / samples
-
-    def everywhere(shape):
-        return sampled(shape, rng.beta(2, 2, size=shape), 1 - 2 * delta)
-
-    def some_items_lost(shape):
-        return sampled(shape, rng.random(shape), rng.random(shape) >= 2 * delta)
-
-    def always_right_some_lost(shape):
-        return -(rng.random(shape) < delta).astype(float)
-
-    def two_points(often, seldom):  # mean −δ
-        chance = (often + delta) / (often - seldom)
-        return lambda shape: np.where(rng.random(shape) < chance, seldom, often)
-
-    yield from (everywhere, some_items_lost, always_right_some_lost)
-    for often, seldom in ((1 / samples, -1.0), (0.1, -1.0), (0.25, -1.0), (0.0, -0.5), (-delta - 0.03, 1.0)):
-        yield two_points(often, seldom)
-
-
-def errors(samples: int, count: int, delta: float, repetitions: int) -> tuple[float, float, float]:
-    """The highest rates of any null: passes, fails, and passes of Student's test alone."""
-    rng, highest = np.random.default_rng(count + samples), np.zeros(3)
-    for draw in nulls(samples, delta, rng):
-        values = draw((repetitions, count))
-        found = bounds(values, delta, 0.05)
-        plain = values.mean(-1) - stats.t.ppf(0.95, count - 1) * values.std(-1, ddof=1) / math.sqrt(count)
-        seen = [(found.low > -delta).mean(), (found.high < -delta).mean(), (plain > -delta).mean()]
-        highest = np.maximum(highest, seen)
-    return tuple(highest)
-
-
 @pytest.mark.parametrize(("samples", "count", "delta"), [(32, 30, 0.06), (4, 200, 0.03)])
-def test_errors_of_several_samples(samples, count, delta):
-    passed, failed, plain = errors(samples, count, delta, 1500)
+def test_errors_of_several_samples(samples, count, delta, benchmark_script):
+    passed, failed, plain = benchmark_script.errors(samples, count, delta, 1500)
     assert passed <= 0.05 + 0.012 and failed <= 0.05 + 0.012  # two standard errors of 1500 repetitions
     assert plain > 0.12  # which is why
 
@@ -151,8 +116,8 @@ def test_errors_of_several_samples(samples, count, delta):
 @pytest.mark.parametrize(
     ("count", "delta"), [(30, 0.06), (30, 0.12), (60, 0.06), (200, 0.03), (500, 0.03), (1319, 0.02)]
 )
-def test_errors_of_several_samples_in_full(samples, count, delta):
-    passed, failed, _ = errors(samples, count, delta, 8000)
+def test_errors_of_several_samples_in_full(samples, count, delta, benchmark_script):
+    passed, failed, _ = benchmark_script.errors(samples, count, delta, 8000)
     assert passed <= 0.05 + 0.006 and failed <= 0.05 + 0.006
 
 
