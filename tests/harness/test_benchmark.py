@@ -160,7 +160,7 @@ def test_where_gsm8k_lies_is_not_what_it_is(data_folder, tmp_path):
         ),
         ({"algorithms": [{"name": "grpo", "training": {"lr": 1.0}}]}, ["algorithms.0.training", "'lr'"]),
         ({"algorithms": [{"name": "grpo", "training": {"learning_rate": 0}}]}, ["algorithms.0.training", "above 0"]),
-        ({"model": "./nowhere"}, ["model.name = './nowhere'", "smollm2-135m"]),
+        ({"model": "./nowhere"}, ["model './nowhere'", "smollm2-135m"]),
         ({"task": {"name": "arithmetic", "parameters": {"form": "chat"}}}, ["no chat template"]),
     ],
 )
