@@ -31,10 +31,10 @@ def list_names(kind: str, name: str | None, plugin_files: Sequence[Path]) -> Non
         plugins.load_file(file)
     if kind not in KINDS:
         raise UserError(f"list {kind!r}: allowed: {', '.join(KINDS)}")
-    if name is not None and kind != "algorithms":
-        raise UserError(f"list {kind} {name!r}: only algorithms have a page of their own")
+    if name is not None and kind == "models":
+        raise UserError(f"list {kind} {name!r}: only algorithms and tasks have a page of their own")
     if name is not None:
-        _one_algorithm(name)
+        {"algorithms": _one_algorithm, "tasks": _one_task}[kind](name)
         return
     {"algorithms": _algorithms, "tasks": _tasks, "models": _models}[kind]()
 
@@ -133,6 +133,31 @@ def _tasks() -> None:
             one.task, one.train, one.heldout, one.protocol, one.answers, one.demonstrations, _first_line(cls.__doc__)
         )
     console.print(table)
+
+
+def _one_task(name: str) -> None:
+    """What it is, and how a checkpoint can be asked it."""
+    known = plugins.known_tasks()
+    if name not in known:
+        raise UserError(f"list tasks: unknown task {name!r}{plugins.suggestion(name, known)}")
+    cls = known[name]
+    one = card(cls)
+    say(f"{name}: {_first_line(cls.__doc__)}")
+    said = {"train": one.train, "held out": one.heldout, "answer": one.answers, "demonstrations": one.demonstrations,
+            "on the Hub": one.hub, "pinned by": one.pin, "licence": one.licence}  # fmt: skip
+    for title, text in said.items():
+        if text:
+            say(f"    {title}: {text}")
+    table = _table("protocol", "samples", "temperature", "top-p", "tokens", "whose")
+    for key, protocol in cls.protocols.items():
+        table.add_row(
+            f"{name}@{key}", str(protocol.samples), f"{protocol.temperature:g}", f"{protocol.top_p:g}",
+            str(protocol.max_tokens), protocol.source,
+        )  # fmt: skip
+    console.print(table)
+    say(
+        "The first is the default; `groupbench evaluate` changes one by --samples, --temperature, --top-p, --max-tokens"
+    )
 
 
 def _models() -> None:

@@ -43,11 +43,15 @@ def evaluate(
         str,
         typer.Option(help="TASK, TASK@PROTOCOL or lm-eval:TASK, with commas; default: what a cell was trained on."),
     ] = "",
-    out: Annotated[Path | None, typer.Option(help="Its folder; an interrupted evaluation in it goes on.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Its folder, in which an interrupted one goes on; default: results/evaluations/NAME."),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="TASK.PARAMETER=VALUE, e.g. gsm8k.folder=~/gsm8k; may be repeated."),
     ] = None,
+    revision: Annotated[str | None, typer.Option(help="Of a Hub id: commit, tag or branch.")] = None,
     limit: Annotated[int | None, typer.Option(help="A fixed subset of so many examples a task.", min=1)] = None,
     samples: Annotated[int | None, typer.Option(help="Responses an example, instead of the protocol's.", min=1)] = None,
     temperature: Annotated[float | None, typer.Option(help="Instead of the protocol's; 0: greedy.", min=0)] = None,
@@ -56,7 +60,9 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
     engine: Annotated[str, typer.Option(help="transformers or vllm")] = "transformers",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto (bfloat16 on CUDA), float32 or bfloat16")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="float32, bfloat16, or auto: bfloat16 on CUDA, float32 on a CPU")
+    ] = "auto",
     decode_tokens: Annotated[
         int, typer.Option(help="Tokens of the key-value cache that are decoded together.")
     ] = 65536,
@@ -79,7 +85,7 @@ def evaluate(
     changes = Changes(samples, temperature, top_p, max_tokens, limit, seed)
     how = command.How(engine, device, precision, decode_tokens, plugin or [])
     beside = command.Beside(xcheck, include_path, few_shots, chat, allow_code_execution)
-    sys.exit(command.run(checkpoint, names, set_ or [], changes, how, beside, out))
+    sys.exit(command.run(checkpoint, names, set_ or [], changes, how, beside, out, revision))
 
 
 @app.command()
@@ -154,7 +160,10 @@ def lab(
 @app.command("list")
 def list_(
     kind: Annotated[str, typer.Argument(help="algorithms, tasks or models")] = "algorithms",
-    name: Annotated[str | None, typer.Argument(help="An algorithm, to see its spec card and hyper-parameters.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="An algorithm, to see its spec card and hyper-parameters, or a task, its protocols."),
+    ] = None,
     plugin: Plugin = None,
 ) -> None:
     """List what a recipe may name, or show what one algorithm computes."""

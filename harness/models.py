@@ -137,7 +137,7 @@ def fingerprint(source: Source) -> str:
         return f"{source.name}@{commit or source.revision}"
     digest = hashlib.sha256()
     for path in sorted(source.folder.iterdir()):
-        if path.suffix in {".json", ".safetensors", ".model", ".jinja"}:
+        if path.suffix in {".json", ".safetensors", ".model", ".jinja"} or path.name in {"merges.txt", "vocab.txt"}:
             digest.update(f"{path.name}:{_hash_file(path)}\n".encode())
     return f"sha256:{digest.hexdigest()[:16]}"
 

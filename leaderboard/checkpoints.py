@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .evaluations import EvaluationRecord, Item, TaskEvaluation, TaskResult
-from .stats import majority_at_k, over_items, pass_at_k, pass_hat_k, wilson
+from .stats import g_pass_at_k, majority_at_k, of_shares, pass_at_k, pass_hat_k
 
 RATES = ("truncated", "no_answer", "timed_out")
 
@@ -17,8 +17,8 @@ def metrics(evaluation: TaskEvaluation, votes: Mapping[str, Sequence[int]] | Non
     """All numbers of a complete evaluation; each item weighs the same.
 
     accuracy (avg@k of the verdict that tables count) with its 95 % interval over items, or clusters of them; strict and
-    format_gap = accuracy − strict; pass@j, pass^j and, with `votes` (labels of equal answers by item id, negative for
-    none), maj@j for j = 2, 4, … and k; rates and mean length. ValueError where a sample is missing.
+    format_gap = accuracy − strict; pass@j, pass^j, G-Pass@j at half and, with `votes` (labels of equal answers by item
+    id, negative for none), maj@j for j = 2, 4, … and k; rates and mean length. ValueError where a sample is missing.
     """
     samples = evaluation.protocol["samples"]
     if evaluation.missing or not evaluation.items:
@@ -27,7 +27,7 @@ def metrics(evaluation: TaskEvaluation, votes: Mapping[str, Sequence[int]] | Non
         raise ValueError(f"item {bad[0]} has a sample without a score")
     items = [_first(item, samples) for item in evaluation.items]
     accuracy, strict = _scores(items, "correct"), _scores(items, "strict")
-    low, high = _interval(accuracy, [item.cluster or item.id for item in items])
+    low, high = of_shares(accuracy, [item.cluster or item.id for item in items])
     found = {
         "accuracy": float(accuracy.mean()), "accuracy_low": low, "accuracy_high": high,
         "strict": float(strict.mean()), "format_gap": float(accuracy.mean() - strict.mean()),
@@ -37,6 +37,7 @@ def metrics(evaluation: TaskEvaluation, votes: Mapping[str, Sequence[int]] | Non
     for k in _powers(samples):
         found[f"pass@{k}"] = float(np.mean([pass_at_k(c, samples, k) for c in right]))
         found[f"pass^{k}"] = float(np.mean([pass_hat_k(c, samples, k) for c in right]))
+        found[f"g-pass@{k}(0.5)"] = float(np.mean([g_pass_at_k(c, samples, k, 0.5) for c in right]))
         if votes is not None and k > 2:  # of two there is no majority
             voted = [majority_at_k(votes[i.id], each, k) for i, each in zip(items, verdicts, strict=True)]
             found[f"maj@{k}"] = float(np.mean(voted))
@@ -55,20 +56,6 @@ def _first(item: Item, samples: int) -> Item:
 
 def _scores(items: Sequence[Item], field: str) -> np.ndarray:
     return np.array([np.mean(getattr(item, field)) for item in items])
-
-
-def _interval(scores: np.ndarray, clusters: Sequence[str]) -> tuple[float, float]:
-    """95 %, clipped to [0, 1]; Wilson's where all items agree and a t-interval would have no width."""
-    units = len(set(clusters))
-    if np.ptp(scores) == 0:
-        if scores[0] not in (0.0, 1.0):
-            return float(scores[0]), float(scores[0])
-        return wilson(int(units * scores[0]), units)
-    estimate = over_items(scores, clusters)
-    low, high = estimate.low, estimate.high
-    if low is None or high is None:  # one cluster: nothing is known of the error
-        return 0.0, 1.0
-    return max(0.0, low), min(1.0, high)
 
 
 def _powers(samples: int) -> list[int]:
@@ -93,8 +80,8 @@ def markdown(record: EvaluationRecord) -> str:
 def _own(tasks: Mapping[str, TaskResult]) -> list[str]:
     lines = [
         "",
-        "| task | protocol | items | accuracy | strict | format gap | pass@k | pass^k | maj@k |",
-        "| :-- | :-- | --: | --: | --: | --: | --: | --: | --: |",
+        "| task | protocol | items | accuracy [95 %] | strict | format gap | of all k samples |",
+        "| :-- | :-- | --: | --: | --: | --: | :-- |",
     ]  # fmt: skip
     lines += [_accuracy_line(key, result) for key, result in tasks.items()]
     lines += [
@@ -102,7 +89,7 @@ def _own(tasks: Mapping[str, TaskResult]) -> list[str]:
         *(_rates_line(key, result) for key, result in tasks.items()), "",
         "accuracy: mean over items of the mean over samples, of the lenient verdict, with a 95 % interval over items;",
         "strict: of answers in the form that the prompt wants, which is what training rewards; format gap: the rest.",
-        "Truncated answers count as they were graded. ± says nothing of other training seeds.",
+        "Truncated answers count as they were graded. The interval says nothing of other training seeds.",
     ]  # fmt: skip
     overlaps = [(key, n) for key, result in tasks.items() if (n := result.get("overlap"))]
     lines += [f"\n**{key}: {n} of its questions were training prompts of this run.**" for key, n in overlaps]
@@ -124,10 +111,12 @@ def _accuracy_line(key: str, result: TaskResult) -> str:
     found, protocol = result["metrics"], result["protocol"]
     k = protocol["samples"]
     ends = f"{_percent(found['accuracy'])} [{100 * found['accuracy_low']:.1f}, {100 * found['accuracy_high']:.1f}]"
-    several = [_percent(found.get(f"{name}{k}")) for name in ("pass@", "pass^", "maj@")]
+    several = ", ".join(
+        f"{name}{k} {_percent(found[f'{name}{k}'])}" for name in ("pass@", "pass^", "maj@") if f"{name}{k}" in found
+    )
     cells = [
         key, describe(protocol), str(result["items"]), ends, _percent(found["strict"]), _points(found["format_gap"]),
-        *several,
+        several or "–",
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 

@@ -34,7 +34,7 @@ class ProtocolRecord(TypedDict):
 
     task: str
     parameters: dict[str, Any]  # of the task, as far as they are not places
-    protocol: str  # its name, or "custom"
+    protocol: str  # its name; "avg@8, as avg@4" where the user wants something of it otherwise
     samples: int  # asked for; a larger number only adds to a smaller one
     temperature: float
     top_p: float
@@ -134,6 +134,17 @@ class Evaluation:
     note: str = ""  # of a baseline that was written against the gate's verdict: why
 
 
+def same_checkpoint(one: CheckpointRecord, other: CheckpointRecord) -> bool:
+    """Whether both are of the same weights in the same engine, wherever these lay and whatever their name."""
+    return not checkpoint_differences(one, other)
+
+
+def checkpoint_differences(one: CheckpointRecord, other: CheckpointRecord) -> list[str]:
+    """What `same_checkpoint` compares, as `key: this against that`."""
+    found: list[tuple[str, Any, Any]] = [(k, one.get(k), other.get(k)) for k in ("fingerprint", "precision", "engine")]
+    return [f"{key}: {mine} against {theirs}" for key, mine, theirs in found if mine != theirs]
+
+
 def comparable(one: ProtocolRecord, other: ProtocolRecord) -> list[str]:
     """What makes two evaluations incomparable, as `key: this against that`; empty where nothing does.
 
@@ -149,15 +160,21 @@ def read(path: Path) -> Evaluation:
     """An evaluation's folder, or a baseline file. Raises RecordError that names the file and what is wrong with it."""
     if not path.is_dir():
         return read_baseline(path)
-    record: EvaluationRecord = read_json(path / "evaluation.json")
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise RecordError(f"{path / 'evaluation.json'}: not an evaluation of schema {SCHEMA}")
-    tasks = {}
+    record, tasks = read_record(path), {}
     for key, task in record["tasks"].items():
         there = {item.id: item for item in read_items(path / key / "items.jsonl")}
         items = [there[name] for name in task["protocol"]["examples"] if name in there]
         tasks[key] = TaskEvaluation(task["protocol"], items)
     return Evaluation(record["checkpoint"], tasks)
+
+
+def read_record(folder: Path) -> EvaluationRecord:
+    """A folder's evaluation.json. Raises RecordError where it is none, or of another version."""
+    path = folder / "evaluation.json"
+    record: EvaluationRecord = read_json(path)
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise RecordError(f"{path}: not an evaluation of schema {SCHEMA}")
+    return record
 
 
 def read_items(path: Path) -> list[Item]:

@@ -11,8 +11,9 @@ from leaderboard import evaluations
 from leaderboard.evaluations import Evaluation
 
 from .. import plugins
+from ..benchmark import content_hash
 from ..commands import quiet_libraries, say
-from .asked import again
+from .asked import again, codec_of
 from .checkpoint import Examiner
 from .command import How, parse_settings
 from .subject import find
@@ -24,7 +25,8 @@ FOLDER = Path("results") / "gate"
 class Again:
     """Called with samples wanted by task key, returns the candidate's evaluation, which holds at least as many.
 
-    It is kept in results/gate/<fingerprint>, so that a second look, or a job that starts again, only adds.
+    It is kept in results/gate, by what is asked of which weights, so that a second look, or a job that starts again,
+    only adds, and another baseline has a folder of its own.
     """
 
     examiner: Examiner
@@ -34,14 +36,17 @@ class Again:
     @property
     def folder(self) -> Path:
         """Of the evaluation."""
-        return FOLDER / self.examiner.record["fingerprint"].replace(":", "-").replace("/", "_")
+        record = self.examiner.record
+        protocols = {key: {**task.protocol, "samples": 0} for key, task in sorted(self.baseline.tasks.items())}
+        weights = record["fingerprint"].replace(":", "-").replace("/", "_")
+        return FOLDER / f"{weights}-{content_hash([record['engine'], record['precision'], protocols])[:8]}"
 
     def __call__(self, samples: Mapping[str, int]) -> Evaluation:
         """Ask what is missing. Raises UserError where the task's data are not those of the baseline any more."""
-        asked = []
+        asked, reads = [], codec_of(self.examiner.subject.source)
         for key, count in samples.items():
             protocol = self.baseline.tasks[key].protocol
-            asked.append(again(key, protocol, max(1, count), self.places.get(protocol["task"], {})))
+            asked.append(again(key, protocol, max(1, count), self.places.get(protocol["task"], {}), *reads))
         listed = ", ".join(f"{one.key} × {one.record['samples']}" for one in asked)
         say(f"{self.examiner.subject.name}: {listed}, into {self.folder}")
         self.examiner.examine(asked, self.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -66,26 +67,31 @@ def resolve(
     }
     if changed.get("temperature") == 0 and "samples" not in changed:
         changed["samples"] = 1
+    if changed.get("temperature", 1) == 0 and changed["samples"] > 1:
+        raise UserError(f"{where}: --temperature 0 gives one response, --samples {changed['samples']} would repeat it")
     try:
         wanted = replace(protocol, **changed)
     except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
+        said = ", ".join(f"{key} = {value}" for key, value in changed.items())
+        raise UserError(f"{where}: {said}: {str(error).rpartition('): ')[2]}") from None
     if wanted != protocol:
-        chosen = f"{chosen}, changed"
+        chosen = _changed(chosen, wanted, [key for key in changed if key != "samples"])
     examples = fixed_subset(task.heldout, changes.limit, "--limit")
     if not examples:
         raise UserError(f"{where}: task {base} has no held-out examples")
     task.require_grader()
-    wanted, remarks = _fitted(wanted, examples, codec, context, where)
+    wanted, remarks = _fitted(wanted, task.heldout, codec, context, where)  # of all: a larger --limit only adds
     asked = Asked(name, task, examples, _record(task, chosen, wanted, examples, changes.seed))
     return asked, remarks
 
 
-def again(key: str, record: ProtocolRecord, samples: int, places: Mapping[str, Any]) -> Asked:
+def again(
+    key: str, record: ProtocolRecord, samples: int, places: Mapping[str, Any], codec: Codec, context: int | None
+) -> Asked:
     """What an earlier evaluation asked, with another number of samples, found by its record.
 
     `places`: parameters that say where the task's data lie, which records leave out. Raises UserError where the task's
-    data do not hold the same examples any more.
+    data do not hold the same examples any more, or do not fit into the model's context.
     """
     where = f"task {record['task']} of the baseline"
     task = build_task(record["task"], {**record["parameters"], **places}, where)
@@ -95,15 +101,29 @@ def again(key: str, record: ProtocolRecord, samples: int, places: Mapping[str, A
     if lost:
         raise UserError(f"{where}: {len(lost)} of its examples are not in the task's data, the first is {lost[0]}")
     examples = tuple(by_id[name] for name in record["examples"])
+    if fingerprint(examples) != record["data"]:
+        raise UserError(f"{where}: its examples have other prompts or answers than those of the baseline")
+    longest = max(len(codec.prompt(example)) for example in examples)
+    if context is not None and longest + record["max_tokens"] > context:
+        raise UserError(
+            f"{where}: a prompt of {longest} tokens and a response of {record['max_tokens']}; the model reads {context}"
+        )
     protocol = EvalProtocol(samples, record["temperature"], record["top_p"], record["max_tokens"])
     return Asked(key, task, examples, _record(task, record["protocol"], protocol, examples, record["seed"]))
+
+
+def _changed(name: str, wanted: EvalProtocol, keys: Sequence[str]) -> str:
+    """`avg@8, as avg@4 but max_tokens`."""
+    own = "greedy" if wanted.temperature == 0 else f"avg@{wanted.samples}"
+    like = own if own == name else f"{own}, as {name}"
+    return like + (f" but {', '.join(keys)}" if keys else "")
 
 
 def _record(task: Task, name: str, protocol: EvalProtocol, examples: Sequence[Example], seed: int) -> ProtocolRecord:
     parameters = {key: value for key, value in asdict(task).items() if key not in task.locations}  # type: ignore[call-overload]
     source = source_hash(task)
     return ProtocolRecord(
-        task=task.name, parameters=parameters, protocol=name, samples=protocol.samples,
+        task=task.name, parameters=json.loads(json.dumps(parameters)), protocol=name, samples=protocol.samples,
         temperature=protocol.temperature, top_p=protocol.top_p, max_tokens=protocol.max_tokens, seed=seed,
         verifier=task.verifier + (f" {source}" if source else ""),
         examples=[example.id for example in examples], data=fingerprint(examples),

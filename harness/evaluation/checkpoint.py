@@ -11,8 +11,8 @@ import gc
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -30,9 +30,11 @@ from leaderboard.evaluations import (
     ItemBlock,
     TaskEvaluation,
     TaskResult,
+    checkpoint_differences,
     comparable,
     join,
     read_items,
+    read_record,
 )
 from tasks.base import Example, TaskError
 from tasks.overlap import overlap
@@ -51,6 +53,7 @@ from .asked import Asked
 from .subject import Subject
 
 AT_ONCE = {"cpu": 32, "cuda": 512}  # responses a chunk: what a kill can lose
+OUTSIDE = "lm-eval"  # the folder of lm-eval's own tasks
 PROMPTS_CHECKED = 8  # drawn from by the start-up check of a foreign engine
 SCORED_AT_ONCE = 8192  # tokens of one forward pass of that check
 
@@ -121,20 +124,34 @@ class Examiner:
         Raises UserError where the folder holds another evaluation, or another process writes to it.
         """
         with _held(folder):
+            self._check_same_checkpoint(folder)
             for one in asked:
                 self._check_same(one, folder)
             began, start = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-            results = self._earlier(folder)
+            written = self._earlier(folder)
+            results = dict(written["tasks"])
             for one in asked:
                 results[one.key] = self._one(one, folder / one.key)
-            written = EvaluationRecord(schema=SCHEMA, checkpoint=self.record, tasks=dict(sorted(results.items())))
-            write(folder, written)
+            written["tasks"] = dict(sorted(results.items()))
+            self._write(folder, written)
             if self.asked_responses:
                 here = session(torch.device(self.device), 0, engines.versions(self.rollout))
                 del here["resumed_from"]
                 spent = {"seconds": time.monotonic() - began, "responses": self.asked_responses}
                 records.append(folder / "sessions.jsonl", [{**here, "started": start, **spent}])
         return written
+
+    def add_outside(self, folder: Path, found: Mapping[str, Any]) -> None:
+        """Put lm-eval's numbers into evaluation.json, beside whatever stands there by now."""
+        with _held(folder):
+            written = self._earlier(folder)
+            written["lm_eval"] = dict(found)
+            self._write(folder, written)
+
+    @staticmethod
+    def _write(folder: Path, record: EvaluationRecord) -> None:
+        records.write_json(folder / "evaluation.json", record)
+        (folder / "evaluation.md").write_text(checkpoints.markdown(record), encoding="utf-8")
 
     def release(self) -> None:
         """Give the model's memory back; it would be loaded again."""
@@ -145,32 +162,36 @@ class Examiner:
 
     # --- the folder ---
 
+    def _check_same_checkpoint(self, folder: Path) -> None:
+        """Refuse to mix two checkpoints, whichever of their tasks are asked."""
+        for path in sorted([*folder.glob("*/protocol.json"), *folder.glob(f"{OUTSIDE}/*.json")]):
+            if differences := checkpoint_differences(self.record, records.read_json(path)["checkpoint"]):
+                raise _another(folder, differences)
+
     def _check_same(self, asked: Asked, folder: Path) -> None:
-        """Refuse to mix two evaluations: what is there must be of this checkpoint and of this protocol."""
+        """Refuse to mix two protocols, or two states of the data: items there must have been asked the same."""
         path = folder / asked.key / "protocol.json"
         if not path.exists():
             return
-        there = records.read_json(path)
-        mine = {"checkpoint": self.record, "seed": asked.record["seed"]}
-        differences = comparable(asked.record, there["protocol"]) + [
-            f"{key}: {mine[key]!r} against {found!r}"
-            for key, found in (("checkpoint", there["checkpoint"]), ("seed", there["protocol"]["seed"]))
-            if mine[key] != found
-        ]
+        there = records.read_json(path)["protocol"]
+        differences = comparable(asked.record, there)
+        if asked.record["seed"] != there["seed"]:
+            differences.append(f"seed: {asked.record['seed']!r} against {there['seed']!r}")
         if differences:
-            listed = "\n".join(f"  {line}" for line in differences)
-            raise UserError(
-                f"{folder / asked.key} holds another evaluation; choose another --out, or remove it. Asked now against "
-                f"what is there:\n{listed}"
-            )
+            raise _another(folder / asked.key, differences)
+        items = {item.id: item.content for item in read_items(path.with_name("items.jsonl"))}
+        changed = [e.id for e in asked.examples if e.id in items and items[e.id] != self._content(e)]
+        if changed:
+            raise _another(folder / asked.key, [f"prompt or right answer of {len(changed)} items, e.g. {changed[0]}"])
 
-    def _earlier(self, folder: Path) -> dict[str, TaskResult]:
-        """Results of tasks that were evaluated into this folder before; a task asked again is counted anew."""
-        path = folder / "evaluation.json"
-        if not path.exists():
-            return {}
-        found: EvaluationRecord = records.read_json(path)
-        return dict(found["tasks"]) if found["checkpoint"] == self.record else {}
+    def _content(self, example: Example) -> str:
+        return content_hash(self._codec.prompt(example), example.answer)
+
+    def _earlier(self, folder: Path) -> EvaluationRecord:
+        """What was evaluated into this folder before; a task asked again is counted anew."""
+        if (folder / "evaluation.json").exists():
+            return {**read_record(folder), "checkpoint": self.record}
+        return EvaluationRecord(schema=SCHEMA, checkpoint=self.record, tasks={})
 
     def _one(self, asked: Asked, folder: Path) -> TaskResult:
         folder.mkdir(parents=True, exist_ok=True)
@@ -230,8 +251,9 @@ class Examiner:
 
     def _block(self, asked: Asked, example: Example, item: answers.Item, samples: range) -> ItemBlock:
         block = ItemBlock(
-            id=example.id, content=content_hash(self._codec.prompt(example), example.answer), first=samples.start,
-            responses=[a.text for a in item.answers], answers=[a.grade.extracted for a in item.answers],
+            id=example.id, content=self._content(example), first=samples.start,
+            responses=[_readable(a.text) for a in item.answers],
+            answers=[None if (found := a.grade.extracted) is None else _readable(found) for a in item.answers],
             correct=item.each("correct"), strict=item.each("strict"), tokens=item.each("tokens"),
             truncated=item.each("truncated"), timed_out=item.each("timed_out"),
         )  # fmt: skip
@@ -247,10 +269,17 @@ class Examiner:
         return Progress(key, len(whole), len(asked.examples), accuracy, left)
 
 
-def write(folder: Path, record: EvaluationRecord) -> None:
-    """evaluation.json, and the same for people."""
-    records.write_json(folder / "evaluation.json", record)
-    (folder / "evaluation.md").write_text(checkpoints.markdown(record), encoding="utf-8")
+def _another(place: Path, differences: Sequence[str]) -> UserError:
+    listed = "\n".join(f"  {line}" for line in differences)
+    return UserError(
+        f"{place} holds another evaluation; choose another folder, or remove it. Asked now against what is there:\n"
+        f"{listed}"
+    )
+
+
+def _readable(text: str) -> str:
+    """The text without what no encoding can carry (lone surrogates), which readers of JSON refuse."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def content_hash(prompt: Sequence[int], answer: str) -> str:
@@ -293,9 +322,12 @@ def _behind(block: ItemBlock, there: int) -> ItemBlock:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with lock(folder):
-            yield
-    except Held as held:
-        raise UserError(f"{folder}: {held} is evaluating into it") from None
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(lock(folder))
+        except Held as held:
+            raise UserError(f"{folder}: {held} is evaluating into it") from None
+        except OSError as error:
+            raise UserError(f"{folder}: no folder that can be written to ({error.strerror})") from None
+        yield

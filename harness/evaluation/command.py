@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from leaderboard import checkpoints
-from leaderboard.evaluations import EvaluationRecord
+from leaderboard.evaluations import EvaluationRecord, read_items
 from tasks.base import TaskError
 
 from .. import lm_eval, plugins
@@ -80,13 +80,13 @@ class Beside:
 
 def run(
     checkpoint: str, names: Sequence[str], settings: Sequence[str], changes: Changes, how: How, beside: Beside,
-    out: Path | None,
+    out: Path | None, revision: str | None = None,
 ) -> int:  # fmt: skip
     """See `groupbench evaluate`. Returns the exit code: 0, or 130 when Ctrl-C ended it."""
     for file in how.plugin_files:
         plugins.load_file(file)
     quiet_libraries()
-    subject = find(checkpoint)
+    subject = find(checkpoint, revision)
     examiner = how.examiner(subject)
     folder = out or subject.default_folder
     others = [name for name in names if name.startswith(PREFIX)]
@@ -98,12 +98,16 @@ def run(
     try:
         written = examiner.examine(asked, folder)
         examiner.release()
-        outside.run(folder, examiner, written)
+        outside.run(folder, examiner)
     except KeyboardInterrupt:
         say("interrupted; what was graded is saved, and the same command goes on with it")
         return 130
     if asked:
         show(written, [one.key for one in asked])
+    for one in asked:
+        recorded = len(read_items(folder / one.key / "items.jsonl"))
+        if recorded > len(one.examples):
+            say(f"note: evaluation.json speaks of {len(one.examples)} of the {recorded} items recorded of {one.key}")
     crosscheck(checked, folder)
     say(f"wrote {folder / 'evaluation.json'}\nwrote {folder / 'evaluation.md'}")
     return 0

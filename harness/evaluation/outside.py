@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard import records
-from leaderboard.evaluations import EvaluationRecord
+from leaderboard.evaluations import same_checkpoint
 
 from .. import lm_eval
 from ..commands import say
 from ..errors import UserError
 from .asked import Asked
-from .checkpoint import Examiner, write
+from .checkpoint import OUTSIDE, Examiner
 
 PREFIX = "lm-eval:"
-FOLDER = "lm-eval"
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class Outside:
                 found.append(lm_eval.prepare(single, say))
         return cls(tuple(found))
 
-    def run(self, folder: Path, examiner: Examiner, written: EvaluationRecord) -> None:
-        """Evaluate what is missing, and write evaluation.json and evaluation.md with all that `folder` holds."""
+    def run(self, folder: Path, examiner: Examiner) -> None:
+        """Evaluate what is missing, and have all that `folder` holds in evaluation.json and evaluation.md."""
         for prepared in self.runs:
             (name,) = prepared.names
             found = lm_eval.run(prepared, examiner.subject.source, say)
@@ -54,12 +53,10 @@ class Outside:
             found.write_samples(path.with_suffix(".samples.jsonl"))
             records.write_json(path, {"checkpoint": examiner.record, "record": found.record})
         results: dict[str, Any] = {}
-        for path in sorted((folder / FOLDER).glob("*.json")):
-            there = records.read_json(path)
-            if there["checkpoint"] == examiner.record:
-                results |= there["record"]["tasks"]
+        for path in sorted((folder / OUTSIDE).glob("*.json")):
+            results |= records.read_json(path)["record"]["tasks"]
         if results:
-            write(folder, {**written, "lm_eval": results})
+            examiner.add_outside(folder, results)
 
 
 def checkable(asked: Sequence[Asked]) -> list[Asked]:
@@ -87,7 +84,7 @@ def crosscheck(asked: Sequence[Asked], folder: Path) -> None:
 
 
 def _path(folder: Path, name: str) -> Path:
-    return folder / FOLDER / f"{name.replace('/', '_')}.json"
+    return folder / OUTSIDE / f"{name.replace('/', '_')}.json"
 
 
 def _done(folder: Path, name: str, settings: lm_eval.Settings, examiner: Examiner) -> bool:
@@ -97,4 +94,4 @@ def _done(folder: Path, name: str, settings: lm_eval.Settings, examiner: Examine
         return False
     there: dict[str, Any] = records.read_json(path)
     same = json.loads(json.dumps(lm_eval.recorded_settings(settings)))
-    return bool(there["checkpoint"] == examiner.record and there["record"]["settings"] == same)
+    return same_checkpoint(there["checkpoint"], examiner.record) and bool(there["record"]["settings"] == same)

@@ -48,6 +48,9 @@ def find(name: str, revision: str | None = None) -> Subject:
             listed = "\n".join(f"  {cell}  {_label(records.read_json(cell / 'cell.json'))}" for cell in cells[:20])
             more = f"\n  and {len(cells) - 20} more" if len(cells) > 20 else ""
             raise UserError(f"{name} holds {len(cells)} cells; name one of them:\n{listed}{more}")
+    owner, slash, _ = name.partition("/")
+    if slash and owner.strip(".~") and Path(owner).is_dir() and not folder.is_dir():  # no Hub id, but a typing error
+        raise UserError(f"{name}: no such folder, though {owner}/ is one here")
     return Subject(name, models.find(name, revision))
 
 

@@ -275,6 +275,25 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     return low, 1.0 if successes == n else (centre + spread) / (1 + z**2 / n)
 
 
+def of_shares(values: ArrayLike, clusters: ArrayLike | None = None) -> tuple[float, float]:
+    """95 % interval of the mean of items' shares (N,), each in [0, 1], near 0 and 1 too.
+
+    Wilson's, with the effective sample size p(1 − p)/SE² (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998)
+    of `over_items`' SE, so that clusters and several samples an item count, and t with its degrees of freedom for z.
+    Where all items agree, the sample size is the number of items or clusters. One of them: [0, 1].
+    """
+    estimate = over_items(values, clusters)
+    if estimate.items is None or estimate.items < 2:
+        return 0.0, 1.0
+    rate, variance = estimate.mean, (estimate.se or 0.0) ** 2
+    n = estimate.items if variance < AGREEMENT**2 or rate in (0.0, 1.0) else rate * (1 - rate) / variance
+    t = t_quantile(estimate.items - 1, 0.975)
+    centre = rate + t**2 / (2 * n)
+    spread = t * math.sqrt(max(0.0, rate * (1 - rate)) / n + t**2 / (4 * n**2))
+    low, high = ((centre + sign * spread) / (1 + t**2 / n) for sign in (-1, 1))
+    return max(0.0, low), min(1.0, high)
+
+
 def minimum_detectable(sd: float, n: int, alpha: float = 0.05, power: float = 0.8) -> float:
     """(z_{1−α/2} + z_power) · sd/√n: the smallest paired difference that n items show, one run each, unit of sd.
 

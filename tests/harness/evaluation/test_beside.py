@@ -132,9 +132,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def run(names: list[str], folder: Path, **settings: Any) -> None:
     one = examiner(find("tiny"))
     folder.mkdir(exist_ok=True)
-    prepared = outside.Outside.prepare(Beside(**settings).settings(names, one, 8), folder, one)
-    written = EvaluationRecord(schema=1, checkpoint=one.record, tasks={})
-    prepared.run(folder, one, written)
+    outside.Outside.prepare(Beside(**settings).settings(names, one, 8), folder, one).run(folder, one)
 
 
 def test_each_task_is_kept_as_soon_as_it_is_done(tmp_path: Path, fake: list[str]) -> None:
@@ -188,8 +186,16 @@ def test_a_baseline_whose_examples_are_gone_is_not_comparable(tmp_path: Path) ->
 
     codec, context = codec_of(find("tiny").source)
     asked, _ = resolve("arithmetic", {"level": 1}, Changes(), codec, context)
-    protocol: Any = {**asked.record, "examples": [Example("99+99", "", "").id]}
     one = examiner(find("tiny"))
-    extend = examine_again("tiny", Evaluation(one.record, {"arithmetic": TaskEvaluation(protocol, [])}))
+
+    def extend(**changes: Any) -> None:
+        protocol: Any = {**asked.record, **changes}
+        examine_again("tiny", Evaluation(one.record, {"arithmetic": TaskEvaluation(protocol, [])}))({"arithmetic": 1})
+
     with pytest.raises(UserError, match="the first is 99"):
-        extend({"arithmetic": 1})
+        extend(examples=[Example("99+99", "", "").id])
+    with pytest.raises(UserError, match="other prompts or answers than those of the baseline"):
+        extend(data="another")
+    with pytest.raises(UserError, match="a response of 4096; the model reads 64"):
+        extend(max_tokens=4096)
+    assert not (tmp_path / "results").exists()

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness import cli
 from harness.errors import UserError
 from harness.evaluation import checkpoint as module
 from harness.evaluation.asked import Asked, Changes, again, codec_of, resolve
@@ -21,6 +24,9 @@ from harness.lock import lock
 from harness.settings import Rollout
 from leaderboard import evaluations
 from leaderboard.evaluations import TaskResult
+from leaderboard.records import RecordError
+from tasks import registry
+from tasks.arithmetic import Arithmetic
 
 LEVEL = {"level": 1}
 
@@ -170,8 +176,61 @@ def test_another_protocol_is_not_mixed_in(tmp_path: Path, change: dict[str, Any]
 
 def test_another_checkpoint_is_not_mixed_in(tmp_path: Path) -> None:
     whole(tmp_path)
-    with pytest.raises(UserError, match="bfloat16"):
-        examiner(precision="bfloat16").examine([ask()], tmp_path)
+    before = content(tmp_path)
+    for asked in (ask(), ask("arithmetic@greedy")):  # whatever it is asked
+        with pytest.raises(UserError, match="precision: bfloat16 against float32"):
+            examiner(precision="bfloat16").examine([asked], tmp_path)
+    assert content(tmp_path) == before
+
+
+def test_the_same_weights_under_another_name_go_on(tmp_path: Path) -> None:
+    whole(tmp_path)
+    twin = examiner()
+    twin.subject = replace(twin.subject, name="./elsewhere/tiny")
+    written = twin.examine([ask(), ask("arithmetic@greedy")], tmp_path)
+    assert written["checkpoint"]["name"] == "./elsewhere/tiny" and len(written["tasks"]) == 2
+
+
+@dataclass(frozen=True)
+class Moody(Arithmetic):
+    """Sums whose right answers change with the weather."""
+
+    name = "moody"
+    levels: tuple[int, ...] = (1, 2)
+
+    @cached_property
+    def heldout(self) -> Any:
+        return tuple(replace(e, answer=f"{e.answer}0" if MOOD else e.answer) for e in super().heldout)
+
+
+MOOD: list[int] = []
+
+
+def test_changed_answers_are_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._TASKS, "moody", Moody)
+    whole(tmp_path, ask("moody"))
+    whole(tmp_path, ask("moody"))  # a tuple among the parameters is no difference
+    before = content(tmp_path)
+    monkeypatch.setattr(sys.modules[__name__], "MOOD", [1])
+    for asked in (ask("moody"), ask("moody", samples=8)):
+        with pytest.raises(UserError, match="prompt or right answer of 12 items"):
+            whole(tmp_path, asked)
+    assert content(tmp_path) == before
+
+
+def test_an_evaluation_json_of_another_kind_is_named(tmp_path: Path) -> None:
+    for text in ("{}", "[]", "null", '{"schema": 99}'):
+        (tmp_path / "evaluation.json").write_text(text)
+        with pytest.raises(RecordError, match="not an evaluation of schema 1"):
+            whole(tmp_path)
+        assert (tmp_path / "evaluation.json").read_text() == text
+
+
+def test_a_subset_has_the_limits_of_the_whole() -> None:
+    """Or a larger --limit would ask under another protocol."""
+    codec, context = codec_of(find("tiny").source)
+    few, all_of_them = (resolve("arithmetic", {"level": 2}, Changes(limit=n), codec, context)[0] for n in (1, None))
+    assert few.record["max_tokens"] == all_of_them.record["max_tokens"]
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
@@ -182,11 +241,11 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 def test_asked_again_from_the_record_alone(tmp_path: Path) -> None:
     whole(tmp_path)
     there = evaluations.read(tmp_path).tasks["arithmetic"].protocol
-    twin = again("arithmetic", there, 8, {})
+    twin = again("arithmetic", there, 8, {}, *codec_of(find("tiny").source))
     assert evaluations.comparable(twin.record, there) == [] and twin.record["samples"] == 8
     assert twin.record["examples"] == there["examples"]
     with pytest.raises(UserError, match="1 of its examples are not in the task's data, the first is 99\\+99"):
-        again("arithmetic", {**there, "examples": [*there["examples"], "99+99"]}, 4, {})
+        again("arithmetic", {**there, "examples": [*there["examples"], "99+99"]}, 4, {}, *codec_of(find("tiny").source))
 
 
 # --- what is refused before a model is loaded ---
@@ -199,7 +258,7 @@ def test_asked_again_from_the_record_alone(tmp_path: Path) -> None:
         ("arithmetic@gredy", {}, {}, "did you mean 'greedy'"),
         ("arithmetic", {"levle": 1}, {}, "did you mean 'level'"),
         ("arithmetic", {"level": 9}, {}, "level = 9"),
-        ("arithmetic", LEVEL, {"temperature": 0.0, "samples": 4}, "samples must be 1 at temperature 0"),
+        ("arithmetic", LEVEL, {"temperature": 0.0, "samples": 4}, "--samples 4 would repeat it"),
         ("arithmetic", LEVEL, {"top_p": 0.0}, "top_p in"),
     ],
 )
@@ -212,7 +271,9 @@ def test_what_cannot_be_asked(name: str, parameters: dict[str, Any], changes: di
 def test_temperature_0_is_one_sample() -> None:
     asked = ask(temperature=0.0)
     assert (asked.record["samples"], asked.record["temperature"]) == (1, 0.0)
-    assert asked.record["protocol"] == "avg@4, changed"
+    assert asked.record["protocol"] == "greedy, as avg@4 but temperature, max_tokens"
+    assert ask(samples=8, max_tokens=None).record["protocol"] == "avg@8, as avg@4"
+    assert ask("arithmetic@greedy").record["protocol"] == "greedy but max_tokens"
 
 
 def test_responses_are_cut_to_what_the_model_reads() -> None:
@@ -264,12 +325,24 @@ def command(*words: str) -> list[str]:
     return [str(Path(sys.executable).with_name("groupbench")), "evaluate", *words]
 
 
-def said(words: Sequence[str]) -> tuple[int, str]:
-    done = subprocess.run(command(*words), capture_output=True, text=True)
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
+Said = Callable[[Sequence[str]], tuple[int, str]]
 
 
-def test_the_command_from_end_to_end(tmp_path: Path) -> None:
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
+    """Exit code and output of the command, in this process."""
+
+    def run(words: Sequence[str]) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["groupbench", "evaluate", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        output = capsys.readouterr()
+        return int(ended.value.code or 0), " ".join((output.out + output.err).split())
+
+    return run
+
+
+def test_the_command_from_end_to_end(tmp_path: Path, said: Said) -> None:
     words = ["tiny", "--tasks", "arithmetic,arithmetic@greedy", "--set", "arithmetic.level=1", "--out", str(tmp_path)]
     code, text = said([*words, "--max-tokens", "4"])
     assert code == 0 and "12/12 items" in text and f"wrote {tmp_path / 'evaluation.md'}" in text
@@ -286,10 +359,17 @@ def test_the_command_from_end_to_end(tmp_path: Path) -> None:
         (["tiny", "--tasks", "arithmetic", "--engine", "sglang"], "allowed: transformers, vllm"),
         (["tiny", "--tasks", "arithmetic", "--precision", "int4"], "allowed: auto, float32, bfloat16"),
         (["./nowhere", "--tasks", "arithmetic"], "is no folder here"),
+        (["here/nowhere", "--tasks", "arithmetic"], "here/nowhere: no such folder, though here/ is one here"),
+        (["tiny", "--tasks", "arithmetic", "--out", "file"], "file: no folder that can be written to (File exists)"),
         (["tiny", "--tasks", "gsm8k", "--set", "gsm8k.folder=nowhere"], "nowhere"),
     ],
 )
-def test_a_mistake_is_one_paragraph_and_exit_code_2(words: list[str], text: str) -> None:
+def test_a_mistake_is_one_paragraph_and_exit_code_2(
+    words: list[str], text: str, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here").mkdir()
+    Path("file").write_text("")
     code, found = said(words)
     assert code == 2 and text in found and "Traceback" not in found
 

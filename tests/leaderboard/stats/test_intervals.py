@@ -21,6 +21,7 @@ from leaderboard.stats import (
     crossed,
     half_widths,
     minimum_detectable,
+    of_shares,
     over_items,
     over_seeds,
     sample_size,
@@ -292,3 +293,36 @@ def test_p_is_the_level_whose_interval_just_touches_zero_however_small(shift):
         found = crossed(values + shift)
         if 1e-14 < found.p < 1:  # closer to 1, a confidence of 1 - p is 1 in floating point
             assert found.half_width(1 - found.p) == pytest.approx(abs(found.mean), rel=1e-2 if found.p < 1e-9 else 1e-6)
+
+
+# --- shares ---
+
+
+def test_shares_of_single_answers_are_wilsons_with_t():
+    """With SE² = p(1 − p)/(N − 1) the effective size is N − 1; for many items z and t agree."""
+    values = np.repeat([1.0, 0.0], [37, 963])
+    low, high = of_shares(values)
+    expected = wilson(37, 1000)
+    assert (low, high) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.03, 0.5, 0.95, 1.0])
+@pytest.mark.parametrize("size", [30, 300])
+def test_shares_cover(rate, size):
+    rng = np.random.default_rng(0)
+    found = [of_shares(values) for values in (rng.random((1500, size)) < rate).astype(float)]
+    assert np.mean([low <= rate <= high for low, high in found]) >= 0.93
+
+
+def test_shares_without_spread_or_with_one_item_pretend_nothing():
+    assert of_shares([0.5]) == (0.0, 1.0)
+    assert of_shares([1.0, 0.0], ["same", "same"]) == (0.0, 1.0)
+    low, high = of_shares([0.5] * 10)
+    assert low < 0.25 and high > 0.75
+    assert of_shares([0.0] * 10)[0] == 0.0 and of_shares([1.0] * 10)[1] == 1.0
+
+
+def test_clusters_widen_shares():
+    values = np.repeat(np.random.default_rng(1).random(20) < 0.3, 5).astype(float)
+    one, other = of_shares(values), of_shares(values, np.repeat(np.arange(20), 5))
+    assert other[1] - other[0] > 1.5 * (one[1] - one[0])
