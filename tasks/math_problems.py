@@ -7,7 +7,7 @@ listed as in its evaluation, it asks for the letter.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import ClassVar, Literal
@@ -29,7 +29,7 @@ OF_MANY_QUESTIONS: Mapping[str, EvalProtocol] = {"greedy": GREEDY, "avg@4": AVG_
 more samples cost four times as much and narrow the interval by a few tenths of a point."""
 COMPETITION: Mapping[str, EvalProtocol] = {
     "avg@32": EvalProtocol(32, 0.6, 0.95, 32768, "mean of 32 samples, as is usual for thirty questions"),
-    "greedy": GREEDY,
+    "greedy": replace(GREEDY, max_tokens=32768),
     "gft": GFT_16,
 }
 

@@ -27,14 +27,13 @@ def test_every_task_declares_a_licence_and_a_default_protocol():
 
 
 def test_the_example_of_a_task_of_ones_own_runs(tmp_path):
-    files = re.findall(r"```(?:python|json)\n(?:# |// )(\S+)\n(.*?)```", DOCS, re.DOTALL)
+    files = re.findall(r"`(my_\S+)`:\n\n```(?:python|json)\n(.*?)```", DOCS, re.DOTALL)
     assert [name for name, _ in files] == ["my_data/my_train.jsonl", "my_data/my_test.jsonl", "my_math.py"]
     (tmp_path / "my_data").mkdir()
     for name, content in files:
         (tmp_path / name).write_text(content, encoding="utf-8")
-    command = [sys.executable, "-m", "harness", "check", "my_math", "--plugin", "my_math.py"]
-    command[2:3] = []
-    command[1:2] = ["-c", "import sys; from harness.cli import main; sys.argv[1:] = sys.argv[1:]; main()"]
+    code = "from harness.cli import main; main()"
+    command = [sys.executable, "-c", code, "check", "my_math", "--plugin", "my_math.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
     assert "my_math: gold answers right 2 strictly, 2 leniently, of 2" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 0
