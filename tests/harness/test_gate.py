@@ -268,6 +268,23 @@ def test_provenance(place, groupbench, monkeypatch):
     assert root.get("time") == "61.500" and "vllm" in found["candidate"]
 
 
+@pytest.mark.parametrize(
+    "clock",
+    ['{"seconds": 1', '{"seconds": null}', "null", '{"x": 1}', '{"seconds": NaN}', "[1]", "\xff", '{"seconds": "1"}'],
+)
+@pytest.mark.parametrize("before", [False, True])
+def test_a_clock_overrides_no_verdict(place, groupbench, clock, before):
+    write(place / "candidate", worse(86, 20))
+    lines = [clock, '{"seconds": 1}'] if before else ['{"seconds": 1}', clock]
+    Path("candidate/sessions.jsonl").write_text("\n".join(lines) + "\n", encoding="latin-1")
+    code, printed = groupbench("gate --candidate candidate --config gate.yaml --junit out.xml")
+    assert code == 1 and printed.startswith("REGRESSION") and "Traceback" not in printed
+    assert "time" not in ET.parse("out.xml").getroot().attrib
+    Path("candidate/sessions.jsonl").unlink()
+    groupbench("gate --candidate candidate --config gate.yaml --junit out.xml")
+    assert "time" not in ET.parse("out.xml").getroot().attrib
+
+
 def test_help_is_instant_and_knows_the_exit_codes():
     script = Path(sys.executable).with_name("groupbench")
     done = subprocess.run([script, "gate", "--help"], capture_output=True, text=True, timeout=60)
