@@ -51,7 +51,7 @@ class Metric:
     task: str
     metric: str
     margin: float | None = None
-    direction: Direction | None = None
+    direction: Direction | None = None  # the metric's own, for readers; another is refused
     min: float | None = None
     k: int | None = None
     max_k: int | None = None
@@ -75,7 +75,7 @@ class Metric:
     @property
     def sign(self) -> int:
         """1 where more is better, −1 where less is."""
-        return 1 if (self.direction or METRICS.get(self.metric, "higher")) == "higher" else -1
+        return 1 if METRICS.get(self.metric, "higher") == "higher" else -1
 
     @property
     def gated(self) -> bool:
@@ -167,6 +167,10 @@ def _check(metric: Metric, where: str) -> None:
     ):
         if not good:
             raise ConfigError(f"{where}: {key} = {getattr(metric, key)!r}; must be {allowed}")
+    own = "higher" if metric.sign > 0 else "lower"
+    if metric.direction not in (None, own):
+        said = f"of {metric.metric}, {own} is better: leave it out, or write {own}"
+        raise ConfigError(f"{where}: direction = {metric.direction!r}; {said}")
     if metric.min is not None and metric.sign < 0:
         raise ConfigError(f"{where}: min = {metric.min}; a floor is for metrics where more is better")
     if metric.max_k is not None and metric.k is None:
