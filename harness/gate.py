@@ -220,7 +220,7 @@ def _self_test(config: gate.Config, before: Evaluation, repetitions: int, output
 
 def _show(report: gate.Report, allowed: bool) -> None:
     say(reports.verdict_line(report, allowed))
-    _table(reports.HEADER, [[cell.strip("*") for cell in row] for row in reports.rows(report)])
+    _table(reports.HEADER, reports.rows(report))
     for remark in reports.remarks(report):
         say(f"  {remark}")
 

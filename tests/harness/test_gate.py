@@ -140,6 +140,16 @@ def test_inconclusive_may_be_allowed_and_is_still_shown(place, groupbench):
     assert json.loads(Path("out.json").read_text())["code"] == 4
 
 
+def test_a_terminal_shows_no_markdown(place, groupbench):
+    write(place / "candidate", worse(86, 20))
+    Path("gate.yaml").write_text(
+        "baseline: base.json.gz\nmetrics: [{task: gsm8k, metric: accuracy, required: false}]\n"
+    )
+    code, printed = groupbench("gate --candidate candidate --config gate.yaml --summary out.md --junit out.xml")
+    assert code == 0 and "regression" in printed and "*" not in printed + Path("out.xml").read_text()
+    assert "| **regression** (warning only) |" in Path("out.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
