@@ -48,8 +48,8 @@ def check(
         if task not in baseline.tasks:
             found.append(Problem(task, "protocol", 2, f"{task}: not in the baseline{suggestion(task, baseline.tasks)}"))
             continue
-        least = max(metric.least for metric in metrics)
-        found += of_data(task, "baseline", baseline.tasks[task], least)
+        least, whole = max(metric.least for metric in metrics), any(metric.counts for metric in metrics)
+        found += of_data(task, "baseline", baseline.tasks[task], least, whole)
         if candidate is None:
             continue
         if task not in candidate.tasks:
@@ -58,7 +58,7 @@ def check(
             continue
         found += _of_pair(task, candidate.tasks[task], baseline.tasks[task])
         wanted = max([least, *(getattr(metric, key) or 1 for metric in metrics)])
-        found += of_data(task, "candidate", candidate.tasks[task], wanted)
+        found += of_data(task, "candidate", candidate.tasks[task], wanted, whole)
         if not any(problem.fatal and problem.task == task for problem in found):
             gated = any(metric.gated for metric in metrics)
             found += _of_limits(task, candidate.tasks[task], baseline.tasks[task], config.limits, gated)
@@ -83,8 +83,8 @@ def _of_pair(task: str, candidate: TaskEvaluation, baseline: TaskEvaluation) -> 
     return found
 
 
-def of_data(task: str, who: str, evaluation: TaskEvaluation, wanted: int = 1) -> list[Problem]:
-    """Missing items, fewer samples than `wanted`, and scores that are none."""
+def of_data(task: str, who: str, evaluation: TaskEvaluation, wanted: int = 1, whole: bool = False) -> list[Problem]:
+    """Missing items, fewer samples than `wanted`, and scores that are none; `whole`: none between right and wrong."""
     found, asked = [], len(evaluation.protocol["examples"])
     if missing := evaluation.missing:
         found.append(f"{len(missing)} of {asked} items are missing or incomplete: {_some(missing)}")
@@ -92,17 +92,18 @@ def of_data(task: str, who: str, evaluation: TaskEvaluation, wanted: int = 1) ->
     if short and not missing:
         has = min(len(item.correct) for item in evaluation.items)
         found.append(f"{len(short)} items have fewer samples than the {wanted} to be looked at ({has}): {_some(short)}")
-    if bad := [item.id for item in evaluation.items if not _scored(item)]:
+    if bad := [item.id for item in evaluation.items if not _scored(item, whole)]:
         found.append(f"{len(bad)} items have a sample without a verdict, or with an odd one: {_some(bad)}")
     if len(by_id(evaluation.items)) < len(evaluation.items):
         found.append("two items have one id")
     return [Problem(task, "data", 3, f"{task}: {who}: {text}") for text in found]
 
 
-def _scored(item: Item) -> bool:
+def _scored(item: Item, whole: bool) -> bool:
     verdicts = [*item.correct, *item.strict]
     lengths = {len(getattr(item, name)) for name in PER_SAMPLE}
-    return len(lengths) == 1 and all(v is not None and math.isfinite(v) and 0 <= v <= 1 for v in verdicts)
+    good = len(lengths) == 1 and all(v is not None and math.isfinite(v) and 0 <= v <= 1 for v in verdicts)
+    return good and not (whole and any(v not in (0, 1) for v in item.correct))
 
 
 def _of_limits(

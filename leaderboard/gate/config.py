@@ -88,6 +88,11 @@ class Metric:
         found = OF_SAMPLES.fullmatch(self.metric)
         return int(found[2]) if found else 1
 
+    @property
+    def counts(self) -> bool:
+        """Whether it counts right samples, so that none may be half right."""
+        return OF_SAMPLES.fullmatch(self.metric) is not None
+
 
 @dataclass(frozen=True)
 class Limits:
