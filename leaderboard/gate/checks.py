@@ -12,6 +12,7 @@ from ..programs import suggestion
 from .config import Config, Limits, Metric, tasks_of
 from .metrics import by_id
 
+ABSOLUTE = ("truncated", "timed_out", "unanswered")  # limits that need no baseline
 NAMED = 4  # ids that a message names
 
 
@@ -110,7 +111,7 @@ def _of_limits(
     task: str, candidate: TaskEvaluation, baseline: TaskEvaluation, limits: Limits, gated: bool
 ) -> list[Problem]:
     found = []
-    for name in ("truncated", "timed_out", "no_answer"):
+    for name in ABSOLUTE:
         limit, share = getattr(limits, name), rate(candidate.items, name)
         if limit is not None and share > limit:
             said = f"{task}: {name.replace('_', ' ')} {100 * share:.1f} %, limit {100 * limit:g} %"
@@ -124,11 +125,12 @@ def _of_limits(
 
 
 def rate(items: Sequence[Item], name: str) -> float:
-    """Mean over items of the share of samples that were truncated, timed_out, or have no_answer.
+    """Mean over items of the share of samples that were truncated, timed_out, or are unanswered.
 
-    A response that was cut off or ran out of time is counted as that, not as one without an answer.
+    Unanswered: without an answer though neither cut off nor late, which are counted as that. Tables' `no_answer` counts
+    all without an answer; a ceiling on that would be one on truncation, too.
     """
-    if name != "no_answer":
+    if name != "unanswered":
         return _mean([sum(getattr(item, name)) / len(item.correct) for item in items])
     silent = [
         [a is None and not cut and not late for a, cut, late in zip(i.answers, i.truncated, i.timed_out, strict=True)]

@@ -9,7 +9,7 @@ metrics:
     k: 4                                # samples an item to be looked at; default: all there are
     max_k: 8                            # and to be added, once, where k decide nothing
     required: true                      # false: shown, never a reason to stop; default: false for AIME alone
-limits: {length: 0.25, truncated: 0.05, no_answer: 0.02, timed_out: 0.01}
+limits: {length: 0.25, truncated: 0.05, unanswered: 0.02, timed_out: 0.01}
 alpha: 0.05
 discordance: 0.05                       # for --aa of greedy answers: share of items on which two equal models differ
 """
@@ -101,7 +101,7 @@ class Limits:
     __pydantic_config__: ClassVar = STRICT
     length: float | None = 0.25  # growth of the mean length: a regression
     truncated: float | None = 0.05  # these three: data that cannot be trusted
-    no_answer: float | None = 0.02
+    unanswered: float | None = 0.02  # of answers that were neither cut off nor late; tables' no_answer counts all
     timed_out: float | None = 0.01
 
 

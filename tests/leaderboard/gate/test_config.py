@@ -19,7 +19,7 @@ def test_defaults():
         {"metrics": [GOOD | {"direction": "higher"}, GOOD | {"metric": "format_gap", "direction": "lower"}]}, "it"
     )
     assert [metric.sign for metric in own.metrics] == [1, -1]
-    assert (config.alpha, config.limits.length, config.limits.truncated, config.limits.no_answer) == (
+    assert (config.alpha, config.limits.length, config.limits.truncated, config.limits.unanswered) == (
         0.05,
         0.25,
         0.05,

@@ -116,7 +116,7 @@ def broken(made, verdicts, **how):
         ({"protocol": {"parameters": {"shots": 5}}}, 2, "parameters:"),
         ({"rate": ("truncated", 67)}, 3, "truncated 5.1 %, limit 5 %"),
         ({"rate": ("timed_out", 14)}, 3, "timed out 1.1 %, limit 1 %"),
-        ({"rate": ("answers", 27)}, 3, "no answer 2.0 %, limit 2 %"),
+        ({"rate": ("answers", 27)}, 3, "unanswered 2.0 %, limit 2 %"),
         ({"tokens": 126}, 1, "126 tokens an answer, baseline 100, limit +25 %"),
     ],
 )
