@@ -50,7 +50,7 @@ def junit(report: Report, allowed: bool = False, seconds: float | None = None) -
 
 def _case(suite: ET.Element, result: Result, row: Sequence[str]) -> None:
     case = ET.SubElement(suite, "testcase", classname=f"gate.{_clean(result.metric.task)}", name=result.metric.metric)
-    text = ", ".join(f"{key} {cell.strip('*')}" for key, cell in zip(HEADER[1:], row[1:], strict=True))
+    text = ", ".join(f"{key} {cell}" for key, cell in zip(HEADER[1:], row[1:], strict=True))
     said = "; ".join(filter(None, (result.reason, advice(result))))
     if result.verdict == "pass":
         pass

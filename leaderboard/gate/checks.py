@@ -12,6 +12,7 @@ from ..programs import suggestion
 from .config import Config, Limits, Metric, tasks_of
 from .metrics import by_id
 
+ABSOLUTE = ("truncated", "timed_out", "unanswered")  # limits that need no baseline
 NAMED = 4  # ids that a message names
 
 
@@ -48,8 +49,8 @@ def check(
         if task not in baseline.tasks:
             found.append(Problem(task, "protocol", 2, f"{task}: not in the baseline{suggestion(task, baseline.tasks)}"))
             continue
-        least = max(metric.least for metric in metrics)
-        found += of_data(task, "baseline", baseline.tasks[task], least)
+        least, whole = max(metric.least for metric in metrics), any(metric.counts for metric in metrics)
+        found += of_data(task, "baseline", baseline.tasks[task], least, whole)
         if candidate is None:
             continue
         if task not in candidate.tasks:
@@ -58,7 +59,7 @@ def check(
             continue
         found += _of_pair(task, candidate.tasks[task], baseline.tasks[task])
         wanted = max([least, *(getattr(metric, key) or 1 for metric in metrics)])
-        found += of_data(task, "candidate", candidate.tasks[task], wanted)
+        found += of_data(task, "candidate", candidate.tasks[task], wanted, whole)
         if not any(problem.fatal and problem.task == task for problem in found):
             gated = any(metric.gated for metric in metrics)
             found += _of_limits(task, candidate.tasks[task], baseline.tasks[task], config.limits, gated)
@@ -83,8 +84,8 @@ def _of_pair(task: str, candidate: TaskEvaluation, baseline: TaskEvaluation) -> 
     return found
 
 
-def of_data(task: str, who: str, evaluation: TaskEvaluation, wanted: int = 1) -> list[Problem]:
-    """Missing items, fewer samples than `wanted`, and scores that are none."""
+def of_data(task: str, who: str, evaluation: TaskEvaluation, wanted: int = 1, whole: bool = False) -> list[Problem]:
+    """Missing items, fewer samples than `wanted`, and scores that are none; `whole`: none between right and wrong."""
     found, asked = [], len(evaluation.protocol["examples"])
     if missing := evaluation.missing:
         found.append(f"{len(missing)} of {asked} items are missing or incomplete: {_some(missing)}")
@@ -92,24 +93,25 @@ def of_data(task: str, who: str, evaluation: TaskEvaluation, wanted: int = 1) ->
     if short and not missing:
         has = min(len(item.correct) for item in evaluation.items)
         found.append(f"{len(short)} items have fewer samples than the {wanted} to be looked at ({has}): {_some(short)}")
-    if bad := [item.id for item in evaluation.items if not _scored(item)]:
+    if bad := [item.id for item in evaluation.items if not _scored(item, whole)]:
         found.append(f"{len(bad)} items have a sample without a verdict, or with an odd one: {_some(bad)}")
     if len(by_id(evaluation.items)) < len(evaluation.items):
         found.append("two items have one id")
     return [Problem(task, "data", 3, f"{task}: {who}: {text}") for text in found]
 
 
-def _scored(item: Item) -> bool:
+def _scored(item: Item, whole: bool) -> bool:
     verdicts = [*item.correct, *item.strict]
     lengths = {len(getattr(item, name)) for name in PER_SAMPLE}
-    return len(lengths) == 1 and all(v is not None and math.isfinite(v) and 0 <= v <= 1 for v in verdicts)
+    good = len(lengths) == 1 and all(v is not None and math.isfinite(v) and 0 <= v <= 1 for v in verdicts)
+    return good and not (whole and any(v not in (0, 1) for v in item.correct))
 
 
 def _of_limits(
     task: str, candidate: TaskEvaluation, baseline: TaskEvaluation, limits: Limits, gated: bool
 ) -> list[Problem]:
     found = []
-    for name in ("truncated", "timed_out", "no_answer"):
+    for name in ABSOLUTE:
         limit, share = getattr(limits, name), rate(candidate.items, name)
         if limit is not None and share > limit:
             said = f"{task}: {name.replace('_', ' ')} {100 * share:.1f} %, limit {100 * limit:g} %"
@@ -123,11 +125,12 @@ def _of_limits(
 
 
 def rate(items: Sequence[Item], name: str) -> float:
-    """Mean over items of the share of samples that were truncated, timed_out, or have no_answer.
+    """Mean over items of the share of samples that were truncated, timed_out, or are unanswered.
 
-    A response that was cut off or ran out of time is counted as that, not as one without an answer.
+    Unanswered: without an answer though neither cut off nor late, which are counted as that. Tables' `no_answer` counts
+    all without an answer; a ceiling on that would be one on truncation, too.
     """
-    if name != "no_answer":
+    if name != "unanswered":
         return _mean([sum(getattr(item, name)) / len(item.correct) for item in items])
     silent = [
         [a is None and not cut and not late for a, cut, late in zip(i.answers, i.truncated, i.timed_out, strict=True)]

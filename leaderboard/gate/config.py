@@ -9,7 +9,7 @@ metrics:
     k: 4                                # samples an item to be looked at; default: all there are
     max_k: 8                            # and to be added, once, where k decide nothing
     required: true                      # false: shown, never a reason to stop; default: false for AIME alone
-limits: {length: 0.25, truncated: 0.05, no_answer: 0.02, timed_out: 0.01}
+limits: {length: 0.25, truncated: 0.05, unanswered: 0.02, timed_out: 0.01}
 alpha: 0.05
 discordance: 0.05                       # for --aa of greedy answers: share of items on which two equal models differ
 """
@@ -51,7 +51,7 @@ class Metric:
     task: str
     metric: str
     margin: float | None = None
-    direction: Direction | None = None
+    direction: Direction | None = None  # the metric's own, for readers; another is refused
     min: float | None = None
     k: int | None = None
     max_k: int | None = None
@@ -75,7 +75,7 @@ class Metric:
     @property
     def sign(self) -> int:
         """1 where more is better, −1 where less is."""
-        return 1 if (self.direction or METRICS.get(self.metric, "higher")) == "higher" else -1
+        return 1 if METRICS.get(self.metric, "higher") == "higher" else -1
 
     @property
     def gated(self) -> bool:
@@ -88,6 +88,11 @@ class Metric:
         found = OF_SAMPLES.fullmatch(self.metric)
         return int(found[2]) if found else 1
 
+    @property
+    def counts(self) -> bool:
+        """Whether it counts right samples, so that none may be half right."""
+        return OF_SAMPLES.fullmatch(self.metric) is not None
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -96,7 +101,7 @@ class Limits:
     __pydantic_config__: ClassVar = STRICT
     length: float | None = 0.25  # growth of the mean length: a regression
     truncated: float | None = 0.05  # these three: data that cannot be trusted
-    no_answer: float | None = 0.02
+    unanswered: float | None = 0.02  # of answers that were neither cut off nor late; tables' no_answer counts all
     timed_out: float | None = 0.01
 
 
@@ -167,6 +172,10 @@ def _check(metric: Metric, where: str) -> None:
     ):
         if not good:
             raise ConfigError(f"{where}: {key} = {getattr(metric, key)!r}; must be {allowed}")
+    own = "higher" if metric.sign > 0 else "lower"
+    if metric.direction not in (None, own):
+        said = f"of {metric.metric}, {own} is better: leave it out, or write {own}"
+        raise ConfigError(f"{where}: direction = {metric.direction!r}; {said}")
     if metric.min is not None and metric.sign < 0:
         raise ConfigError(f"{where}: min = {metric.min}; a floor is for metrics where more is better")
     if metric.max_k is not None and metric.k is None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..evaluations import Item, TaskEvaluation
-from ..stats import cluster_means
+from ..stats import cluster_means, pass_at_k, pass_hat_k
 from ..stats.valid import Array
 from .config import OF_SAMPLES, Metric
 
@@ -40,11 +40,7 @@ class Pairs:
 
 
 def score(metric: str, correct: ArrayLike, strict: ArrayLike, tokens: ArrayLike) -> Array:
-    """Scores (…) of items from their samples (…, K).
-
-    pass@k is 1 − C(n − c, k)/C(n, k) for c right of n samples (M. Chen et al., arXiv 2107.03374), pass^k, right each
-    time, C(c, k)/C(n, k); both are unbiased for any n ≥ k. ValueError for n < k.
-    """
+    """Scores (…) of items from their samples (…, K). ValueError for pass@k and pass^k of fewer than k samples."""
     right = np.asarray(correct, dtype=np.float64)
     if metric == "accuracy":
         return right.mean(-1)
@@ -57,14 +53,8 @@ def score(metric: str, correct: ArrayLike, strict: ArrayLike, tokens: ArrayLike)
     found = OF_SAMPLES.fullmatch(metric)
     if not found:
         raise ValueError(f"unknown metric {metric!r}")
-    k, n, c = int(found[2]), right.shape[-1], right.sum(-1)
-    if n < k:
-        raise ValueError(f"{metric} needs {k} samples of an item; there are {n}")
-    others = n - c if found[1] == "@" else c
-    ratio = np.ones_like(c)
-    for j in range(k):  # C(m, k)/C(n, k) as a product, 0 once m − j is
-        ratio = ratio * np.maximum(0, others - j) / (n - j)
-    return 1 - ratio if found[1] == "@" else ratio
+    of_samples = pass_at_k if found[1] == "@" else pass_hat_k
+    return of_samples(right.sum(-1), right.shape[-1], int(found[2]))
 
 
 def pair(metric: Metric, candidate: TaskEvaluation, baseline: TaskEvaluation, samples: int | None) -> Pairs:

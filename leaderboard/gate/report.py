@@ -48,7 +48,7 @@ def remarks(report: Report) -> list[str]:
 
 def markdown(report: Report, allowed: bool = False, room: int = MOST) -> str:
     """The step summary, of at most `room` bytes."""
-    parts = [f"## Gate: {escape(verdict_line(report, allowed))}", _table(HEADER, rows(report))]
+    parts = [f"## Gate: {escape(verdict_line(report, allowed))}", _table(HEADER, [_bold(row) for row in rows(report)])]
     parts += ["\n".join(f"- {escape(remark)}" for remark in remarks(report))] if remarks(report) else []
     parts.append(escape(legend(report)))
     parts += [_regressed(result) for result in report.results if regressed(result)]
@@ -154,9 +154,8 @@ def _share(count: int, of: Rates) -> str:
 
 def _row(result: Result) -> tuple[str, ...]:
     metric, pairs = result.metric, result.pairs
-    said = {"pass": "pass", "regression": "**regression**", "inconclusive": "inconclusive", "error": "error"}
     verdict = (
-        said[result.verdict]
+        result.verdict
         + ("" if metric.gated else " (warning only)")
         + (" (legacy rtol)" if metric.rtol is not None else "")
     )
@@ -176,6 +175,10 @@ def _row(result: Result) -> tuple[str, ...]:
     )
     change, margin = number(result.change, "+"), number(result.margin)
     return (metric.name, number(result.base), number(result.cand), change, interval, margin, count, verdict)
+
+
+def _bold(row: Sequence[str]) -> tuple[str, ...]:
+    return (*row[:-1], row[-1].replace("regression", "**regression**", 1))
 
 
 def _data(report: Report, result: Result) -> dict[str, Any]:

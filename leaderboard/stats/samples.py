@@ -12,20 +12,27 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from .valid import Array
 
 VOTE_DRAWS = 2000
 
 
-def pass_at_k(right: int, n: int, k: int) -> float:
-    """1 − C(n−c, k)/C(n, k): the chance that one of k is right. Chen et al., arXiv 2107.03374, section 2.1."""
-    _check(right, n, k)
-    return 1 - math.comb(n - right, k) / math.comb(n, k)
+def pass_at_k(right: ArrayLike, n: int, k: int) -> Array:
+    """1 − C(n−c, k)/C(n, k): the chance that one of k is right; `right` (…), a number or one an item.
+
+    Chen et al., arXiv 2107.03374, section 2.1.
+    """
+    return 1 - _all_of(n - _counts(right, n, k), n, k)
 
 
-def pass_hat_k(right: int, n: int, k: int) -> float:
-    """C(c, k)/C(n, k): the chance that all k are right, pass^k. Yao et al. (τ-bench), arXiv 2406.12045, section 2."""
-    _check(right, n, k)
-    return math.comb(right, k) / math.comb(n, k)
+def pass_hat_k(right: ArrayLike, n: int, k: int) -> Array:
+    """C(c, k)/C(n, k): the chance that all k are right, pass^k; `right` (…), a number or one an item.
+
+    Yao et al. (τ-bench), arXiv 2406.12045, section 2.
+    """
+    return _all_of(_counts(right, n, k), n, k)
 
 
 def g_pass_at_k(right: int, n: int, k: int, share: float) -> float:
@@ -68,6 +75,26 @@ def _draws(n: int, k: int, seed: int) -> np.ndarray:
     """(VOTE_DRAWS, k): k of n numbers, none twice in a row."""
     generator = np.random.Generator(np.random.PCG64(seed))
     return np.argsort(generator.random((VOTE_DRAWS, n)), axis=1)[:, :k]
+
+
+def _all_of(counts: np.ndarray, n: int, k: int) -> Array:
+    """C(c, k)/C(n, k) for counts (…) in 0 … n."""
+    return _table(n, k)[counts]
+
+
+@lru_cache(maxsize=64)
+def _table(n: int, k: int) -> Array:
+    return np.array([math.comb(c, k) / math.comb(n, k) for c in range(n + 1)])
+
+
+def _counts(right: ArrayLike, n: int, k: int) -> np.ndarray:
+    found = np.asarray(right)
+    if found.size:
+        _check(found.min(), n, k)
+        _check(found.max(), n, k)
+    if np.any(found != np.floor(found)):
+        raise ValueError("right must be whole numbers: how many of an item's samples are right")
+    return found.astype(np.int64)
 
 
 def _check(right: int, n: int, k: int) -> None:

@@ -140,6 +140,16 @@ def test_inconclusive_may_be_allowed_and_is_still_shown(place, groupbench):
     assert json.loads(Path("out.json").read_text())["code"] == 4
 
 
+def test_a_terminal_shows_no_markdown(place, groupbench):
+    write(place / "candidate", worse(86, 20))
+    Path("gate.yaml").write_text(
+        "baseline: base.json.gz\nmetrics: [{task: gsm8k, metric: accuracy, required: false}]\n"
+    )
+    code, printed = groupbench("gate --candidate candidate --config gate.yaml --summary out.md --junit out.xml")
+    assert code == 0 and "regression" in printed and "*" not in printed + Path("out.xml").read_text()
+    assert "| **regression** (warning only) |" in Path("out.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -266,6 +276,23 @@ def test_provenance(place, groupbench, monkeypatch):
     found = {one.get("name"): one.get("value") for one in root.iter("property")}
     assert found["commit"] == "c0ffee" and found["baseline file"].startswith("base.json.gz, sha256 ")
     assert root.get("time") == "61.500" and "vllm" in found["candidate"]
+
+
+@pytest.mark.parametrize(
+    "clock",
+    ['{"seconds": 1', '{"seconds": null}', "null", '{"x": 1}', '{"seconds": NaN}', "[1]", "\xff", '{"seconds": "1"}'],
+)
+@pytest.mark.parametrize("before", [False, True])
+def test_a_clock_overrides_no_verdict(place, groupbench, clock, before):
+    write(place / "candidate", worse(86, 20))
+    lines = [clock, '{"seconds": 1}'] if before else ['{"seconds": 1}', clock]
+    Path("candidate/sessions.jsonl").write_text("\n".join(lines) + "\n", encoding="latin-1")
+    code, printed = groupbench("gate --candidate candidate --config gate.yaml --junit out.xml")
+    assert code == 1 and printed.startswith("REGRESSION") and "Traceback" not in printed
+    assert "time" not in ET.parse("out.xml").getroot().attrib
+    Path("candidate/sessions.jsonl").unlink()
+    groupbench("gate --candidate candidate --config gate.yaml --junit out.xml")
+    assert "time" not in ET.parse("out.xml").getroot().attrib
 
 
 def test_help_is_instant_and_knows_the_exit_codes():

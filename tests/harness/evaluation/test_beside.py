@@ -167,7 +167,7 @@ def test_a_gate_evaluates_a_checkpoint_and_looks_twice(
     asked, _ = resolve("arithmetic", {"level": 1}, Changes(max_tokens=4), codec, context)
     examiner(find("tiny")).examine([asked], tmp_path / "main")
     evaluations.write_baseline(Path("base.json.gz"), evaluations.read(tmp_path / "main"))
-    limits = "limits: {truncated: null, no_answer: null, timed_out: null, length: null}\n"
+    limits = "limits: {truncated: null, unanswered: null, timed_out: null, length: null}\n"
     metric = "metrics:\n  - {task: arithmetic, metric: accuracy, margin: 0.03, k: 2, max_k: 4}\n"
     Path("gate.yaml").write_text(f"baseline: base.json.gz\n{metric}{limits}")
     code = gate.run("tiny", None, Path("gate.yaml"), gate.Outputs(), gate.Update())

@@ -15,7 +15,11 @@ def test_defaults():
     assert [metric.delta for metric in config.metrics] == [0.02, 0.02, 0.03, 0.06, 0.06, 0.03, 0.10]
     assert [metric.gated for metric in config.metrics] == [True, True, True, False, False, True, True]
     assert [metric.sign for metric in config.metrics] == [1, 1, 1, 1, 1, 1, -1]
-    assert (config.alpha, config.limits.length, config.limits.truncated, config.limits.no_answer) == (
+    own = parse(
+        {"metrics": [GOOD | {"direction": "higher"}, GOOD | {"metric": "format_gap", "direction": "lower"}]}, "it"
+    )
+    assert [metric.sign for metric in own.metrics] == [1, -1]
+    assert (config.alpha, config.limits.length, config.limits.truncated, config.limits.unanswered) == (
         0.05,
         0.25,
         0.05,
@@ -40,6 +44,12 @@ def test_defaults():
         ({"metrics": [GOOD | {"margin": 0}]}, "margin = 0.0"),
         ({"metrics": [GOOD | {"margin": "2 pp"}]}, "metrics.0.margin: Input should be a valid number; found '2 pp'"),
         ({"metrics": [GOOD | {"direction": "up"}]}, "Input should be 'higher' or 'lower'; found 'up'"),
+        (
+            {"metrics": [GOOD | {"direction": "lower"}]},
+            "direction = 'lower'; of accuracy, higher is better: leave it out",
+        ),
+        ({"metrics": [GOOD | {"metric": "pass^4", "direction": "lower"}]}, "of pass^4, higher is better"),
+        ({"metrics": [GOOD | {"metric": "response_tokens", "direction": "higher"}]}, "lower is better"),
         ({"metrics": [GOOD | {"min": 60}]}, "min = 60.0; must be a share"),
         (
             {"metrics": [GOOD | {"metric": "response_tokens", "min": 0.5}]},

@@ -55,6 +55,14 @@ def test_floors(made, base, verdicts):
     assert report.code == 1 and "below its floor" in report.results[0].reason
 
 
+def test_half_right_samples_are_not_counted(made):
+    """A share of a verdict has a mean, and no number of ways to choose it."""
+    half = made.evaluation(made.task("m", made.scores(np.full((40, 4), 0.5))))
+    for metric, code in (("accuracy", 4), ("pass@2", 3), ("pass^2", 3)):
+        report = decide(config({"task": "m", "metric": metric}), half, half)
+        assert report.code == code and (code == 4 or "with an odd one" in report.problems[0].text)
+
+
 def test_alarm_leaves_the_exit_code(made, base):
     report = decide(config(), base, candidate(made, made.right(1319, 0.9, seed=1)))
     assert report.code == 0 and "contamination" in report.alarms[0] and "+15.0 pp" in report.alarms[0]
@@ -108,7 +116,7 @@ def broken(made, verdicts, **how):
         ({"protocol": {"parameters": {"shots": 5}}}, 2, "parameters:"),
         ({"rate": ("truncated", 67)}, 3, "truncated 5.1 %, limit 5 %"),
         ({"rate": ("timed_out", 14)}, 3, "timed out 1.1 %, limit 1 %"),
-        ({"rate": ("answers", 27)}, 3, "no answer 2.0 %, limit 2 %"),
+        ({"rate": ("answers", 27)}, 3, "unanswered 2.0 %, limit 2 %"),
         ({"tokens": 126}, 1, "126 tokens an answer, baseline 100, limit +25 %"),
     ],
 )

@@ -22,7 +22,7 @@ def test_the_others_are_means():
     correct, strict, tokens = [[1, 1, 0, 0]], [[1, 0, 0, 0]], [[4, 8, 12, 16]]
     for name, expected in (("accuracy", 0.5), ("strict_accuracy", 0.25), ("format_gap", 0.25), ("response_tokens", 10)):
         assert score(name, correct, strict, tokens) == [expected]
-    with pytest.raises(ValueError, match="needs 8 samples"):
+    with pytest.raises(ValueError, match="k = 8 of 4"):
         score("pass@8", correct, strict, tokens)
     with pytest.raises(ValueError, match="unknown"):
         score("precision", correct, strict, tokens)

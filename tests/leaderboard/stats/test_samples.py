@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +42,18 @@ def test_the_product_form_of_the_codex_paper(case: tuple[int, int, int]) -> None
 def test_published_example() -> None:
     assert pass_at_k(1, 4, 2) == pytest.approx(0.5)
     assert pass_at_k(32, 200, 1) == pytest.approx(0.16)
+
+
+@pytest.mark.parametrize("measure", [pass_at_k, pass_hat_k])
+def test_many_items_at_once(measure):
+    right = np.arange(33).reshape(3, 11)
+    found = measure(right, 32, 4)
+    assert found.shape == (3, 11) and found.ravel().tolist() == [measure(c, 32, 4) for c in range(33)]
+    assert measure(1500, 2048, 1024).shape == () and measure([], 4, 2).size == 0
+    with pytest.raises(ValueError, match="whole numbers"):
+        measure([1, 1.5], 4, 2)
+    with pytest.raises(ValueError, match="not 5 of 4"):
+        measure([1, 5], 4, 2)
 
 
 @pytest.mark.parametrize("measure", [pass_at_k, pass_hat_k])
