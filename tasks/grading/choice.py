@@ -10,15 +10,15 @@ import re
 from collections.abc import Sequence
 
 from .extraction import MAX_ANSWER_CHARS, extract_answer, last_boxed
-from .numeric import same_number
+from .numeric import TEXT_COMMAND, same_number
 from .verify import Verdict
 
-_TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _LETTER = re.compile(r"[\s*$({\[]*([A-Z])[\s*$)}\].]*")
 _LABELLED = re.compile(r"[\s*$({\[]*([A-Z])\s*[)}\].:]+\s*(.+)", re.DOTALL)
+# Possessive (*+): what lies between is read in one way only, so that no repetition of it can be tried in many.
 _ANSWER_IS = re.compile(
     r"(?i:\b(?:answer|choice|option)\b)"
-    r"(?:(?i:\s*(?:is|are|would be|must be|:|=|option|choice|the|correct|answer))|[\s*_(\[$])*"
+    r"(?:[\s*_(\[$:=]|(?i:is|are|would be|must be|option|choice|the|correct|answer))*+"
     r"(?<![A-Za-z])([A-Z])(?![A-Za-z'’])"
 )
 TAIL_CHARS = 1000
@@ -55,7 +55,7 @@ def _option(text: str, letters: list[str], options: Sequence[str]) -> str | None
 
 
 def _plain(text: str) -> str:
-    return " ".join(_TEXT.sub(r" \1 ", text[: 2 * MAX_ANSWER_CHARS]).replace("$", " ").split()).rstrip(".")
+    return " ".join(TEXT_COMMAND.sub(r" \1 ", text[: 2 * MAX_ANSWER_CHARS]).replace("$", " ").split()).rstrip(".")
 
 
 def _in_words(text: str, letters: list[str]) -> str | None:

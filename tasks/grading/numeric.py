@@ -18,7 +18,7 @@ _UNITS = r"(?:(?:\s+(?=[A-Za-z°])|(?=[A-Za-z]{2})|(?=°))(?:[A-Za-z°²³/'’.
 _NUMBER = re.compile(rf"([-+]?)\s*[€£]?\s*([-+]?)({_UNSIGNED}{_EXPONENT})\s*%?{_UNITS}\.?")
 _ANYWHERE = re.compile(rf"(?:(?<![0-9A-Za-z).,])[-−])?(?<![0-9A-Za-z.]){_UNSIGNED}")
 
-_TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _LATEX_THOUSANDS = re.compile(r"(?<=[0-9])(?:,?\\[,!;: ]|\{,\})(?=[0-9]{3}(?![0-9]))")
 _LATEX_SPACE = re.compile(r"\\[,!;: ]|~")
 _DEGREES = re.compile(r"\^?\{?\\(?:circ|degree)\}?")
@@ -35,7 +35,7 @@ def normalise_number(text: str) -> Decimal | None:
     """
     if len(text) > MAX_ANSWER_CHARS:
         return None
-    text = _TEXT.sub(r" \1", text.replace("−", "-"))
+    text = TEXT_COMMAND.sub(r" \1", text.replace("−", "-"))
     text = _ORDINAL.sub(r"\1", _DEGREES.sub("°", text))
     text = _LATEX_THOUSANDS.sub(",", text)
     text = _LATEX_SPACE.sub(" ", text).replace("\\%", "%")

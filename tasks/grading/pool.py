@@ -204,10 +204,6 @@ class Pool:
                     break
             return Reply(died=why)
 
-    def pids(self) -> list[int]:
-        """The idle workers' process ids."""
-        return [worker.process.pid for worker in self._idle]
-
     def close(self) -> None:
         """End the idle workers. The pool starts others when it is asked again."""
         while self._idle:

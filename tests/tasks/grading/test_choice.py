@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,3 +64,25 @@ def test_never_raises(text):
     for response in (text, f"\\boxed{{{text}}}"):
         found = judge_choice("C", OPTIONS, response)
         assert found.lenient or not found.strict
+
+
+PIECES = [" is", "Answer: ", "the answer is ", " : ", "answer", "option choice ", " ", "*", "$ ", "(", "A ", "the "]
+PIECES += ["would be ", "\\text{", "\\text ", "\n", "C) ", "\\boxed{C", "."]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize("size", [40, 1_000, 100_000])
+def test_repetitions_take_linear_time(piece, size):
+    started = time.perf_counter()
+    for start in ("", "The answer", "The answer is "):
+        for end in ("", "!", "C"):
+            text = start + piece * (size // len(piece)) + end
+            judge_choice("C", OPTIONS, text)
+            judge_choice("C", OPTIONS, f"\\boxed{{{text[:200]}}}")
+    assert time.perf_counter() - started < 2  # a hundredth of that on an idle machine
+
+
+def test_words_between_the_answer_and_its_letter():
+    for words in ("is", " is : the correct option : ** (", " would be\n", " must be answer option: ["):
+        assert judge_choice("C", OPTIONS, f"So the answer {words} C) as shown").lenient
+    assert not judge_choice("C", OPTIONS, "So the answers are C) as shown").lenient

@@ -30,9 +30,14 @@ def one(short):
     """A pool of one worker, whose processes are gone afterwards."""
     workers = Pool(1)
     yield workers
-    pids = workers.pids()
+    idle = pids(workers)
     workers.close()
-    assert all(gone(pid) for pid in pids)
+    assert all(gone(pid) for pid in idle)
+
+
+def pids(workers):
+    """The idle workers' process ids."""
+    return [worker.process.pid for worker in workers._idle]
 
 
 def alive(pid):
@@ -64,16 +69,16 @@ def test_an_endless_comparison_is_cut_off_and_the_next_goes_on(one):
 def test_the_limit_is_of_processor_time_not_of_the_clock(one):
     """A worker that does not get to run, as on a loaded machine, is waited for."""
     one.ask([HALF])
-    [pid] = one.pids()
+    [pid] = pids(one)
     os.killpg(pid, signal.SIGSTOP)
     threading.Timer(pool.CPU_SECONDS + 0.5, os.killpg, (pid, signal.SIGCONT)).start()
     assert one.ask([HALF]) == [Reply(True, True, "0.5")]
-    assert one.pids() == [pid]
+    assert pids(one) == [pid]
 
 
 def test_a_worker_that_never_answers_is_killed(one, monkeypatch):
     one.ask([HALF])
-    [pid] = one.pids()
+    [pid] = pids(one)
     os.killpg(pid, signal.SIGSTOP)
     monkeypatch.setattr(pool, "WALL_SECONDS", 1.0)
     killed = one.counts["killed"]
@@ -83,10 +88,10 @@ def test_a_worker_that_never_answers_is_killed(one, monkeypatch):
 
 def test_a_worker_that_dies_of_nothing_known_is_replaced(one):
     one.ask([HALF])
-    [pid] = one.pids()
+    [pid] = pids(one)
     os.killpg(pid, signal.SIGKILL)
     assert one.ask([HALF]) == [Reply(True, True, "0.5")]
-    assert one.pids() != [pid]
+    assert pids(one) != [pid]
 
 
 @pytest.mark.slow
@@ -120,20 +125,20 @@ def test_from_a_thread_and_from_eight():
 
 def test_in_a_forked_child():
     judge([("1/2", r"\boxed{0.5}")])
-    before = pool.shared().pids()
+    before = pids(pool.shared())
     with verify._lock:  # which another thread may hold when the process forks
         child = os.fork()
     if child == 0:
         try:
             verify._replies.clear()
-            right = judge([("1/2", r"\boxed{0.5}")])[0].strict and not set(before) & set(pool.shared().pids())
+            right = judge([("1/2", r"\boxed{0.5}")])[0].strict and not set(before) & set(pids(pool.shared()))
             pool.shared().close()
             os._exit(0 if right else 1)
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert judge([("2/3", r"\boxed{4/6}")])[0].strict
-    assert pool.shared().pids() == before
+    assert pids(pool.shared()) == before
 
 
 SCRIPT = """
@@ -143,7 +148,7 @@ judge([("1/2", r"\\boxed{0.5}")])
 child = os.fork()  # holds no end of a worker's pipe
 if child == 0:
     time.sleep(60)
-print(*pool.shared().pids(), child, flush=True)
+print(*[worker.process.pid for worker in pool.shared()._idle], child, flush=True)
 if sys.argv[1] == "busy":
     threading.Thread(target=judge, args=([("5", r"\\boxed{(10^8)!}")],)).start()
 time.sleep(0 if sys.argv[1] == "ends" else 60)
