@@ -27,7 +27,7 @@ def metrics(evaluation: TaskEvaluation, votes: Mapping[str, Sequence[int]] | Non
         raise ValueError(f"item {bad[0]} has a sample without a score")
     items = [_first(item, samples) for item in evaluation.items]
     accuracy, strict = _scores(items, "correct"), _scores(items, "strict")
-    low, high = of_shares(accuracy, [item.cluster or item.id for item in items])
+    low, high = of_shares(accuracy, [item.unit for item in items])
     found = {
         "accuracy": float(accuracy.mean()), "accuracy_low": low, "accuracy_high": high,
         "strict": float(strict.mean()), "format_gap": float(accuracy.mean() - strict.mean()),

@@ -110,6 +110,11 @@ class Item(msgspec.Struct):
     answers: list[str | None]
     cluster: str | None = None
 
+    @property
+    def unit(self) -> str:
+        """What it is drawn with: its cluster, which may be named after one of its items, or itself."""
+        return self.cluster or self.id
+
 
 @dataclass(frozen=True)
 class TaskEvaluation:

@@ -63,12 +63,8 @@ def pair(metric: Metric, candidate: TaskEvaluation, baseline: TaskEvaluation, sa
     ids = tuple(sorted(ours.keys() & theirs.keys()))
     if not ids:
         raise ValueError(f"{metric.name}: no item in common")
-    numbers: dict[tuple[str, str], int] = {}
-    labels = []
-    for name in ids:
-        cluster = theirs[name].cluster
-        label = ("item", name) if cluster is None else ("cluster", cluster)
-        labels.append(numbers.setdefault(label, len(numbers)))
+    numbers: dict[str, int] = {}
+    labels = [numbers.setdefault(theirs[name].unit, len(numbers)) for name in ids]
     used = [min(samples or len(item.correct), len(item.correct)) for item in map(ours.__getitem__, ids)]
     return Pairs(
         ids=ids,

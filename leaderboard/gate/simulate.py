@@ -87,10 +87,9 @@ def _pool(task: TaskEvaluation) -> _Pool:
     def samples(name: str) -> Array:
         return np.array([getattr(item, name)[:least] for item in items], dtype=np.float64)
 
-    clusters: dict[tuple[str, str], list[int]] = {}
+    clusters: dict[str, list[int]] = {}
     for number, item in enumerate(items):
-        key = ("item", item.id) if item.cluster is None else ("cluster", item.cluster)
-        clusters.setdefault(key, []).append(number)
+        clusters.setdefault(item.unit, []).append(number)
     members = np.full((len(clusters), max(map(len, clusters.values()))), -1)
     for row, numbers in enumerate(clusters.values()):
         members[row, : len(numbers)] = numbers

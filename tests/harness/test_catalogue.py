@@ -98,7 +98,10 @@ def test_a_name_stands_for_its_presets(capsys):
         (lambda: catalogue.check(["grpo@tlr"], []), "grpo has no preset 'tlr'; did you mean 'trl'"),
         (lambda: catalogue.list_names("algoritms", None, []), "list 'algoritms': allowed: algorithms, tasks, models"),
         (lambda: catalogue.list_names("algorithms", "gfit", []), "list algorithms: unknown algorithm 'gfit'"),
-        (lambda: catalogue.list_names("tasks", "gsm8k", []), "list tasks 'gsm8k': only algorithms have a page"),
+        (
+            lambda: catalogue.list_names("models", "tiny", []),
+            "list models 'tiny': only algorithms and tasks have a page",
+        ),
     ],
 )
 def test_mistakes(call, said):
@@ -173,3 +176,11 @@ def test_no_algorithm_file_is_longer_than_its_equation_needs():
     for name in algorithms.registry.names(built_in=True):
         path = Path(inspect.getsourcefile(type(algorithms.registry.create(name))))
         assert len(path.read_text().splitlines()) <= 120, path.name
+
+
+def test_a_task_has_a_page(capsys):
+    catalogue.list_names("tasks", "aime24", [])
+    page = " ".join(capsys.readouterr().out.split())
+    assert "aime24@avg@32 32 0.6 0.95 32768" in page and "train: 975" in page
+    with pytest.raises(UserError, match="did you mean 'aime26'"):
+        catalogue.list_names("tasks", "aime2", [])

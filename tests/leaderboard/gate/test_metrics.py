@@ -38,9 +38,9 @@ def test_pairs_are_shared_items_in_the_order_of_their_ids(made):
     assert found.cand.tolist() == pytest.approx([0, 2 / 3, 2 / 3]) and found.labels.tolist() == [0, 1, 1]
     assert found.span(1.0) == pytest.approx(2 * 2 / 3)
     assert pair(Metric("t", "accuracy"), cand, base, 2).cand.tolist() == [0, 1, 0.5]
-    # An item's id that is another's cluster joins nothing.
-    odd = made.task("t", [made.item("a", [1]), made.item("b", [1], cluster="a")])
-    assert pair(Metric("t", "accuracy"), odd, odd, None).clusters == 2
+    # A cluster may be named after its first item, which then names none: 2+3 and 3+2.
+    named = made.task("t", [made.item("a", [1]), made.item("b", [1], cluster="a"), made.item("c", [0])])
+    assert pair(Metric("t", "accuracy"), named, named, None).clusters == 2
 
 
 def test_no_item_in_common(made):
