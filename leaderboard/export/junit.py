@@ -32,6 +32,9 @@ def junit(report: Report, allowed: bool = False, seconds: float | None = None) -
         for key, value in known.items():
             if not key.startswith("protocol of ") or key == f"protocol of {task}":
                 _property(properties, key, value)
+        others = tuple(f"{other}: " for other in tasks if other != task)
+        for number, note in enumerate([note for note in report.notes if not note.startswith(others)], start=1):
+            _property(properties, f"note {number}", note)
         shown = zip(report.results, rows(report), strict=True)
         for result, row in [(result, row) for result, row in shown if result.metric.task == task]:
             _numbers(properties, result)

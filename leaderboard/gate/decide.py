@@ -96,10 +96,11 @@ def decide(config: Config, baseline: Evaluation, candidate: Evaluation | None, e
     `extend` takes samples wanted by task key, and returns the candidate's evaluation with at least as many of each
     item; it is called once for the first look, where there is no candidate yet, and once more where samples may decide.
     """
-    notes, wanted = _notes(config, baseline, candidate), _samples(config, baseline, "k")
+    wanted = _samples(config, baseline, "k")
     unfit = check(config, baseline, None, "k")
     if candidate is None and extend is not None and not unfit:
         candidate = extend(wanted)
+    notes = _notes(config, baseline, candidate)
     problems = check(config, baseline, candidate, "k") if candidate is not None else unfit
     broken = {problem.task for problem in problems if problem.fatal}
     if candidate is None:
@@ -240,6 +241,7 @@ def _notes(config: Config, baseline: Evaluation, candidate: Evaluation | None) -
     found = [f"the baseline was written against the gate's verdict: {baseline.note}"] if baseline.note else []
     if candidate and candidate.checkpoint["fingerprint"] == baseline.checkpoint["fingerprint"]:
         found.append("candidate and baseline are the same checkpoint")
+    found += _made_otherwise(candidate, baseline) if candidate else []
     for metric in config.metrics:
         task = baseline.tasks.get(metric.task)
         if metric.max_k and task and not task.protocol["temperature"]:
@@ -247,6 +249,16 @@ def _notes(config: Config, baseline: Evaluation, candidate: Evaluation | None) -
         if metric.rtol is not None:
             found.append(f"{metric.name}: legacy rtol: two numbers compared, no error is controlled")
     return found
+
+
+def _made_otherwise(candidate: Evaluation, baseline: Evaluation) -> list[str]:
+    """What may move scores besides the weights, and is no part of a protocol."""
+    pairs = [(key, candidate.checkpoint.get(key), baseline.checkpoint.get(key)) for key in ("engine", "precision")]
+    return [
+        f"another {key} than the baseline's: {ours} against {theirs}; a change may be of that, not of the weights"
+        for key, ours, theirs in pairs
+        if ours != theirs
+    ]
 
 
 def _shares(config: Config, baseline: Evaluation, candidate: Evaluation, broken: set[str]) -> list[str]:

@@ -48,6 +48,7 @@ def write(folder: Path, verdicts: np.ndarray, name: str = "checkpoint", **how) -
     (folder / "gsm8k" / "items.jsonl").write_text("\n".join(lines) + "\n")
     if not how.get("aborted"):
         checkpoint = {"name": name, "fingerprint": f"sha256:{name}", "precision": "bfloat16", "engine": "vllm"}
+        checkpoint |= how.get("checkpoint", {})
         result = {"protocol": protocol, "items": len(lines), "metrics": {}}
         record = {"schema": 1, "checkpoint": checkpoint, "tasks": {"gsm8k": result}}
         (folder / "evaluation.json").write_text(json.dumps(record))
@@ -276,6 +277,22 @@ def test_provenance(place, groupbench, monkeypatch):
     found = {one.get("name"): one.get("value") for one in root.iter("property")}
     assert found["commit"] == "c0ffee" and found["baseline file"].startswith("base.json.gz, sha256 ")
     assert root.get("time") == "61.500" and "vllm" in found["candidate"]
+
+
+def test_another_engine_or_precision_is_said_everywhere(place, groupbench):
+    write(place / "other", right(), checkpoint={"engine": "transformers", "precision": "float32"})
+    code, printed = groupbench("gate --candidate other --config gate.yaml --junit o.xml --json o.json --summary o.md")
+    said = [
+        "another engine than the baseline's: transformers against vllm",
+        "another precision than the baseline's: float32 against bfloat16",
+    ]
+    notes = [one.get("value") for one in ET.parse("o.xml").getroot().iter("property") if one.get("name")[:4] == "note"]
+    texts = " ".join(printed.split()), "\n".join(json.loads(Path("o.json").read_text())["notes"]), "\n".join(notes)
+    assert code == 0 and len(notes) == 2
+    for text in (*texts, Path("o.md").read_text().replace("\\", "")):
+        assert all(one in text for one in said), text
+    groupbench("gate --candidate evals/main --config gate.yaml --json o.json")
+    assert "another" not in Path("o.json").read_text()
 
 
 @pytest.mark.parametrize(
