@@ -105,8 +105,8 @@ def _run(
     assert candidate is not None
     report, folder = _decide(config, before, candidate, asking)
     report = replace(report, provenance=_provenance(path))
+    _show(report, allowed)  # first: it may have taken hours, and a path may not be writable
     _write(report, outputs, allowed, _seconds(folder))
-    _show(report, allowed)
     if update.wanted:
         refused = _update(report, path, update)
         if refused and report.code == 0:
@@ -130,6 +130,8 @@ def _check_usage(candidate: str | None, config: Path | None, update: Update, rep
 def _decide(config: gate.Config, before: Evaluation, candidate: str, asking: Asking) -> tuple[gate.Report, Path]:
     """The decision, and the folder of the candidate's evaluation."""
     path = Path(candidate)
+    if path.name == "evaluation.json":
+        path = path.parent
     if not _is_evaluation(path):
         from .evaluation.again import examine_again
 

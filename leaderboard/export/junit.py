@@ -38,7 +38,7 @@ def junit(report: Report, allowed: bool = False, seconds: float | None = None) -
         shown = zip(report.results, rows(report), strict=True)
         for result, row in [(result, row) for result, row in shown if result.metric.task == task]:
             _numbers(properties, result)
-            _case(suite, result, row)
+            _case(suite, result, row, "not comparable" if report.code == 2 else "incomplete")
         for problem in [problem for problem in report.problems if problem.task == task]:
             _problem(suite, problem)
         if said := [alarm for alarm in report.alarms if alarm.startswith(f"{task}: ")]:
@@ -51,7 +51,7 @@ def junit(report: Report, allowed: bool = False, seconds: float | None = None) -
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _case(suite: ET.Element, result: Result, row: Sequence[str]) -> None:
+def _case(suite: ET.Element, result: Result, row: Sequence[str], error: str) -> None:
     case = ET.SubElement(suite, "testcase", classname=f"gate.{_clean(result.metric.task)}", name=result.metric.metric)
     text = ", ".join(f"{key} {cell}" for key, cell in zip(HEADER[1:], row[1:], strict=True))
     said = "; ".join(filter(None, (result.reason, advice(result))))
@@ -63,7 +63,7 @@ def _case(suite: ET.Element, result: Result, row: Sequence[str]) -> None:
     elif result.verdict == "regression":
         ET.SubElement(case, "failure", type="regression", message=_clean(said)).text = _clean(text)
     else:
-        ET.SubElement(case, "error", type="incomplete", message=_clean(said)).text = _clean(text)
+        ET.SubElement(case, "error", type=error, message=_clean(said)).text = _clean(text)
     ET.SubElement(case, "system-out").text = _clean(text)
 
 

@@ -90,14 +90,21 @@ def of_data(task: str, who: str, evaluation: TaskEvaluation, wanted: int = 1, wh
     if missing := evaluation.missing:
         found.append(f"{len(missing)} of {asked} items are missing or incomplete: {_some(missing)}")
     short = [item.id for item in evaluation.items if len(item.correct) < wanted]
+    misfits: list[str] = []
     if short and not missing:
         has = min(len(item.correct) for item in evaluation.items)
-        found.append(f"{len(short)} items have fewer samples than the {wanted} to be looked at ({has}): {_some(short)}")
+        text = f"{len(short)} items have fewer samples than the {wanted} to be looked at ({has}): {_some(short)}"
+        # The candidate can be asked more; a baseline that has them not does not fit the configuration.
+        (misfits if who == "baseline" else found).append(text)
     if bad := [item.id for item in evaluation.items if not _scored(item, whole)]:
         found.append(f"{len(bad)} items have a sample without a verdict, or with an odd one: {_some(bad)}")
     if len(by_id(evaluation.items)) < len(evaluation.items):
         found.append("two items have one id")
-    return [Problem(task, "data", 3, f"{task}: {who}: {text}") for text in found]
+    return [
+        Problem(task, "data", code, f"{task}: {who}: {text}")
+        for code, texts in ((2, misfits), (3, found))
+        for text in texts
+    ]
 
 
 def _scored(item: Item, whole: bool) -> bool:

@@ -30,7 +30,7 @@ PRECEDENCE = (2, 3, 1, 4, 0)
 ALARM = 0.10  # a gain beyond it is checked before it is believed
 MEANING = {
     0: "PASS: no gated metric is worse than its margin",
-    1: "REGRESSION: worse than the margin",
+    1: "REGRESSION: worse than the margin, or below a floor",
     2: "NOT COMPARABLE: nothing was tested",
     3: "INCOMPLETE: the data cannot carry a verdict",
     4: "INCONCLUSIVE: neither shown to be worse nor shown not to be",
@@ -169,6 +169,7 @@ def _judged(
     reason = "the interval straddles the margin"
     if metric.min is not None and cand < metric.min:
         verdict, reason = "regression", f"{cand:.4f} is below its floor, min: {metric.min}"
+        reason += ", and worse than the margin" * (high < -margin)
     elif low > -margin:
         verdict, reason = "pass", "not worse than the margin"
     elif high < -margin:

@@ -32,7 +32,9 @@ def report(made):
 
 def test_markdown(report):
     text = markdown(report)
-    assert text.startswith("## Gate: REGRESSION: worse than the margin\n\n| metric | base | cand | Δ | interval |")
+    assert text.startswith(
+        "## Gate: REGRESSION: worse than the margin, or below a floor\n\n| metric | base | cand | Δ | interval |"
+    )
     row = next(line for line in text.splitlines() if line.startswith("| t: accuracy"))
     assert "| 70.0 | 60.3 | −9.7 |" in row and row.endswith("| 3.0 | 600 × 1 | **regression** |")
     assert text.count("<details>") == text.count("</details>") == 2
