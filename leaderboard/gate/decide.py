@@ -1,7 +1,7 @@
 """From two evaluations to an exit code: comparable? complete? worse, not worse, or not known?
 
     2  not comparable, or the configuration does not fit          precedence 2 > 3 > 1 > 4 > 0
-    3  incomplete: items missing, no score, too much truncated, unanswered or timed out
+    3  incomplete: items missing or not asked, no score, too much truncated, unanswered or timed out
     1  a required metric is shown to be worse than its margin, below its floor, or much longer
     4  a required metric is neither shown to be worse nor shown not to be
     0  every required metric is shown not to be worse
@@ -108,7 +108,7 @@ def decide(config: Config, baseline: Evaluation, candidate: Evaluation | None, e
         return Report(config, candidate, baseline, tuple(results), tuple(problems), tuple(notes))
     whole = [metric for metric in config.metrics if metric.task not in broken]
     twice = {metric for metric in whole if _can_grow(metric, baseline, candidate, extend)}
-    notes += _shares(config, baseline, candidate, broken)
+    notes += _shares(config, baseline, candidate, problems)
     measured = {m: measure(m, candidate, baseline, m.k, config.alpha, 2 if m in twice else 1) for m in whole}
     results = corrected([measured.get(metric) or _undecided(metric, problems) for metric in config.metrics], config)
     report = Report(config, candidate, baseline, tuple(results), tuple(problems), tuple(notes))
@@ -261,13 +261,15 @@ def _made_otherwise(candidate: Evaluation, baseline: Evaluation) -> list[str]:
     ]
 
 
-def _shares(config: Config, baseline: Evaluation, candidate: Evaluation, broken: set[str]) -> list[str]:
+def _shares(config: Config, baseline: Evaluation, candidate: Evaluation, problems: Sequence[Problem]) -> list[str]:
     """What is said of items that only one side holds."""
     found = []
+    broken = {problem.task for problem in problems if problem.fatal}
+    said = {problem.task for problem in problems if problem.name == "coverage"}
     for task in tasks_of(config.metrics):
         if task not in broken:
             ours, theirs = (by_id(one.tasks[task].items).keys() for one in (candidate, baseline))
-            if theirs - ours:
+            if theirs - ours and task not in said:
                 found.append(f"{task}: compared on {len(ours & theirs):,} of the baseline's {len(theirs):,} items")
             if ours - theirs:
                 found.append(f"{task}: {len(ours - theirs):,} items that the baseline does not hold are left out")

@@ -105,6 +105,7 @@ def groupbench(monkeypatch, capsys):
         (right(), {"null": 1}, 3, "without a verdict"),
         (right(), {"protocol": {"max_tokens": 2048}}, 2, "max_tokens: 2048 against 1024"),
         (worse(86, 20), {"content": 2}, 2, "2 of 1319 shared items have another prompt or answer"),
+        (right()[:351], {}, 3, "asked 351 of the baseline's 1,319 items (26.6 %)"),
         (right(), {"truncated": 80}, 3, "truncated 6.1 %, limit 5 %"),
         (right(accuracy=0.9), {}, 0, "check the extractor"),
         (right(), {"aborted": True}, 3, "evaluation.json: no such file"),
@@ -237,9 +238,12 @@ def test_updates(place, groupbench):
     write(place / "cut", right(), "cut", missing=1)
     write(place / "small", right()[:1200], "small")
     gated = "gate --config gate.yaml --update-baseline --candidate"
-    for name, code in (("bad", 1), ("open --allow-inconclusive", 0), ("cut", 3), ("small", 2)):
+    for name, code in (("bad", 1), ("open --allow-inconclusive", 0), ("cut", 3), ("small", 3)):
         found, printed = groupbench(f"{gated} {name}")
         assert found == code and "baseline not updated" in printed, printed
+    Path("loose.yaml").write_text(Path("gate.yaml").read_text() + "limits: {coverage: 0.5}\n")
+    found, printed = groupbench(f"{gated} small".replace("gate.yaml", "loose.yaml"))
+    assert found == 2 and "the candidate holds less of it: gsm8k 1,200 of 1,319 items" in printed
     found, printed = groupbench(f"{gated} cut --force --reason 'because'")
     assert found == 3 and "cannot be one, --force or not" in printed
     assert Path("base.json.gz").read_bytes() == before
