@@ -13,7 +13,7 @@ metric may be looked at twice (`max_k`), each look has α/2 of either error (Bon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -83,11 +83,16 @@ class Report:
         found |= {{"regression": 1, "inconclusive": 4, "error": 3, "pass": 0}[r.verdict] for r in self._required}
         if not self._required:  # nothing that could have failed has not passed
             found.add(0 if all(result.verdict != "error" for result in self.results) else 3)
-        return next(code for code in PRECEDENCE if code in found)
+        return worst(found)
 
     @property
     def _required(self) -> list[Result]:
         return [result for result in self.results if result.metric.gated]
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The one that goes before the others; 0 for none."""
+    return min(codes, key=PRECEDENCE.index, default=0)
 
 
 def decide(config: Config, baseline: Evaluation, candidate: Evaluation | None, extend: Extend | None = None) -> Report:

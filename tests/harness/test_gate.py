@@ -168,6 +168,13 @@ def test_a_terminal_shows_no_markdown(place, groupbench):
         ("gate --candidate evals/main --config gate.yaml --aa 9", "leave out --candidate"),
         ("gate --candidate evals/main --config gate.yaml --junit gate.yaml/out.xml", "gate.yaml"),
         ("gate --config gate.yaml --aa 0", "--aa"),
+        ("gate --config gate.yaml --aa 9 --create-baseline", "leave out --candidate"),
+        ("gate --config gate.yaml --create-baseline", "--candidate is missing"),
+        ("gate --candidate evals/main --config gate.yaml --create-baseline", "base.json.gz is there already"),
+        ("gate --candidate evals/main --baseline evals --create-baseline", "evals is there already"),
+        ("gate --candidate evals/main --baseline x.gz --create-baseline --update-baseline", "give one of them"),
+        ("gate --candidate evals/main --baseline x.gz --create-baseline --force --reason x", "needs --update-baseline"),
+        ("gate --candidate evals/main --config gate.yaml --baseline evals/main --update-baseline", "is a folder"),
         ("gate --canddate x", "--canddate"),
     ],
 )
@@ -218,16 +225,44 @@ def test_a_checkpoint_is_evaluated_where_somebody_can(place, groupbench, monkeyp
 
 
 def test_the_first_baseline(place, groupbench):
-    code, printed = groupbench("gate --candidate evals/main --baseline new/b.json.gz --update-baseline")
+    code, printed = groupbench("gate --candidate evals/main --baseline new/b.json.gz --create-baseline")
     assert code == 0 and printed.startswith("CREATED") and "gsm8k (1,319 items)" in printed
     assert Path("new/b.json.gz").read_bytes() == Path("base.json.gz").read_bytes()
     write(place / "cut", right(), missing=1)
     write(place / "aborted", right(), aborted=True)
     for name in ("cut", "aborted"):
-        code, printed = groupbench(f"gate --candidate {name} --baseline other.json.gz --update-baseline")
-        assert code == 3 and printed.startswith("INCOMPLETE: no baseline") and not Path("other.json.gz").exists()
-    code, printed = groupbench("gate --candidate owner/model --baseline other.json.gz --update-baseline")
+        code, printed = groupbench(f"gate --candidate {name} --baseline other.json.gz --create-baseline")
+        assert code == 3 and printed.startswith("NOT CREATED (exit 3)") and not Path("other.json.gz").exists()
+    code, printed = groupbench("gate --candidate owner/model --baseline other.json.gz --create-baseline")
     assert code == 2 and "a first baseline is made of" in printed
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "how", "code", "said"),
+    [
+        ("min: 0.74", right(), {}, 0, "CREATED"),
+        ("min: 0.76", right(), {}, 1, "0.7498 is below its floor, min: 0.76"),
+        ("min: 0.76, required: false", right(), {}, 0, "warning: gsm8k: accuracy: 0.7498 is below"),
+        ("min: 0.1", right(), {"truncated": 80}, 3, "truncated 6.1 %, limit 5 %"),
+        ("min: 0.76", right(), {"truncated": 80}, 3, "is below its floor"),
+    ],
+)
+def test_a_first_baseline_is_held_to_the_config(place, groupbench, metric, values, how, code, said):
+    write(place / "first", values, **how)
+    Path("gate.yaml").write_text(f"baseline: b.json.gz\nmetrics: [{{task: gsm8k, metric: accuracy, {metric}}}]\n")
+    found, printed = groupbench("gate --candidate first --config gate.yaml --create-baseline")
+    assert found == code and said in printed and Path("b.json.gz").exists() == (code == 0), printed
+
+
+def test_a_lost_baseline_blesses_nothing(place, groupbench):
+    """A cache that was missed, or a path with a typo, must not make a bad checkpoint the baseline."""
+    write(place / "bad", worse(600))
+    for extra in ("", " --config gate.yaml", " --config gate.yaml --force --reason because"):
+        code, printed = groupbench(f"gate --candidate bad --baseline lost.json.gz --update-baseline{extra}")
+        assert code == 2 and "--create-baseline" in printed and not Path("lost.json.gz").exists()
+    Path("gate.yaml").write_text("baseline: x.json.gz\nmetrics:\n  - {task: gsmk, metric: accuracy}\n")
+    code, printed = groupbench("gate --candidate bad --config gate.yaml --create-baseline")
+    assert code == 2 and "did you mean 'gsm8k'" in printed and not Path("x.json.gz").exists()
 
 
 def test_updates(place, groupbench):
