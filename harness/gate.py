@@ -294,8 +294,7 @@ def _provenance(path: Path) -> dict[str, str]:
 def _seconds(folder: Path) -> float | None:
     """What the candidate's evaluation took, if it says so."""
     try:  # a clock: whatever is odd about it is no reason for a verdict, and none against one
-        lines = list(read_lines(folder / "sessions.jsonl"))
-        seconds = float(sum(line["seconds"] for line in lines))
+        seconds = [float(line["seconds"]) for line in read_lines(folder / "sessions.jsonl")]
     except (LeaderboardError, OSError, ValueError, TypeError, KeyError):
         return None
-    return seconds if lines and 0 <= seconds < float("inf") else None
+    return sum(seconds) if seconds and all(0 <= one < float("inf") for one in seconds) else None
