@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -69,12 +70,19 @@ def worse(lost: int, gained: int = 0) -> np.ndarray:
     return found
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    evaluations.write_baseline(folder / "base.json.gz", evaluations.read(write(folder / "evals/main", right(), "main")))
+    return folder
+
+
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, prepared):
     """A folder with a baseline and a gate.yaml, to stand in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_SHA", raising=False)
-    evaluations.write_baseline(Path("base.json.gz"), evaluations.read(write(tmp_path / "evals/main", right(), "main")))
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     Path("gate.yaml").write_text("baseline: base.json.gz\nmetrics:\n  - {task: gsm8k, metric: accuracy}\n")
     return tmp_path
 
