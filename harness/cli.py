@@ -106,6 +106,10 @@ def gate(
     update_baseline: Annotated[
         bool, typer.Option("--update-baseline", help="Where the gate passes, the candidate is the next baseline.")
     ] = False,
+    create_baseline: Annotated[
+        bool,
+        typer.Option("--create-baseline", help="There is none yet: the candidate is the first; nothing is compared."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Update it although the gate does not pass.")] = False,
     reason: Annotated[str, typer.Option(help="Why, with --force; recorded in the baseline.")] = "",
     aa: Annotated[
@@ -121,7 +125,7 @@ def gate(
     from . import gate
 
     outputs = gate.Outputs(junit, summary, json)
-    update = gate.Update(update_baseline, force, reason)
+    update = gate.Update(update_baseline, force, reason, create_baseline)
     asking = gate.Asking(set_ or [], device, plugin or [])
     sys.exit(gate.run(candidate, baseline, config, outputs, update, allow_inconclusive, aa, asking))
 

@@ -41,11 +41,12 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Update:
-    """Whether the candidate becomes the baseline, even against the verdict, and why."""
+    """Whether the candidate becomes the baseline, even against the verdict, and why; or the first one."""
 
     wanted: bool = False
     force: bool = False
     reason: str = ""
+    create: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,10 @@ def _run(
     path = baseline or (Path(config.baseline) if config and config.baseline else None)
     if path is None:
         raise UserError("gate: no baseline: pass --baseline FILE, or write `baseline: FILE` into the gate config")
-    if update.wanted and candidate and not path.exists():
-        return _create(candidate, path)
+    _check_place(path, update)
+    if update.create:
+        assert candidate is not None
+        return _create(candidate, path, config, outputs)
     if config is None:
         raise UserError("gate: --config FILE is missing: a gate.yaml that names metrics and margins; see docs/gate.md")
     before = evaluations.read(path)
@@ -115,8 +118,11 @@ def _run(
 
 
 def _check_usage(candidate: str | None, config: Path | None, update: Update, repetitions: int | None) -> None:
-    if repetitions is not None and (candidate or update.wanted):
-        raise UserError("gate: --aa tests the gate on the baseline alone: leave out --candidate and --update-baseline")
+    if repetitions is not None and (candidate or update.wanted or update.create):
+        given = "--candidate, --update-baseline and --create-baseline"
+        raise UserError(f"gate: --aa tests the gate on the baseline alone: leave out {given}")
+    if update.create and update.wanted:
+        raise UserError("gate: --create-baseline writes the first one, --update-baseline replaces it: give one of them")
     if repetitions is None and candidate is None:
         raise UserError("gate: --candidate is missing: an evaluation's folder, or a checkpoint")
     if update.force and not update.wanted:
@@ -125,6 +131,16 @@ def _check_usage(candidate: str | None, config: Path | None, update: Update, rep
         raise UserError("gate: --force needs --reason TEXT, which is recorded in the baseline")
     if update.reason and not update.force:
         raise UserError("gate: --reason is that of --force, which is missing")
+
+
+def _check_place(path: Path, update: Update) -> None:
+    """Whether a baseline may be written to `path`, before anything is read."""
+    if update.create and path.exists():
+        raise UserError(f"gate: {path} is there already: --create-baseline writes no second one; see --update-baseline")
+    if update.wanted and path.is_dir():
+        raise UserError(f"gate: {path} is a folder: --update-baseline writes a file, such as baselines/main.json.gz")
+    if update.wanted and not path.exists():
+        raise UserError(f"gate: {path}: no such baseline to update; if there never was one: --create-baseline")
 
 
 def _decide(config: gate.Config, before: Evaluation, candidate: str, asking: Asking) -> tuple[gate.Report, Path]:
@@ -155,21 +171,24 @@ def _read(path: Path) -> Evaluation:
         raise RecordError(f"{path}: not an evaluation as `groupbench evaluate` writes it ({error!r})") from None
 
 
-def _create(candidate: str, path: Path) -> int:
-    """The first baseline: nothing to compare with, but it must be complete."""
+def _create(candidate: str, path: Path, config: gate.Config | None, outputs: Outputs) -> int:
+    """The first baseline: nothing to compare with, but it must be complete, and what a config says of one alone."""
     if not _is_evaluation(Path(candidate)):
         raise UserError(f"gate: --candidate {candidate}: a first baseline is made of an evaluation's folder")
     try:
         found = _read(Path(candidate))
     except RecordError as error:
-        say(f"INCOMPLETE: no baseline written: {error}")
+        say(f"NOT CREATED (exit 3): {error}")
         return 3
-    problems = [problem for task, held in found.tasks.items() for problem in gate.of_data(task, "candidate", held)]
-    if problems or not found.tasks:
-        say("INCOMPLETE: no baseline written")
-        for problem in problems:
-            say(f"  {problem.text}")
-        return 3
+    problems = gate.alone(config, found)
+    if outputs != Outputs():
+        say("note: --junit, --summary and --json are for a decision; --create-baseline makes none")
+    if code := gate.worst(problem.code for problem in problems if problem.gated):
+        say(f"NOT CREATED (exit {code}): no baseline written")
+    for problem in problems:
+        say(f"  {problem.text}" if problem.gated else f"  warning: {problem.text}")
+    if code:
+        return code
     evaluations.write_baseline(path, found)
     said = ", ".join(f"{task} ({len(held.items):,} items)" for task, held in found.tasks.items())
     say(f"CREATED: there was no baseline; {path} is now {found.checkpoint['name']}: {said}. Nothing was compared")
@@ -277,8 +296,7 @@ def _provenance(path: Path) -> dict[str, str]:
 def _seconds(folder: Path) -> float | None:
     """What the candidate's evaluation took, if it says so."""
     try:  # a clock: whatever is odd about it is no reason for a verdict, and none against one
-        lines = list(read_lines(folder / "sessions.jsonl"))
-        seconds = float(sum(line["seconds"] for line in lines))
+        seconds = [float(line["seconds"]) for line in read_lines(folder / "sessions.jsonl")]
     except (LeaderboardError, OSError, ValueError, TypeError, KeyError):
         return None
-    return seconds if lines and 0 <= seconds < float("inf") else None
+    return sum(seconds) if seconds and all(0 <= one < float("inf") for one in seconds) else None

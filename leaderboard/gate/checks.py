@@ -62,7 +62,8 @@ def check(
         found += of_data(task, "candidate", candidate.tasks[task], wanted, whole)
         if not any(problem.fatal and problem.task == task for problem in found):
             gated = any(metric.gated for metric in metrics)
-            found += _of_limits(task, candidate.tasks[task], baseline.tasks[task], config.limits, gated)
+            found += of_limits(task, candidate.tasks[task], config.limits, gated)
+            found += _against(task, candidate.tasks[task], baseline.tasks[task], config.limits, gated)
     return found
 
 
@@ -114,16 +115,28 @@ def _scored(item: Item, whole: bool) -> bool:
     return good and not (whole and any(v not in (0, 1) for v in item.correct))
 
 
-def _of_limits(
-    task: str, candidate: TaskEvaluation, baseline: TaskEvaluation, limits: Limits, gated: bool
-) -> list[Problem]:
+def of_limits(task: str, candidate: TaskEvaluation, limits: Limits, gated: bool) -> list[Problem]:
+    """The limits that need no baseline."""
     found = []
     for name in ABSOLUTE:
         limit, share = getattr(limits, name), rate(candidate.items, name)
         if limit is not None and share > limit:
             said = f"{task}: {name.replace('_', ' ')} {100 * share:.1f} %, limit {100 * limit:g} %"
             found.append(Problem(task, name, 3, said, gated))
-    shared = by_id(candidate.items).keys() & by_id(baseline.items).keys()
+    return found
+
+
+def _against(
+    task: str, candidate: TaskEvaluation, baseline: TaskEvaluation, limits: Limits, gated: bool
+) -> list[Problem]:
+    """The limits that compare."""
+    found = []
+    held = by_id(baseline.items).keys()
+    shared = by_id(candidate.items).keys() & held
+    if held and limits.coverage is not None and len(shared) / len(held) < limits.coverage:
+        share = f"{len(shared):,} of the baseline's {len(held):,} items ({100 * len(shared) / len(held):.1f} %)"
+        said = f"{task}: the candidate was asked {share}; limits.coverage wants {100 * limits.coverage:g} %"
+        found.append(Problem(task, "coverage", 3, said, gated))
     ours, theirs = (length([i for i in e.items if i.id in shared]) for e in (candidate, baseline))
     if limits.length is not None and ours > theirs * (1 + limits.length):
         said = f"{task}: {ours:.0f} tokens an answer, baseline {theirs:.0f}, limit +{100 * limits.length:g} %"

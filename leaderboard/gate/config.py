@@ -9,7 +9,7 @@ metrics:
     k: 4                                # samples an item to be looked at; default: all there are
     max_k: 8                            # and to be added, once, where k decide nothing
     required: true                      # false: shown, never a reason to stop; default: false for AIME alone
-limits: {length: 0.25, truncated: 0.05, unanswered: 0.02, timed_out: 0.01}
+limits: {coverage: 1.0, length: 0.25, truncated: 0.05, unanswered: 0.02, timed_out: 0.01}
 alpha: 0.05
 discordance: 0.05                       # for --aa of greedy answers: share of items on which two equal models differ
 """
@@ -96,9 +96,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class Limits:
-    """Ceilings of a task, each a share; null: none. Only `length` is relative to the baseline."""
+    """Of a task, each a share; null: none. `coverage` is a floor, the others are ceilings."""
 
     __pydantic_config__: ClassVar = STRICT
+    coverage: float | None = 1.0  # of the baseline's items, those that the candidate shares: who chooses them decides
     length: float | None = 0.25  # growth of the mean length: a regression
     truncated: float | None = 0.05  # these three: data that cannot be trusted
     unanswered: float | None = 0.02  # of answers that were neither cut off nor late; tables' no_answer counts all
@@ -155,6 +156,8 @@ def parse(content: Any, where: str) -> Config:
             raise ConfigError(f"{where}: {name} = {value}; must lie between 0 and {top}")
     for one in fields(config.limits):
         limit = getattr(config.limits, one.name)
+        if one.name == "coverage" and limit is not None and not 0 <= limit <= 1:
+            raise ConfigError(f"{where}: limits.coverage = {limit}; must be a share in [0, 1], or null for no limit")
         if limit is not None and not 0 <= limit < float("inf"):
             raise ConfigError(f"{where}: limits.{one.name} = {limit}; must be 0 or more, or null for no limit")
     return config

@@ -1,7 +1,7 @@
 """From two evaluations to an exit code: comparable? complete? worse, not worse, or not known?
 
     2  not comparable, or the configuration does not fit          precedence 2 > 3 > 1 > 4 > 0
-    3  incomplete: items missing, no score, too much truncated, unanswered or timed out
+    3  incomplete: items missing or not asked, no score, too much truncated, unanswered or timed out
     1  a required metric is shown to be worse than its margin, below its floor, or much longer
     4  a required metric is neither shown to be worse nor shown not to be
     0  every required metric is shown not to be worse
@@ -13,7 +13,7 @@ metric may be looked at twice (`max_k`), each look has α/2 of either error (Bon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -83,11 +83,16 @@ class Report:
         found |= {{"regression": 1, "inconclusive": 4, "error": 3, "pass": 0}[r.verdict] for r in self._required}
         if not self._required:  # nothing that could have failed has not passed
             found.add(0 if all(result.verdict != "error" for result in self.results) else 3)
-        return next(code for code in PRECEDENCE if code in found)
+        return worst(found)
 
     @property
     def _required(self) -> list[Result]:
         return [result for result in self.results if result.metric.gated]
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The one that goes before the others; 0 for none."""
+    return min(codes, key=PRECEDENCE.index, default=0)
 
 
 def decide(config: Config, baseline: Evaluation, candidate: Evaluation | None, extend: Extend | None = None) -> Report:
@@ -108,7 +113,7 @@ def decide(config: Config, baseline: Evaluation, candidate: Evaluation | None, e
         return Report(config, candidate, baseline, tuple(results), tuple(problems), tuple(notes))
     whole = [metric for metric in config.metrics if metric.task not in broken]
     twice = {metric for metric in whole if _can_grow(metric, baseline, candidate, extend)}
-    notes += _shares(config, baseline, candidate, broken)
+    notes += _shares(config, baseline, candidate, problems)
     measured = {m: measure(m, candidate, baseline, m.k, config.alpha, 2 if m in twice else 1) for m in whole}
     results = corrected([measured.get(metric) or _undecided(metric, problems) for metric in config.metrics], config)
     report = Report(config, candidate, baseline, tuple(results), tuple(problems), tuple(notes))
@@ -262,13 +267,15 @@ def _made_otherwise(candidate: Evaluation, baseline: Evaluation) -> list[str]:
     ]
 
 
-def _shares(config: Config, baseline: Evaluation, candidate: Evaluation, broken: set[str]) -> list[str]:
+def _shares(config: Config, baseline: Evaluation, candidate: Evaluation, problems: Sequence[Problem]) -> list[str]:
     """What is said of items that only one side holds."""
     found = []
+    broken = {problem.task for problem in problems if problem.fatal}
+    said = {problem.task for problem in problems if problem.name == "coverage"}
     for task in tasks_of(config.metrics):
         if task not in broken:
             ours, theirs = (by_id(one.tasks[task].items).keys() for one in (candidate, baseline))
-            if theirs - ours:
+            if theirs - ours and task not in said:
                 found.append(f"{task}: compared on {len(ours & theirs):,} of the baseline's {len(theirs):,} items")
             if ours - theirs:
                 found.append(f"{task}: {len(ours - theirs):,} items that the baseline does not hold are left out")

@@ -76,6 +76,11 @@ def pair(metric: Metric, candidate: TaskEvaluation, baseline: TaskEvaluation, sa
     )
 
 
+def mean_score(metric: Metric, items: Sequence[Item]) -> float:
+    """Mean over items, of the samples that are looked at first."""
+    return float(np.mean([_scored(metric.metric, item, metric.k) for item in items]))
+
+
 def by_id(items: Sequence[Item]) -> Mapping[str, Item]:
     """The items by their ids."""
     return {item.id: item for item in items}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -69,12 +70,19 @@ def worse(lost: int, gained: int = 0) -> np.ndarray:
     return found
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    evaluations.write_baseline(folder / "base.json.gz", evaluations.read(write(folder / "evals/main", right(), "main")))
+    return folder
+
+
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, prepared):
     """A folder with a baseline and a gate.yaml, to stand in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_SHA", raising=False)
-    evaluations.write_baseline(Path("base.json.gz"), evaluations.read(write(tmp_path / "evals/main", right(), "main")))
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     Path("gate.yaml").write_text("baseline: base.json.gz\nmetrics:\n  - {task: gsm8k, metric: accuracy}\n")
     return tmp_path
 
@@ -105,6 +113,7 @@ def groupbench(monkeypatch, capsys):
         (right(), {"null": 1}, 3, "without a verdict"),
         (right(), {"protocol": {"max_tokens": 2048}}, 2, "max_tokens: 2048 against 1024"),
         (worse(86, 20), {"content": 2}, 2, "2 of 1319 shared items have another prompt or answer"),
+        (right()[:351], {}, 3, "asked 351 of the baseline's 1,319 items (26.6 %)"),
         (right(), {"truncated": 80}, 3, "truncated 6.1 %, limit 5 %"),
         (right(accuracy=0.9), {}, 0, "check the extractor"),
         (right(), {"aborted": True}, 3, "evaluation.json: no such file"),
@@ -167,6 +176,13 @@ def test_a_terminal_shows_no_markdown(place, groupbench):
         ("gate --candidate evals/main --config gate.yaml --aa 9", "leave out --candidate"),
         ("gate --candidate evals/main --config gate.yaml --junit gate.yaml/out.xml", "gate.yaml"),
         ("gate --config gate.yaml --aa 0", "--aa"),
+        ("gate --config gate.yaml --aa 9 --create-baseline", "leave out --candidate"),
+        ("gate --config gate.yaml --create-baseline", "--candidate is missing"),
+        ("gate --candidate evals/main --config gate.yaml --create-baseline", "base.json.gz is there already"),
+        ("gate --candidate evals/main --baseline evals --create-baseline", "evals is there already"),
+        ("gate --candidate evals/main --baseline x.gz --create-baseline --update-baseline", "give one of them"),
+        ("gate --candidate evals/main --baseline x.gz --create-baseline --force --reason x", "needs --update-baseline"),
+        ("gate --candidate evals/main --config gate.yaml --baseline evals/main --update-baseline", "is a folder"),
         ("gate --canddate x", "--canddate"),
     ],
 )
@@ -217,16 +233,44 @@ def test_a_checkpoint_is_evaluated_where_somebody_can(place, groupbench, monkeyp
 
 
 def test_the_first_baseline(place, groupbench):
-    code, printed = groupbench("gate --candidate evals/main --baseline new/b.json.gz --update-baseline")
+    code, printed = groupbench("gate --candidate evals/main --baseline new/b.json.gz --create-baseline")
     assert code == 0 and printed.startswith("CREATED") and "gsm8k (1,319 items)" in printed
     assert Path("new/b.json.gz").read_bytes() == Path("base.json.gz").read_bytes()
     write(place / "cut", right(), missing=1)
     write(place / "aborted", right(), aborted=True)
     for name in ("cut", "aborted"):
-        code, printed = groupbench(f"gate --candidate {name} --baseline other.json.gz --update-baseline")
-        assert code == 3 and printed.startswith("INCOMPLETE: no baseline") and not Path("other.json.gz").exists()
-    code, printed = groupbench("gate --candidate owner/model --baseline other.json.gz --update-baseline")
+        code, printed = groupbench(f"gate --candidate {name} --baseline other.json.gz --create-baseline")
+        assert code == 3 and printed.startswith("NOT CREATED (exit 3)") and not Path("other.json.gz").exists()
+    code, printed = groupbench("gate --candidate owner/model --baseline other.json.gz --create-baseline")
     assert code == 2 and "a first baseline is made of" in printed
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "how", "code", "said"),
+    [
+        ("min: 0.74", right(), {}, 0, "CREATED"),
+        ("min: 0.76", right(), {}, 1, "0.7498 is below its floor, min: 0.76"),
+        ("min: 0.76, required: false", right(), {}, 0, "warning: gsm8k: accuracy: 0.7498 is below"),
+        ("min: 0.1", right(), {"truncated": 80}, 3, "truncated 6.1 %, limit 5 %"),
+        ("min: 0.76", right(), {"truncated": 80}, 3, "is below its floor"),
+    ],
+)
+def test_a_first_baseline_is_held_to_the_config(place, groupbench, metric, values, how, code, said):
+    write(place / "first", values, **how)
+    Path("gate.yaml").write_text(f"baseline: b.json.gz\nmetrics: [{{task: gsm8k, metric: accuracy, {metric}}}]\n")
+    found, printed = groupbench("gate --candidate first --config gate.yaml --create-baseline")
+    assert found == code and said in printed and Path("b.json.gz").exists() == (code == 0), printed
+
+
+def test_a_lost_baseline_blesses_nothing(place, groupbench):
+    """A cache that was missed, or a path with a typo, must not make a bad checkpoint the baseline."""
+    write(place / "bad", worse(600))
+    for extra in ("", " --config gate.yaml", " --config gate.yaml --force --reason because"):
+        code, printed = groupbench(f"gate --candidate bad --baseline lost.json.gz --update-baseline{extra}")
+        assert code == 2 and "--create-baseline" in printed and not Path("lost.json.gz").exists()
+    Path("gate.yaml").write_text("baseline: x.json.gz\nmetrics:\n  - {task: gsmk, metric: accuracy}\n")
+    code, printed = groupbench("gate --candidate bad --config gate.yaml --create-baseline")
+    assert code == 2 and "did you mean 'gsm8k'" in printed and not Path("x.json.gz").exists()
 
 
 def test_updates(place, groupbench):
@@ -237,9 +281,12 @@ def test_updates(place, groupbench):
     write(place / "cut", right(), "cut", missing=1)
     write(place / "small", right()[:1200], "small")
     gated = "gate --config gate.yaml --update-baseline --candidate"
-    for name, code in (("bad", 1), ("open --allow-inconclusive", 0), ("cut", 3), ("small", 2)):
+    for name, code in (("bad", 1), ("open --allow-inconclusive", 0), ("cut", 3), ("small", 3)):
         found, printed = groupbench(f"{gated} {name}")
         assert found == code and "baseline not updated" in printed, printed
+    Path("loose.yaml").write_text(Path("gate.yaml").read_text() + "limits: {coverage: 0.5}\n")
+    found, printed = groupbench(f"{gated} small".replace("gate.yaml", "loose.yaml"))
+    assert found == 2 and "the candidate holds less of it: gsm8k 1,200 of 1,319 items" in printed
     found, printed = groupbench(f"{gated} cut --force --reason 'because'")
     assert found == 3 and "cannot be one, --force or not" in printed
     assert Path("base.json.gz").read_bytes() == before
@@ -295,21 +342,38 @@ def test_another_engine_or_precision_is_said_everywhere(place, groupbench):
     assert "another" not in Path("o.json").read_text()
 
 
-@pytest.mark.parametrize(
-    "clock",
-    ['{"seconds": 1', '{"seconds": null}', "null", '{"x": 1}', '{"seconds": NaN}', "[1]", "\xff", '{"seconds": "1"}'],
-)
-@pytest.mark.parametrize("before", [False, True])
-def test_a_clock_overrides_no_verdict(place, groupbench, clock, before):
+@pytest.mark.parametrize("clock", ["null", '{"seconds": null}'])
+def test_a_clock_overrides_no_verdict(place, groupbench, clock):
     write(place / "candidate", worse(86, 20))
-    lines = [clock, '{"seconds": 1}'] if before else ['{"seconds": 1}', clock]
-    Path("candidate/sessions.jsonl").write_text("\n".join(lines) + "\n", encoding="latin-1")
+    Path("candidate/sessions.jsonl").write_text(f'{{"secon\n{clock}\n')
     code, printed = groupbench("gate --candidate candidate --config gate.yaml --junit out.xml")
     assert code == 1 and printed.startswith("REGRESSION") and "Traceback" not in printed
     assert "time" not in ET.parse("out.xml").getroot().attrib
-    Path("candidate/sessions.jsonl").unlink()
-    groupbench("gate --candidate candidate --config gate.yaml --junit out.xml")
-    assert "time" not in ET.parse("out.xml").getroot().attrib
+
+
+@pytest.mark.parametrize(
+    "clock",
+    [
+        "null",
+        "1",
+        "[1]",
+        '{"x": 1}',
+        '{"seconds": null}',
+        '{"seconds": "x"}',
+        '{"seconds": NaN}',
+        '{"seconds": -1}',
+        "\xff",
+    ],
+)
+def test_a_clock_that_cannot_be_read_is_none(tmp_path, clock):
+    path = tmp_path / "sessions.jsonl"
+    assert gate._seconds(tmp_path) is None and gate._seconds(path) is None
+    good = '{"seconds": 1.5}'
+    for lines in ([clock], [clock, good], [good, clock], ['{"secon', good]):
+        path.write_text("\n".join(lines) + "\n", encoding="latin-1")
+        assert gate._seconds(tmp_path) is None
+    path.write_text(f"{good}\n{good}\n")
+    assert gate._seconds(tmp_path) == 3.0
 
 
 def test_help_is_instant_and_knows_the_exit_codes():

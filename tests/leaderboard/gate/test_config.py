@@ -65,6 +65,7 @@ def test_defaults():
         ({"metrics": [GOOD, GOOD]}, "metrics holds 'gsm8k: accuracy' 2 times"),
         ({"metrics": [GOOD], "alpha": 0.6}, "alpha = 0.6"),
         ({"metrics": [GOOD], "discordance": 0}, "discordance = 0.0"),
+        ({"metrics": [GOOD], "limits": {"coverage": 1.1}}, "limits.coverage = 1.1; must be a share in [0, 1]"),
         ({"metrics": [GOOD], "limits": {"length": -1}}, "limits.length = -1.0"),
     ],
 )

@@ -195,7 +195,15 @@ def test_a_part_of_the_items_is_named(made, base, verdicts):
         made.task("gsm8k", [*made.scores(verdicts[:1200]), made.item("new", [1.0])]), name="candidate"
     )
     report = decide(config(), base, few)
-    assert report.code == 0 and len(report.results[0].pairs.ids) == 1200
+    assert report.code == 3 and [(p.name, p.gated) for p in report.problems] == [("coverage", True)]
+    assert "1,200 of the baseline's 1,319 items (91.0 %); limits.coverage wants 100 %" in report.problems[0].text
+    assert report.notes == ("gsm8k: 1 items that the baseline does not hold are left out",)
+    assert decide(config(limits={"coverage": 0.92}), base, few).code == 3
+    shown = config({"task": "gsm8k", "metric": "accuracy", "required": False})
+    assert decide(shown, base, few).code == 0 and not decide(shown, base, few).problems[0].gated
+    report = decide(config(limits={"coverage": 0.9}), base, few)
+    assert report.code == 0 and len(report.results[0].pairs.ids) == 1200 and not report.problems
+    assert decide(config(limits={"coverage": None}), base, few).code == 0
     assert report.notes == (
         "gsm8k: compared on 1,200 of the baseline's 1,319 items",
         "gsm8k: 1 items that the baseline does not hold are left out",
