@@ -1,4 +1,4 @@
-r"""The final answer of a response: the last `\boxed{}`, else the last `#### number`.
+r"""The final answer of a response: the last `\boxed{}` (or `\fbox{}`), else the last `#### number`.
 
 Only the last box counts. A verifier that joins several boxes reads `\boxed{205} ... wait, \boxed{204}` as 205204
 (https://github.com/huggingface/Math-Verify does), and the first one is what a model has just corrected.
@@ -10,13 +10,20 @@ import re
 
 from .numeric import MAX_ANSWER_CHARS, normalise_number
 
-_BOX = re.compile(r"\\boxed\s*\{")
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 # More or fewer than four hashes is a Markdown heading; so is `#### Step 2`, which is why a number must follow.
 _HASHES = re.compile(r"(?<!#)####(?!#)([^\n]*)")
 
 
+def stripped(text: str) -> str:
+    r"""The text without white space at its ends; but a blank behind a backslash is a part of LaTeX's `\ `."""
+    bare = text.strip()
+    odd = (len(bare) - len(bare.rstrip("\\"))) % 2
+    return bare + " " if odd and text[-1].isspace() else bare
+
+
 def last_boxed(text: str) -> str | None:
-    r"""The content of the last `\boxed{...}`, stripped; None when there is none or its braces never close.
+    r"""The content of the last `\boxed{}` or `\fbox{}`, stripped; None when there is none or its braces never close.
 
     Braces are balanced, escaped ones (`\{`, `\}`) not counted. An unclosed last box is a truncated answer: earlier
     boxes do not stand in for it.
@@ -36,7 +43,7 @@ def last_boxed(text: str) -> str | None:
         elif character == "}":
             depth -= 1
             if depth == 0:
-                return text[start:position].strip()
+                return stripped(text[start:position])
         position += 1
     return None
 

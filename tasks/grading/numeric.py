@@ -23,6 +23,9 @@ _LATEX_THOUSANDS = re.compile(r"(?<=[0-9])(?:,?\\[,!;: ]|\{,\})(?=[0-9]{3}(?![0-
 _LATEX_SPACE = re.compile(r"\\[,!;: ]|~")
 _DEGREES = re.compile(r"\^?\{?\\(?:circ|degree)\}?")
 _ORDINAL = re.compile(r"\^\{?\s*(st|nd|rd|th)\b\}?")
+_NOT_WRITTEN = re.compile(r"[\s$]|\\[,!;: ]|~|\{,\}")
+_BASED = re.compile(r"(?<![0-9A-Za-z.])([0-9][0-9A-F]*(?:\.[0-9A-F]+)?)\)?_\{?([0-9]+)\}?")
+_NOTHING_ELSE = ("", "(", "-", "-(")
 _MATH_DELIMITERS = re.compile(r"\\[()\[\]]|\\?\$")
 
 
@@ -50,6 +53,25 @@ def same_number(left: str, right: str) -> bool:
     """Whether both texts are numbers, and equal as decimals. Never raises."""
     number = normalise_number(left)
     return number is not None and number == normalise_number(right)
+
+
+def numbers_in_bases(text: str) -> tuple[tuple[str, str], ...]:
+    """The (digits, base) of all numbers in the text with a subscript, such as 40_9 or 0.11_{2}, but for base ten."""
+    found = ((match[1].lstrip("0"), match[2].lstrip("0")) for match in _BASED.finditer(_compact(text)))
+    return tuple((digits, base) for digits, base in found if base != "10")
+
+
+def number_in_base(text: str) -> tuple[str, str, str] | None:
+    """The (sign, digits, base) where the text is one number with a subscript and nothing else."""
+    text = _compact(text).rstrip(".")
+    match = _BASED.search(text)
+    if match is None or match.end() != len(text) or text[: match.start()] not in _NOTHING_ELSE:
+        return None
+    return text[: match.start()].rstrip("("), match[1].lstrip("0"), match[2].lstrip("0")
+
+
+def _compact(text: str) -> str:
+    return _NOT_WRITTEN.sub("", TEXT_COMMAND.sub(r"\1", text))
 
 
 def last_number(text: str) -> str | None:

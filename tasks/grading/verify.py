@@ -4,7 +4,7 @@ r"""Is a response right? Two verdicts, by math-verify (https://github.com/huggin
 `#### number`. (The second is the mark of GSM8K's own solutions, which are demonstrations too; a line that holds a
 number and nothing else after four hashes is as explicit as a box, and an echo of the question has none.) What is marked
 equals the right answer as text, as a decimal number, or by math-verify under the normalisation that it recommends for
-rewards.
+rewards; in the same base, where numbers have one.
 
 *Lenient*, which tables count: what is marked, where something is, under math-verify's default normalisation too; else
 what math-verify finds in the end of the response ("The answer is 18", `$18.00`). Strictly right is leniently right.
@@ -23,14 +23,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ..base import Grade
 from . import pool
-from .extraction import MAX_ANSWER_CHARS, extract_answer, last_boxed
-from .numeric import normalise_number, same_number
+from .extraction import MAX_ANSWER_CHARS, extract_answer, last_boxed, stripped
+from .numeric import normalise_number, number_in_base, numbers_in_bases, same_number
 from .pool import Question, Reply
 
 try:
-    VERIFIER = f"math-1 (math-verify {version('math-verify')}, sympy {version('sympy')})"
+    VERIFIER = f"math-2 (math-verify {version('math-verify')}, sympy {version('sympy')})"
 except PackageNotFoundError:
-    VERIFIER = "math-1 (without math-verify)"
+    VERIFIER = "math-2 (without math-verify)"
 
 MAX_GOLD_CHARS = 1000  # longer right answers are compared as text; CollegeMath has 993
 TAIL_CHARS = 500  # where an unmarked answer is looked for
@@ -70,7 +70,7 @@ def judge(pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
 
     Raises VerifierError where no process can be started that compares answers; `require_verifier` says so in time.
     """
-    verdicts: list[Verdict | Question] = [_at_sight(gold.strip(), response) for gold, response in pairs]
+    verdicts: list[Verdict | Question] = [_at_sight(stripped(gold), response) for gold, response in pairs]
     open_questions = [verdict for verdict in verdicts if isinstance(verdict, Question)]
     replies = _ask(open_questions)
     return [_verdict(item, replies[item]) if isinstance(item, Question) else item for item in verdicts]
@@ -87,11 +87,12 @@ def same(answers: Sequence[str]) -> list[int]:
     hopeless: set[int] = set()
     deaths = 0
     for position, answer in enumerate(answers):
-        answer = answer.strip()
-        keys = [answer] + [number for number in (normalise_number(answer),) if number is not None]
+        answer = stripped(answer)
+        numbers = (normalise_number(answer), number_in_base(answer))
+        keys = [answer, *(number for number in numbers if number is not None)]
         label = next((first[key] for key in keys if key in first), None)
         for other in sorted(set(first.values()) - hopeless) if label is None else ():
-            representative = answers[other].strip()
+            representative = stripped(answers[other])
             if deaths == MAX_DEATHS or _quick(representative, answer) is not None:
                 continue
             question = _question(representative, answer)
@@ -100,7 +101,7 @@ def same(answers: Sequence[str]) -> list[int]:
                 deaths += 1
                 hopeless |= {other, position}
                 break
-            if reply.strict:
+            if reply.strict and numbers_in_bases(representative) == numbers_in_bases(answer):
                 label = other
                 break
         labels.append(position if label is None else label)
@@ -143,6 +144,9 @@ def _quick(gold: str, answer: str) -> bool | None:
     """Right for equal texts and numbers, wrong for plain numbers that differ, None where math-verify must be asked."""
     if gold == answer or same_number(gold, answer):
         return True
+    right, given = number_in_base(gold), number_in_base(answer)
+    if right and given:
+        return right == given
     return False if _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(answer) and normalise_number(answer) else None
 
 
@@ -192,5 +196,9 @@ def _ask(questions: Sequence[Question]) -> dict[Question, Reply]:
 
 def _verdict(question: Question, reply: Reply) -> Verdict:
     found = (reply.found or "")[:MAX_ANSWER_CHARS] or None if question.anywhere else question.answer
+    strict = reply.strict
     lenient = reply.lenient or (question.anywhere and found is not None and same_number(question.gold, found))
-    return Verdict(reply.strict, lenient, found, reply.died is not None)
+    right, given = numbers_in_bases(question.gold), numbers_in_bases(found or "")
+    if right != given:  # math-verify does not read the base; that only one side has one is a matter of form
+        strict, lenient = False, lenient and not (right and given)
+    return Verdict(strict, lenient, found, reply.died is not None)

@@ -49,6 +49,8 @@ _HARMLESS_EVENTS = frozenset(
 # `\frac12` and `\sqrt3` are LaTeX: a command takes the next digit. math-verify reads them only under its loosest rules.
 _BARE_FRACTION = re.compile(r"\\[dtc]?frac\s*(?:([0-9])|\{([^{}]*)\})\s*(?:([0-9])|\{([^{}]*)\})")
 _BARE_ROOT = re.compile(r"\\sqrt\s*([0-9])")
+_ROOT_SIGN = re.compile(r"√\s*(?:([0-9]+|[A-Za-z])|\(([^()]*)\)|(?=\{))")
+_COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}")
 
 
 def main() -> None:
@@ -169,6 +171,8 @@ def _load() -> Callable[..., dict[str, Any]]:
 
 
 def _braced(text: str) -> str:
+    text = _COLOUR.sub("", text).removesuffix("\\ ")
+    text = _ROOT_SIGN.sub(lambda m: f"\\sqrt{{{m[1] or m[2]}}}" if m[1] or m[2] else "\\sqrt", text)
     text = _BARE_FRACTION.sub(lambda m: f"\\frac{{{m[1] or m[2] or ''}}}{{{m[3] or m[4] or ''}}}", text)
     return _BARE_ROOT.sub(r"\\sqrt{\1}", text)
 

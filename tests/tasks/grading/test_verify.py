@@ -33,6 +33,9 @@ def verdict(gold, response):
         ("18", "The answer is 18\n#### 19", WRONG),
         ("18", r"The answer is 18. \boxed{19}", WRONG),
         ("18", r"The answer is 18. \boxed{}", WRONG),
+        ("40_9", "The answer is $40_9$.", UNMARKED),
+        ("40_9", "The answer is $40_7$.", WRONG),
+        ("18", r"\boxed{17} \fbox{18}", RIGHT),
         ("18", r"It is \boxed{17}, no: \boxed{18", WRONG),
         ("18", "", WRONG),
         ("18", "I do not know", WRONG),
@@ -76,6 +79,25 @@ def test_where_the_answer_stands(gold, response, expected):
         (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"),
         ("204", r"\boxed{204}"),
         ("1" + "+x^2" * 200, "1" + "+x^2" * 200),
+        ("40_9", "40_{9}"),
+        ("40_9", r"040_{\text{9}}"),
+        ("40_9", "$(40)_9$"),
+        ("43_5.", "43_5"),
+        ("-12_3", "-12_{3}"),
+        ("152A_{11}", "152A_{ 11 }"),
+        ("1010_2", r"1\,010_2"),
+        ("12_3,21_3", "12_3, 21_3"),
+        ("40", "40_{10}"),
+        ("40_{10}", "40"),
+        ("5", r"5\ "),
+        ("5", r"\ 5\ "),
+        ("x+1", r"1+x\ "),
+        ("5", r"\color{red}{5}"),
+        ("5", r"{\color{red}5}"),
+        (r"\frac{1}{2}", r"\textcolor{red}{\frac12}"),
+        (r"\sqrt{5}", "√5"),
+        (r"3\sqrt{15}", "3√(15)"),
+        (r"\sqrt{5}", "√{5}"),
     ],
 )
 def test_equal(gold, answer):
@@ -100,11 +122,22 @@ def test_equal(gold, answer):
         ("5", r"\frac{5}{"),
         ("-3", r"3 \text{ or } -3"),
         ("5", "5" + "0" * 250),
+        ("40_9", "40_7"),
+        ("40_9", "41_9"),
+        ("-12_3", "12_3"),
+        ("152A_{11}", "152B_{11}"),
+        ("12_3,21_3", "12_3, 21_4"),
+        (r"\sqrt{5}", "√3"),
         ("5", ""),
     ],
 )
 def test_different(gold, answer):
     assert verdict(gold, f"so \\boxed{{{answer}}}.") == WRONG
+
+
+@pytest.mark.parametrize(("gold", "answer"), [("40_9", "40"), ("40", "40_9"), ("40_9", "40_{nine}")])
+def test_a_base_on_one_side_only_is_a_matter_of_form(gold, answer):
+    assert verdict(gold, f"\\boxed{{{answer}}}") == UNMARKED
 
 
 def test_a_grade():
@@ -150,6 +183,7 @@ def test_the_memory_is_bounded(monkeypatch):
         (["1/2", "0.5", r"\frac12", "2", "x+1", "1+x"], [0, 0, 0, 3, 4, 4]),
         (["", "  ", "\x00", "\ud800", "\ud800"], [0, 0, 2, 3, 3]),
         (["1/3", "0.333333", "0.3333"], [0, 0, 2]),
+        (["40_9", "40_7", "40", "40_{9}"], [0, 1, 2, 0]),
     ],
 )
 def test_same(answers, labels):
