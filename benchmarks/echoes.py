@@ -38,7 +38,7 @@ def echoes(question: str) -> list[str]:
 
 
 def earned(folder: Path) -> dict[str, list[tuple[str, str, str]]]:
-    """(id, right answer, box) of each question's first echo that is strictly right, by whether echoes are looked for."""
+    """(id, right answer, box) of each question's first echo that is strictly right, by whether echoes are denied."""
     task = load()["math500"](folder=str(folder))  # type: ignore[call-arg]
     assert isinstance(task, MathProblems)
     triples = [(example, part) for example in task.heldout for part in echoes(task.question(example))]

@@ -196,7 +196,7 @@ def _ask(questions: Sequence[Question]) -> dict[Question, Reply]:
     if new:
         known |= zip(new, pool.shared().ask(new), strict=True)
         with _lock:
-            _replies.update((question, known[question]) for question in new)
+            _replies.update((question, known[question]) for question in new if known[question].final)
             while len(_replies) > CACHED_REPLIES:
                 _replies.popitem(last=False)
     return known
