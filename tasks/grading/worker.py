@@ -5,9 +5,9 @@ child that has used up its processor time or its memory (no Python code need run
 power nor a parser that never returns can outlast it), the outer process reports the death as the answer to the question
 in flight, and forks the next child in milliseconds. When stdin ends, which is when the harness dies, both end.
 
-A question is `{"gold", "answer", "anywhere", "seconds"}`: is `answer`, the content of a box, the same as `gold`? Or with
-`anywhere`: is the answer that math-verify finds in that text? It may take so many seconds of processor time. The reply
-is `{"strict", "lenient", "found"}`, or `{"died": why}`. The first line of all is `{"ready": true}` or
+A question is `{"gold", "answer", "anywhere", "seconds"}`: is `answer`, the content of a box, the same as `gold`? Or
+with `anywhere`: is the answer that math-verify finds in that text? It may take so many seconds of processor time. The
+reply is `{"strict", "lenient", "found"}`, or `{"died": why}`. The first line of all is `{"ready": true}` or
 `{"error": message}`.
 
 No answer can run code. math-verify 0.9.0 and latex2sympy2_extended 1.11.0 pass text to `eval` at one place, sympy's
