@@ -162,7 +162,9 @@ class MathProblems(Task):
         if self.answers == "letter":
             verdicts = [judge_choice(example.answer, self._options(example), text) for example, text in pairs]
         else:
-            verdicts = judge([(example.answer, text) for example, text in pairs])
+            verdicts = judge(
+                [(example.answer, text) for example, text in pairs], [self.question(example) for example, _ in pairs]
+            )
         return [verdict.grade() for verdict in verdicts]
 
     def _options(self, example: Example) -> tuple[str, ...]:

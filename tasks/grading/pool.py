@@ -1,8 +1,9 @@
 """Processes that compare answers and can be killed: the parent's side of `worker`.
 
 A question gets `CPU_SECONDS` of processor time, which the kernel counts, so that a loaded machine turns no right answer
-into a wrong one. `WALL_SECONDS` is only for what uses no processor time. Who exceeds either, or the memory, or breaks
-the process, gets a reply that says so; only a pool that cannot start a worker at all raises.
+into a wrong one. After `PATIENCE` endless ones in one call, each of those left gets `SHORT_CPU_SECONDS`. `WALL_SECONDS`
+is only for what uses no processor time. Who exceeds any, or the memory, or breaks the process, gets a reply that says
+so; only a pool that cannot start a worker at all raises.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..base import TaskError
 
 CPU_SECONDS = 2.0  # 25 times the slowest of 500 ordinary answers; an endless one never needs less
+PATIENCE = 16  # answers of one call that may take CPU_SECONDS and come to no end; then
+SHORT_CPU_SECONDS = 0.5  # for each one left: 6 times the slowest ordinary answer
 WALL_SECONDS = 60.0
 READY_SECONDS = 120.0  # for importing sympy, on a machine that is busy with something else
 MEMORY_BYTES = 2 << 30  # of address space; a quarter of it resident is too much already
@@ -47,12 +50,16 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Reply:
-    """Equal under the strict and under the lenient reading; what was compared; `died`: why there is no verdict."""
+    """Equal under the strict and under the lenient reading; what was compared; `died`: why there is no verdict.
+
+    It is `final` unless more time might have brought another one.
+    """
 
     strict: bool = False
     lenient: bool = False
     found: str | None = None
     died: str | None = None
+    final: bool = True
 
 
 class _Died(Exception):
@@ -63,7 +70,7 @@ class _Worker:
     """One process. Not thread-safe; the pool hands it to one thread at a time."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-P", str(_WORKER), str(CPU_SECONDS), str(MEMORY_BYTES)]
+        command = [sys.executable, "-P", str(_WORKER), str(MEMORY_BYTES)]
         try:
             self.process = subprocess.Popen(
                 command,
@@ -90,10 +97,10 @@ class _Worker:
             self.kill()
             raise VerifierError(f"math-verify cannot be used by {sys.executable}: {first.get('error')}")
 
-    def ask(self, question: Question) -> dict[str, Any]:
-        """The worker's reply. Raises _Died when the process is gone, or had to be killed for taking too long."""
+    def ask(self, question: Question, seconds: float) -> dict[str, Any]:
+        """The worker's reply. Raises _Died when the process is gone, or was killed for not answering in time."""
         try:
-            os.write(self._in, json.dumps(question._asdict()).encode() + b"\n")
+            os.write(self._in, json.dumps({"seconds": seconds} | question._asdict()).encode() + b"\n")
         except OSError as error:
             raise _Died(str(error)) from None
         return self._read(WALL_SECONDS)
@@ -152,13 +159,19 @@ class Pool:
         replies: list[Reply] = [Reply()] * len(questions)
         numbers = iter(range(len(questions)))  # `next` on it is atomic
         failures: list[BaseException] = []
+        endless: list[int] = []
 
         def work() -> None:
             try:
                 for number in numbers:
                     if failures:
                         break
-                    replies[number] = self._ask(questions[number])
+                    short = len(endless) >= PATIENCE
+                    reply = self._ask(questions[number], SHORT_CPU_SECONDS if short else CPU_SECONDS)
+                    if reply.died == "time":
+                        endless.append(number)
+                        reply = replace(reply, final=not short)
+                    replies[number] = reply
             except BaseException as error:
                 failures.append(error)
 
@@ -172,7 +185,7 @@ class Pool:
             raise failures[0]
         return replies
 
-    def _ask(self, question: Question) -> Reply:
+    def _ask(self, question: Question, seconds: float) -> Reply:
         """One reply. A worker that died of nothing known is replaced and asked again, once: it may be the machine."""
         with self._slots:
             why = ""
@@ -184,7 +197,7 @@ class Pool:
                     self.counts["started"] += 1
                 self._busy.add(worker)
                 try:
-                    answer = worker.ask(question)
+                    answer = worker.ask(question, seconds)
                 except _Died as error:
                     self.counts["killed"] += 1
                     worker.kill()

@@ -4,7 +4,8 @@ r"""Is a response right? Two verdicts, by math-verify (https://github.com/huggin
 `#### number`. (The second is the mark of GSM8K's own solutions, which are demonstrations too; a line that holds a
 number and nothing else after four hashes is as explicit as a box, and an echo of the question has none.) What is marked
 equals the right answer as text, as a decimal number, or by math-verify under the normalisation that it recommends for
-rewards; in the same base, where numbers have one.
+rewards; in the same base, where numbers have one. A formula of the question that only math-verify finds equal is not
+strictly right.
 
 *Lenient*, which tables count: what is marked, where something is, under math-verify's default normalisation too; else
 what math-verify finds in the end of the response ("The answer is 18", `$18.00`). Strictly right is leniently right.
@@ -23,6 +24,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ..base import Grade
 from . import pool
+from .echo import echoes
 from .extraction import MAX_ANSWER_CHARS, extract_answer, last_boxed, stripped
 from .numeric import normalise_number, number_in_base, numbers_in_bases, same_number
 from .pool import Question, Reply
@@ -65,15 +67,21 @@ class Verdict:
         )
 
 
-def judge(pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+def judge(pairs: Sequence[tuple[str, str]], questions: Sequence[str] | None = None) -> list[Verdict]:
     """The verdict on each (right answer, response), in order. No text makes it raise, hang or run code.
 
-    Raises VerifierError where no process can be started that compares answers; `require_verifier` says so in time.
+    With `questions`, one a pair, a boxed formula of the question is not strictly right for being equal to the right
+    answer; see `echo`. Raises VerifierError where no process can be started that compares answers; `require_verifier`
+    says so in time.
     """
     verdicts: list[Verdict | Question] = [_at_sight(stripped(gold), response) for gold, response in pairs]
     open_questions = [verdict for verdict in verdicts if isinstance(verdict, Question)]
     replies = _ask(open_questions)
-    return [_verdict(item, replies[item]) if isinstance(item, Question) else item for item in verdicts]
+    asked = [""] * len(pairs) if questions is None else questions
+    return [
+        _verdict(item, replies[item], text) if isinstance(item, Question) else item
+        for item, text in zip(verdicts, asked, strict=True)
+    ]
 
 
 def same(answers: Sequence[str]) -> list[int]:
@@ -88,7 +96,8 @@ def same(answers: Sequence[str]) -> list[int]:
     deaths = 0
     for position, answer in enumerate(answers):
         answer = stripped(answer)
-        keys = [answer] + [number for number in (normalise_number(answer),) if number is not None]
+        numbers = (normalise_number(answer), number_in_base(answer))
+        keys = [answer, *(number for number in numbers if number is not None)]
         label = next((first[key] for key in keys if key in first), None)
         for other in sorted(set(first.values()) - hopeless) if label is None else ():
             representative = stripped(answers[other])
@@ -187,17 +196,19 @@ def _ask(questions: Sequence[Question]) -> dict[Question, Reply]:
     if new:
         known |= zip(new, pool.shared().ask(new), strict=True)
         with _lock:
-            _replies.update((question, known[question]) for question in new)
+            _replies.update((question, known[question]) for question in new if known[question].final)
             while len(_replies) > CACHED_REPLIES:
                 _replies.popitem(last=False)
     return known
 
 
-def _verdict(question: Question, reply: Reply) -> Verdict:
+def _verdict(question: Question, reply: Reply, asked: str) -> Verdict:
     found = (reply.found or "")[:MAX_ANSWER_CHARS] or None if question.anywhere else question.answer
     strict = reply.strict
     lenient = reply.lenient or (question.anywhere and found is not None and same_number(question.gold, found))
     right, given = numbers_in_bases(question.gold), numbers_in_bases(found or "")
     if right != given:  # math-verify does not read the base; that only one side has one is a matter of form
         strict, lenient = False, lenient and not (right and given)
+    if strict and echoes(question.gold, question.answer, asked):
+        strict = False
     return Verdict(strict, lenient, found, reply.died is not None)

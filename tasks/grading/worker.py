@@ -5,9 +5,10 @@ child that has used up its processor time or its memory (no Python code need run
 power nor a parser that never returns can outlast it), the outer process reports the death as the answer to the question
 in flight, and forks the next child in milliseconds. When stdin ends, which is when the harness dies, both end.
 
-A question is `{"gold", "answer", "anywhere"}`: is `answer`, the content of a box, the same as `gold`? Or with
-`anywhere`: is the answer that math-verify finds in that text? The reply is `{"strict", "lenient", "found"}`, or
-`{"died": why}`. The first line of all is `{"ready": true}` or `{"error": message}`.
+A question is `{"gold", "answer", "anywhere", "seconds"}`: is `answer`, the content of a box, the same as `gold`? Or
+with `anywhere`: is the answer that math-verify finds in that text? It may take so many seconds of processor time. The
+reply is `{"strict", "lenient", "found"}`, or `{"died": why}`. The first line of all is `{"ready": true}` or
+`{"error": message}`.
 
 No answer can run code. math-verify 0.9.0 and latex2sympy2_extended 1.11.0 pass text to `eval` at one place, sympy's
 `parse_expr`, and only text of digits, operators and brackets (`lazy_expr_regex`). That is enforced here for every call
@@ -54,8 +55,8 @@ _COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}")
 
 
 def main() -> None:
-    """Fork children that answer questions, until stdin ends. Arguments: processor seconds, bytes of address space."""
-    seconds, address_space = float(sys.argv[1]), int(sys.argv[2])
+    """Fork children that answer questions, until stdin ends. The argument: bytes of address space."""
+    address_space = int(sys.argv[1])
     replies = os.dup(1)
     with open(os.devnull, "r+b") as null:  # nothing that a library prints may get between the replies
         os.dup2(null.fileno(), 1)
@@ -71,7 +72,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             try:
-                _serve(compare, replies, seconds, address_space)
+                _serve(compare, replies, address_space)
             finally:
                 os._exit(1)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -86,7 +87,7 @@ def _send(replies: int, message: dict[str, Any]) -> None:
     os.write(replies, json.dumps(message).encode() + b"\n")
 
 
-def _serve(compare: Callable[..., dict[str, Any]], replies: int, seconds: float, address_space: int) -> None:
+def _serve(compare: Callable[..., dict[str, Any]], replies: int, address_space: int) -> None:
     """Answer questions; leaves only by `os._exit`."""
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
@@ -103,9 +104,10 @@ def _serve(compare: Callable[..., dict[str, Any]], replies: int, seconds: float,
         line = questions.readline()
         if not line:
             os._exit(0)
-        signal.setitimer(signal.ITIMER_PROF, seconds)
+        question = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, question.pop("seconds"))
         try:
-            reply = compare(**json.loads(line))
+            reply = compare(**question)
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
         signal.setitimer(signal.ITIMER_PROF, 0)

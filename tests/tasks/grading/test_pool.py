@@ -66,6 +66,28 @@ def test_an_endless_comparison_is_cut_off_and_the_next_goes_on(one):
     assert one.counts == {"started": 1, "time": 1}  # no process had to import sympy again
 
 
+def test_many_endless_comparisons_in_one_call_get_less_time(monkeypatch):
+    """And what is cut short for it is not remembered as wrong."""
+    asked = []
+
+    def answer(self, question, seconds):
+        asked.append(seconds)
+        return Reply(died="time") if "!" in question.answer else Reply(True, True, question.answer)
+
+    monkeypatch.setattr(Pool, "_ask", answer)
+    monkeypatch.setattr(pool, "PATIENCE", 2)
+    monkeypatch.setattr(pool, "_pool", Pool(1))
+    pairs = [("5", rf"\boxed{{1{n}!+x}}") for n in range(4)]
+    found = judge([*pairs, ("x+5", r"\boxed{5+x+0}")])
+    assert [verdict.timed_out for verdict in found] == [True] * 4 + [False] and found[4].strict
+    assert asked == [pool.CPU_SECONDS] * 2 + [pool.SHORT_CPU_SECONDS] * 3
+    judge(pairs)
+    assert asked[5:] == [pool.CPU_SECONDS] * 2  # the two that were cut short, once more
+    for _, response in pairs:
+        verify._replies.pop(Question("5", response[7:-1]), None)
+    verify._replies.pop(Question("x+5", "5+x+0"))
+
+
 def test_the_limit_is_of_processor_time_not_of_the_clock(one):
     """A worker that does not get to run, as on a loaded machine, is waited for."""
     one.ask([HALF])
@@ -80,7 +102,7 @@ def test_a_worker_that_never_answers_is_killed(one, monkeypatch):
     one.ask([HALF])
     [pid] = pids(one)
     os.killpg(pid, signal.SIGSTOP)
-    monkeypatch.setattr(pool, "WALL_SECONDS", 1.0)
+    monkeypatch.setattr(pool, "WALL_SECONDS", 0.6)
     killed = one.counts["killed"]
     assert one.ask([HALF]) == [Reply(True, True, "0.5")]  # another's reply
     assert one.counts["killed"] == killed + 1 and gone(pid)

@@ -135,7 +135,7 @@ def test_different(gold, answer):
     assert verdict(gold, f"so \\boxed{{{answer}}}.") == WRONG
 
 
-@pytest.mark.parametrize(("gold", "answer"), [("40_9", "40"), ("40", "40_9"), ("40_9", r"40_{\text{nine}}")])
+@pytest.mark.parametrize(("gold", "answer"), [("40_9", "40"), ("40", "40_9"), ("40_9", "40_{nine}")])
 def test_a_base_on_one_side_only_is_a_matter_of_form(gold, answer):
     assert verdict(gold, f"\\boxed{{{answer}}}") == UNMARKED
 
