@@ -245,7 +245,7 @@ def read_baseline(path: Path) -> Evaluation:
     except FileNotFoundError:
         raise RecordError(f"{path}: no such evaluation folder or baseline file") from None
     except (OSError, EOFError, msgspec.DecodeError) as error:
-        raise RecordError(f"{path}: not a baseline ({error}); `groupbench gate --update-baseline` writes one") from None
+        raise RecordError(f"{path}: not a baseline ({error}); `groupbench gate --create-baseline` writes one") from None
     if found.schema != SCHEMA:
         raise RecordError(f"{path}: a baseline of schema {found.schema}; this version reads {SCHEMA}")
     tasks = {key: TaskEvaluation(task.protocol, task.items) for key, task in found.tasks.items()}  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .extraction import MAX_ANSWER_CHARS, extract_answer, last_boxed
+from .extraction import MAX_ANSWER_CHARS, extract_answer, last_boxed, without_empty_boxes
 from .numeric import TEXT_COMMAND, same_number
 from .verify import Verdict
 
@@ -33,6 +33,7 @@ def judge_choice(gold: str, options: Sequence[str], response: str) -> Verdict:
     letters = [chr(ord("A") + position) for position in range(len(options))]
     if gold not in letters:
         raise ValueError(f"right answer {gold!r}; allowed: one of {', '.join(letters)}")
+    response = without_empty_boxes(response)
     boxed = extract_answer(response)
     if boxed is not None:
         chosen = _option(boxed, letters, options)

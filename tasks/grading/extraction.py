@@ -11,8 +11,14 @@ import re
 from .numeric import MAX_ANSWER_CHARS, normalise_number
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\{ ?\}")
 # More or fewer than four hashes is a Markdown heading; so is `#### Step 2`, which is why a number must follow.
 _HASHES = re.compile(r"(?<!#)####(?!#)([^\n]*)")
+
+
+def without_empty_boxes(text: str) -> str:
+    r"""The text without `\boxed{}`: models repeat the instruction, and an empty box is nobody's answer."""
+    return _EMPTY_BOX.sub(" ", text)
 
 
 def stripped(text: str) -> str:

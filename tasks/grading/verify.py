@@ -25,7 +25,7 @@ from importlib.metadata import PackageNotFoundError, version
 from ..base import Grade
 from . import pool
 from .echo import echoes
-from .extraction import MAX_ANSWER_CHARS, extract_answer, last_boxed, stripped
+from .extraction import MAX_ANSWER_CHARS, extract_answer, last_boxed, stripped, without_empty_boxes
 from .numeric import normalise_number, number_in_base, numbers_in_bases, same_number
 from .pool import Question, Reply
 
@@ -130,9 +130,10 @@ def require_verifier() -> None:
 
 def _at_sight(gold: str, response: str) -> Verdict | Question:
     limit = max(MAX_ANSWER_CHARS, 2 * min(len(gold), MAX_GOLD_CHARS))
+    response = without_empty_boxes(response)
     answer = extract_answer(response, limit)
     if answer is None:
-        if last_boxed(response) is not None:  # an empty box, or an endless one
+        if last_boxed(response) is not None:  # an endless one
             return Verdict(False, False, None)
         return _question(gold, _tail(response), anywhere=True)
     right = _quick(gold, answer)

@@ -28,7 +28,7 @@ RIGHT, WRONG, UNMARKED = (True, True), (False, False), (False, True)
         (r"\boxed{the blue house}", WRONG, "the blue house"),
         (r"\boxed{F}", WRONG, "F"),
         (r"The answer is C. \boxed{D}", WRONG, "D"),
-        (r"The answer is C. \boxed{}", WRONG, None),
+        (r"The answer is C. \boxed{}", UNMARKED, "C"),
         ("The answer is C.", UNMARKED, "C"),
         ("The answer is (C).", UNMARKED, "C"),
         ("The correct answer is: **C**", UNMARKED, "C"),
