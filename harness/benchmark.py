@@ -237,7 +237,8 @@ def check_texts(start: models.Source, task: Task, recipe: Recipe, algorithms: Se
 def task_identity(task: Task) -> dict[str, Any]:
     """The task by what its data are, not by where they lie: the Hub and a folder with the same rows are one task.
 
-    What is trained on counts as well as what is asked: the hash covers demonstrations, and a third party's grader.
+    What is trained on counts as well as what is asked: the hash covers demonstrations, and a third party's grader; ours
+    by the number that it gives itself, from the second on.
     """
     whole = task.task if isinstance(task, DevSplit) else task
     parameters = {name: value for name, value in asdict(whole).items() if name not in whole.locations}  # type: ignore[call-overload]
@@ -245,7 +246,9 @@ def task_identity(task: Task) -> dict[str, Any]:
         parameters["dev_share"] = task.share
     shown = [task.demonstrate(e, s, 2, 0) for s in sorted(task.demonstration_sources) for e in task.train]
     data = [fingerprint((*task.train, *task.heldout)), content_hash(shown)]
-    return {"name": task.name, "parameters": parameters, "data": content_hash(data), "source": source_hash(whole)}
+    identity = {"name": task.name, "parameters": parameters, "data": content_hash(data), "source": source_hash(whole)}
+    verifier = whole.verifier.partition(" ")[0]  # ours alone: versions of libraries are provenance here too
+    return identity | ({} if verifier == "1" else {"verifier": verifier})
 
 
 def content_hash(content: Any) -> str:

@@ -255,3 +255,12 @@ def test_data_without_the_demonstrations_that_an_algorithm_needs_are_refused(mon
 
 def test_algorithms_without_ratios_may_sample_truncated():
     assert plan(algorithms=["gft"], sampling={"top_p": 0.9, "max_tokens": 4}).cells
+
+
+def test_another_verifier_is_another_cell_and_another_library_is_not(monkeypatch):
+    plain, ours = benchmark.task_identity(Arithmetic(level=1)), []
+    for verifier in ("math-2 (sympy 1.13)", "math-2 (sympy 1.14)", "math-3 (sympy 1.14)"):
+        monkeypatch.setattr(Arithmetic, "verifier", verifier)
+        ours.append(benchmark.task_identity(Arithmetic(level=1)))
+    assert "verifier" not in plain, "cells of tasks that never had another one keep their ids"
+    assert ours[0] == ours[1] != ours[2] and ours[0]["verifier"] == "math-2"
