@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -9,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from harness import cli
 
 ROOT = Path(__file__).parents[2]
 BASE = {
@@ -23,6 +27,21 @@ def groupbench(*arguments, cwd):
     wide = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     command = [script, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, env=wide)
+
+
+def inside(*arguments, cwd):
+    """The same in this process, which has paid for its imports: for commands that register nothing."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        before, sys.argv = sys.argv, ["groupbench", *map(str, arguments)]
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as ended:
+            code = ended.code or 0
+        finally:
+            sys.argv = before
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +73,7 @@ def test_run_and_leaderboard(recipe, tmp_path):
 
 
 def test_dry_run_checks_and_writes_nothing(recipe, tmp_path):
-    done = groupbench("run", recipe, "--dry-run", "seeds=[0, 1]", cwd=tmp_path)
+    done = inside("run", recipe, "--dry-run", "seeds=[0, 1]", cwd=tmp_path)
     assert done.returncode == 0 and "2 cells, 2 to run" in done.stdout and done.stdout.count("missing") == 2
     assert not (tmp_path / "results").exists()
 
@@ -77,7 +96,7 @@ def test_dry_run_checks_and_writes_nothing(recipe, tmp_path):
     ],
 )
 def test_mistakes_end_in_one_paragraph(recipe, tmp_path, arguments, said):
-    done = groupbench(*arguments, cwd=tmp_path)
+    done = inside(*arguments, cwd=tmp_path)
     if "cuda" in str(arguments) and done.returncode == 0:
         pytest.skip("this machine has a GPU")
     assert done.returncode == 2
@@ -86,9 +105,8 @@ def test_mistakes_end_in_one_paragraph(recipe, tmp_path, arguments, said):
     assert not (tmp_path / "results").exists()
 
 
-def test_an_axis_that_does_not_exist(recipe, tmp_path):
-    groupbench("run", recipe, cwd=tmp_path)
-    done = groupbench("leaderboard", "results", "--axis", "hours", cwd=tmp_path)
+def test_an_axis_that_does_not_exist(results, tmp_path):
+    done = inside("leaderboard", results, "--axis", "hours", cwd=tmp_path)
     assert done.returncode == 2 and "generated_tokens" in done.stderr
 
 
@@ -96,7 +114,7 @@ def test_tables_of_a_program(results, tmp_path):
     program = tmp_path / "main.toml"
     program.write_text('[[table]]\nname = "t"\ntitle = "Mine"\ncolumns = ["algorithm", "time_to_target"]\n')
     out = tmp_path / "site"
-    done = groupbench("leaderboard", results, "--tables", program, "--axis", "flops", "--out", out, cwd=tmp_path)
+    done = inside("leaderboard", results, "--tables", program, "--axis", "flops", "--out", out, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in out.iterdir()} == {"main.md", "main.csv", "main-tidy.csv", "main.tex"}
     text = (out / "main.md").read_text()
@@ -117,18 +135,18 @@ def test_tables_of_a_program(results, tmp_path):
 def test_a_bad_program_ends_in_one_paragraph(results, tmp_path, program, said):
     if program is not None:
         (tmp_path / "mine.toml").write_text(program)
-    done = groupbench("leaderboard", results, "--tables", "mine.toml", "--out", "out", cwd=tmp_path)
+    done = inside("leaderboard", results, "--tables", "mine.toml", "--out", "out", cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""
     assert said in done.stderr and done.stderr.startswith("groupbench: ") and done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
 def test_list(tmp_path):
-    algorithms = groupbench("list", "algorithms", cwd=tmp_path).stdout
+    algorithms = inside("list", "algorithms", cwd=tmp_path).stdout
     assert "published-detached" in algorithms and "clipped token ratio × group" in algorithms
-    assert "0.04 × k3, in the loss" in groupbench("list", "algorithms", "grpo@paper", cwd=tmp_path).stdout
-    assert "arithmetic" in groupbench("list", "tasks", cwd=tmp_path).stdout
-    assert "smollm2-135m" in groupbench("list", "models", cwd=tmp_path).stdout
+    assert "0.04 × k3, in the loss" in inside("list", "algorithms", "grpo@paper", cwd=tmp_path).stdout
+    assert "arithmetic" in inside("list", "tasks", cwd=tmp_path).stdout
+    assert "smollm2-135m" in inside("list", "models", cwd=tmp_path).stdout
 
 
 def test_check_exits_with_the_verdict(tmp_path):

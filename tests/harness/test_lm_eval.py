@@ -105,6 +105,7 @@ def complaint(*asked, **settings):
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_two_runs_give_equal_records_and_verdicts_that_add_up(own_tasks, small_model, tmp_path):
     own_tasks("choices", CHOICES, **CHOICE)
     folder = own_tasks("sums", SUMS, **SUM)

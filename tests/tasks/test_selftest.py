@@ -27,10 +27,10 @@ def exceptions():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sample_of_each_set(data_folder, name):
     task = tasks.load()[name](folder=str(data_folder))
-    sample = task.heldout[:: -(-len(task.heldout) // 16)]
+    sample = task.heldout[:: -(-len(task.heldout) // (6 if name == "college_math" else 16))]  # its answers are long
     found = selftest(task, sample)
     assert set(found.refused) | set(found.credited) | {one for one, _ in found.confused} <= exceptions(), found
-    assert found.examples == len(sample) >= 14 and "gold answers right" in str(found)
+    assert found.examples == len(sample) >= 5 and "gold answers right" in str(found)
 
 
 @pytest.mark.slow
