@@ -13,6 +13,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing rich takes longer than all the rest of --help
+    context_settings={"max_content_width": 120},
     help="Train language models with group-based algorithms under one protocol, and compare them.",
 )
 Plugin = Annotated[
