@@ -1,0 +1,1 @@
+"""Judges of answers to open questions: which of two is better."""

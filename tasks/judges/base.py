@@ -1,0 +1,176 @@
+"""What a judge is: asked which of two answers to an instruction is better, it replies; a parser reads the reply.
+
+A game is one such question, in one order. A pair of answers is judged in two games, the second with the answers
+swapped, because judges prefer a place. A reply is what is kept (`cache`); what it means is read anew each time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from ..base import Message, TaskError
+
+
+class JudgeError(TaskError):
+    """A judge that cannot be asked here, or that stopped answering; the message says why, and what would help."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two answers to one instruction. `id` is the item's; the baseline is what the candidate is measured against."""
+
+    id: str
+    instruction: str
+    candidate: str
+    baseline: str
+
+
+@dataclass(frozen=True)
+class Game:
+    """One question to a judge: a pair in one order. `candidate_first` is known to us, never to the judge."""
+
+    pair: Pair
+    candidate_first: bool
+    sample: int = 0  # 1: asked once more, after a reply that could not be read
+
+    @property
+    def first(self) -> str:
+        """The answer that is shown first."""
+        return self.pair.candidate if self.candidate_first else self.pair.baseline
+
+    @property
+    def second(self) -> str:
+        """The answer that is shown second."""
+        return self.pair.baseline if self.candidate_first else self.pair.candidate
+
+
+@dataclass(frozen=True)
+class Decode:
+    """How a judge's reply is drawn."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 1024
+    seed: int = 0
+    logprobs: int = 0  # most probable first tokens that are reported; 0: none
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What decides a verdict besides the answers: verdicts of two identities never share a table or a cached reply."""
+
+    kind: str  # the registered name: openai, engine, …
+    model: str  # as the endpoint, the Hub or the disk names it
+    revision: str  # of the weights, as far as it is known; "" where an endpoint does not say
+    prompt: str  # the prompt's name
+    prompt_sha: str  # sha256 of its texts
+    decode: Decode = field(default_factory=Decode)
+    backend: str = ""  # engine and precision, or the host's name: never a key
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a judge answered to one game."""
+
+    text: str
+    logprobs: Mapping[str, float] | None = None  # of the first token, by its text
+    share: float | None = None  # the first answer's share of the point, where no text is written (a reward model)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    finish: str = "stop"  # "length": the reply was cut off
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A game that got no reply. Never cached, never scored."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reply says. `first` is the first answer's share of the point: 1, ½, 0 or a probability; None: unreadable.
+
+    `weight` is how often it counts (Arena-Hard's "much better" counts three times).
+    """
+
+    label: str | None
+    first: float | None
+    weight: int = 1
+
+
+Parser = Callable[[Reply], Reading]
+Sink = Callable[[Game, "Reply | Failure"], None]
+
+
+class Judge(ABC):
+    """Asked games, it hands each reply to `sink` as soon as it is there, so that a kill loses none that was given."""
+
+    name: ClassVar[str]  # set by @register
+    symmetric: ClassVar[bool] = False  # whether the order cannot matter: then one game a pair is enough
+
+    @property
+    @abstractmethod
+    def identity(self) -> Identity:
+        """What decides its verdicts."""
+
+    @property
+    @abstractmethod
+    def parser(self) -> Parser:
+        """Reads its replies."""
+
+    @abstractmethod
+    def require(self) -> None:
+        """Raise JudgeError unless it can be asked here: a missing key or label token is said before anything else."""
+
+    @abstractmethod
+    def ask(self, games: Sequence[Game], sink: Sink) -> None:
+        """Ask all games, in any order; each reaches `sink` once, in the calling thread. Raises JudgeError to stop."""
+
+    def messages(self, game: Game) -> tuple[Message, ...] | None:
+        """The chat that would be sent, for estimates (`--dry-run`); None where none is."""
+        return None
+
+
+class TextEngine(Protocol):
+    """A local model that the harness hands in."""
+
+    model: str
+    revision: str
+    backend: str
+
+    def label_logprobs(
+        self, chats: Sequence[Sequence[Message]], labels: Sequence[str]
+    ) -> list[tuple[list[float], int]]:
+        """Log-probability of each label as the reply's first token, and the chat's tokens; in order.
+
+        Raises JudgeError where a label is no single token of this model's tokenizer, or two labels share one.
+        """
+
+
+class Scorer(Protocol):
+    """A local reward model that the harness hands in."""
+
+    model: str
+    revision: str
+    backend: str
+
+    def score(self, answered: Sequence[tuple[str, str]]) -> list[tuple[float, int]]:
+        """The reward (raw logit) of each (instruction, answer), and its tokens; in order."""
+
+
+def as_json(identity: Identity) -> dict[str, Any]:
+    """An identity as records and cache keys have it; the backend, which decides nothing, apart."""
+    decode = identity.decode
+    return {
+        "kind": identity.kind, "model": identity.model, "revision": identity.revision, "prompt": identity.prompt,
+        "prompt_sha": identity.prompt_sha,
+        "decode": {
+            "temperature": decode.temperature, "top_p": decode.top_p, "max_tokens": decode.max_tokens,
+            "seed": decode.seed, "logprobs": decode.logprobs,
+        },
+    }  # fmt: skip
