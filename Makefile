@@ -12,6 +12,9 @@ endif
 VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 
+# Two processes, each with whole test files: the suite is made for two cores.
+PYTEST := -m pytest -n 2 --dist loadfile
+
 .PHONY: quickstart test test-slow test-vllm vllm-env lint clean
 
 # The environment is remade when it is missing or when pyproject.toml is newer than the last complete install.
@@ -25,11 +28,11 @@ quickstart: $(VENV)/.installed
 	$(BIN)/groupbench run recipes/quickstart.yaml
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 test-slow: $(VENV)/.installed
 	$(BIN)/groupbench fetch smollm2-135m
-	$(BIN)/python -m pytest -m 'slow and not gpu and not vllm'
+	$(BIN)/python $(PYTEST) -m 'slow and not gpu and not vllm'
 
 # torchvision, torchaudio and torchcodec have no build for CPU torch here, and break `import vllm` where they are installed.
 $(VLLM_VENV)/.installed: pyproject.toml

@@ -19,7 +19,7 @@ from tasks.grading import judge
 from tasks.math_problems import MathProblems
 
 sys.path.insert(0, str(Path(__file__).parent))
-from grader_agreement import SETS, _rows
+from grader_agreement import SETS, rows_of
 
 _FORMULA = re.compile(r"\$\$?([^$]+)\$\$?|\\\[(.+?)\\\]", re.DOTALL)
 _SIDES = re.compile(r"=|\\leq?|\\geq?|[<>]|,|\\text\{[^}]*\}")
@@ -56,7 +56,7 @@ def earned(folder: Path) -> dict[str, list[tuple[str, str, str]]]:
 
 def published(folder: Path, file: str) -> tuple[int, int, list[tuple[str, str, str | None]]]:
     """Responses, strictly right ones, and those (id, right answer, box) that are not right as the question has them."""
-    rows = {row["row"]: row for row in _rows(folder, file)}
+    rows = {row["row"]: row for row in rows_of(folder, file)}
     responses = list(SETS[PUBLISHED[file]](folder))
     questions = []
     for response in responses:

@@ -38,7 +38,7 @@ class Response:
 
 def openai(folder: Path) -> Iterator[Response]:
     """6B and 175B models of the GSM8K paper on the test set: `A: 18`, labelled by its authors."""
-    for row in _rows(folder, "gsm8k_test_openai_model_solutions"):
+    for row in rows_of(folder, "gsm8k_test_openai_model_solutions"):
         gold = row["ground_truth"].rpartition("A:")[2].strip()
         for column in OPENAI:
             solution = json.loads(row[column])
@@ -47,20 +47,20 @@ def openai(folder: Path) -> Iterator[Response]:
 
 def r1_distill(folder: Path) -> Iterator[Response]:
     """DeepSeek-R1-Distill-Qwen-7B on the GSM8K test set, 3 runs, many cut off; labelled by its repository."""
-    for row in _rows(folder, "gsm8k_test_r1_distill_qwen7b_3runs"):
+    for row in rows_of(folder, "gsm8k_test_r1_distill_qwen7b_3runs"):
         yield Response(f"{row['row']}", row["answer"], row["model_output"], json.loads(row["rest"])["score"] == 1.0)
 
 
 def gpt35(folder: Path) -> Iterator[Response]:
     """GPT-3.5 on GSM8K training questions: `### 72`; labelled by comparing the last number."""
-    for row in _rows(folder, "gsm8k_gpt35_solutions_1000"):
+    for row in rows_of(folder, "gsm8k_gpt35_solutions_1000"):
         if row["in_gsm8k_train"]:
             yield Response(f"{row['row']}", row["gold"], row["teacher_solution"], bool(row["is_correct"]))
 
 
 def math100(folder: Path) -> Iterator[Response]:
     """Qwen2.5-Math on 100 MATH test problems, 8 samples; labelled by Qwen2.5-Math's evaluation code."""
-    for row in _rows(folder, "math100_qwen_rm_example"):
+    for row in rows_of(folder, "math100_qwen_rm_example"):
         samples = zip(json.loads(row["code"]), json.loads(row["score"]), strict=True)
         for number, (text, label) in enumerate(samples):
             yield Response(f"{row['row']}/{number}", row["gt"], text, label)
@@ -70,7 +70,7 @@ def qwen3(name: str) -> Callable[[Path], Iterator[Response]]:
     """Qwen3-8B-Base's 16 samples on 128 problems; no labels."""
 
     def read(folder: Path) -> Iterator[Response]:
-        for row in _rows(folder, name):
+        for row in rows_of(folder, name):
             gold = json.loads(row["reward_model"])["ground_truth"]
             for number, text in enumerate(json.loads(row["output"])):
                 yield Response(f"{row['row']}/{number}", gold, text, None)
@@ -88,7 +88,8 @@ SETS: dict[str, Callable[[Path], Iterator[Response]]] = {
 }
 
 
-def _rows(folder: Path, name: str) -> Iterator[dict[str, Any]]:
+def rows_of(folder: Path, name: str) -> Iterator[dict[str, Any]]:
+    """The rows of a file, with their numbers."""
     for number, row in enumerate(pd.read_parquet(folder / "teacher" / f"{name}.parquet").to_dict("records")):
         yield {"row": number} | {str(key): value for key, value in row.items()}
 

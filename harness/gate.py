@@ -145,9 +145,7 @@ def _check_place(path: Path, update: Update) -> None:
 
 def _decide(config: gate.Config, before: Evaluation, candidate: str, asking: Asking) -> tuple[gate.Report, Path]:
     """The decision, and the folder of the candidate's evaluation."""
-    path = Path(candidate)
-    if path.name == "evaluation.json":
-        path = path.parent
+    path = _folder(candidate)
     if not _is_evaluation(path):
         from .evaluation.again import examine_again
 
@@ -157,6 +155,12 @@ def _decide(config: gate.Config, before: Evaluation, candidate: str, asking: Ask
         return gate.decide(config, before, _read(path)), path
     except RecordError as error:
         return gate.unreadable(config, before, str(error)), path
+
+
+def _folder(candidate: str) -> Path:
+    """Of an evaluation that is named by its folder or by its evaluation.json."""
+    path = Path(candidate)
+    return path.parent if path.name == "evaluation.json" else path
 
 
 def _is_evaluation(path: Path) -> bool:
@@ -173,10 +177,10 @@ def _read(path: Path) -> Evaluation:
 
 def _create(candidate: str, path: Path, config: gate.Config | None, outputs: Outputs) -> int:
     """The first baseline: nothing to compare with, but it must be complete, and what a config says of one alone."""
-    if not _is_evaluation(Path(candidate)):
+    if not _is_evaluation(_folder(candidate)):
         raise UserError(f"gate: --candidate {candidate}: a first baseline is made of an evaluation's folder")
     try:
-        found = _read(Path(candidate))
+        found = _read(_folder(candidate))
     except RecordError as error:
         say(f"NOT CREATED (exit 3): {error}")
         return 3
@@ -222,7 +226,7 @@ def _self_test(config: gate.Config, before: Evaluation, repetitions: int, output
     if problems := gate.check(config, before, None, "k"):
         for problem in problems:
             say(problem.text)
-        return min(problem.code for problem in problems)
+        return gate.worst(problem.code for problem in problems)
     found = gate.simulate(config, before, repetitions)
     header, lines = reports.rates_table(found)
     unchanged = found[gate.WHOLE][0]

@@ -19,8 +19,7 @@ T = TypeVar("T")
 class _Record(msgspec.Struct, gc=False):
     """A line as its schema's dict, `record["key"]`, in half the time and a third of the memory of one."""
 
-    def __getitem__(self, key: str) -> Any:
-        return getattr(self, key)
+    __getitem__ = object.__getattribute__  # in C: tables ask millions of times
 
     def __contains__(self, key: str) -> bool:
         return getattr(self, key, msgspec.UNSET) is not msgspec.UNSET
@@ -90,8 +89,9 @@ def steps(folder: Path) -> tuple[StepRecord, ...]:
 def evaluations(folder: Path) -> dict[tuple[str, str], tuple[EvalRecord, ...]]:
     """By split and mode, each by step; a later record supersedes here as well."""
     curves: dict[tuple[str, str], dict[int, EvalRecord]] = {}
-    for record in lines(folder / "evals.jsonl", EvalRecord):
-        curves.setdefault((record["split"], record["mode"]), {})[record["step"]] = record
+    found: list[Any] = lines(folder / "evals.jsonl", EvalRecord)
+    for record in found:
+        curves.setdefault((record.split, record.mode), {})[record.step] = record
     return {key: tuple(curve[step] for step in sorted(curve)) for key, curve in curves.items()}
 
 

@@ -72,12 +72,12 @@ class EvalProtocol:
     source: str = ""  # whose protocol it is
 
     def __post_init__(self) -> None:
+        found = {"samples": self.samples, "temperature": self.temperature, "top_p": self.top_p}
+        said = ", ".join(f"{name} = {value}" for name, value in {**found, "max_tokens": self.max_tokens}.items())
         if self.samples < 1 or self.temperature < 0 or not 0 < self.top_p <= 1 or self.max_tokens < 1:
-            raise ValueError(
-                f"{self}: samples and max_tokens must be at least 1, temperature at least 0, top_p in (0, 1]"
-            )
+            raise ValueError(f"{said}; allowed: samples and max_tokens from 1, temperature from 0, top_p in (0, 1]")
         if self.temperature == 0 and self.samples > 1:
-            raise ValueError(f"{self}: greedy decoding gives one response; samples must be 1 at temperature 0")
+            raise ValueError(f"{said}; allowed: one sample at temperature 0, since greedy decoding repeats itself")
 
 
 GREEDY = EvalProtocol(1, 0.0, source="one greedy response, as most papers' tables")

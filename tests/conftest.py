@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+os.environ.pop("COLUMNS", None)  # a worker of pytest-xdist has it; what is printed then has no width of its own
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 

@@ -67,13 +67,10 @@ def resolve(
     }
     if changed.get("temperature") == 0 and "samples" not in changed:
         changed["samples"] = 1
-    if changed.get("temperature", 1) == 0 and changed["samples"] > 1:
-        raise UserError(f"{where}: --temperature 0 gives one response, --samples {changed['samples']} would repeat it")
     try:
         wanted = replace(protocol, **changed)
     except ValueError as error:
-        said = ", ".join(f"{key} = {value}" for key, value in changed.items())
-        raise UserError(f"{where}: {said}: {str(error).rpartition('): ')[2]}") from None
+        raise UserError(f"{where}: {error}") from None
     if wanted != protocol:
         chosen = _changed(chosen, wanted, [key for key in changed if key != "samples"])
     examples = fixed_subset(task.heldout, changes.limit, "--limit")

@@ -67,14 +67,13 @@ class Beside:
     few_shots: int | None = None
     chat: bool = False
     allow_code: bool = False
-    batch_size: int = 8
 
     def settings(self, names: Sequence[str], examiner: Examiner, limit: int | None) -> lm_eval.Settings:
         """For the tasks that stand behind `lm-eval:`."""
         return lm_eval.Settings(
             tuple(name.removeprefix(PREFIX) for name in names), engine=examiner.rollout.engine, device=examiner.device,
-            precision=examiner.precision, batch_size=self.batch_size, limit=limit, few_shots=self.few_shots,
-            chat=self.chat, include_path=self.include_path, allow_code=self.allow_code,
+            precision=examiner.precision, limit=limit, few_shots=self.few_shots, chat=self.chat,
+            include_path=self.include_path, allow_code=self.allow_code,
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from ..analysis import Analysis
 from ..records import AXES, PHASES, Axis, StepRecord
-from ..runs import Cell, Row
+from ..runs import Row
 from ..words import AXIS_NAMES
 from .base import NOTHING, Entry, Kind, add, over_seeds
 
@@ -31,11 +31,11 @@ def _each(_: Analysis, row: Row, *, number: Callable[[Steps], float | None], com
 
 def _share(_: Analysis, row: Row, *, part: Callable[[Steps], float], whole: Callable[[Steps], float]) -> Entry:
     """Totals over seeds, shown as `12/48`."""
-    cells: list[Cell] = [cell for cell in row.done if cell.steps]
-    if not cells:
+    found = {cell.seed: (part(cell.steps), whole(cell.steps)) for cell in row.done if cell.steps}
+    if not found:
         return NOTHING
-    parts, wholes = (sum(count(cell.steps) for cell in cells) for count in (part, whole))
-    by_seed = {c.seed: part(c.steps) / whole(c.steps) for c in cells if whole(c.steps)}
+    parts, wholes = (sum(counts) for counts in zip(*found.values(), strict=True))
+    by_seed = {seed: some / whole for seed, (some, whole) in found.items() if whole}
     return Entry(parts / wholes if wholes else None, text=f"{parts:g}/{wholes:g}", by_seed=by_seed)
 
 
@@ -45,6 +45,10 @@ def _total(key: str) -> Callable[[Steps], float]:
 
 def _clipped(steps: Steps) -> float | None:
     return _mean(step["metrics"].get("clip_fraction") for step in steps)
+
+
+def _timed_out(steps: Steps) -> float | None:
+    return _mean(step.get("timed_out") for step in steps)
 
 
 def _largest(steps: Steps) -> float | None:
@@ -72,12 +76,12 @@ def _add() -> None:
         return partial(_each, number=number, combine=combine)
 
     def over_steps(key: str) -> Callable[[Steps], float | None]:
-        return lambda steps: _mean(step.get(key) for step in steps)  # type: ignore[misc]
+        return lambda steps: _mean([step[key] for step in steps])  # type: ignore[literal-required]
 
     means: tuple[tuple[str, Kind, str, Callable[[Steps], float | None]], ...] = (
         ("truncated", "share", "truncated", over_steps("truncated")),
         ("no_answer", "share", "no answer", over_steps("no_answer")),
-        ("timed_out", "share", "grader timed out", over_steps("timed_out")),
+        ("timed_out", "share", "grader timed out", _timed_out),
         ("clip_fraction", "share", "clipped", _clipped),
         ("grad_norm", "number", "gradient norm", over_steps("grad_norm")),
         ("zero_variance_groups", "share", "zero-variance groups", over_steps("zero_variance_groups")),

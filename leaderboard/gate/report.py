@@ -162,7 +162,7 @@ def _row(result: Result) -> tuple[str, ...]:
     if pairs is None or result.base is None or result.cand is None or result.change is None:
         return (metric.name, *[NOTHING] * 6, verdict)
     tokens = metric.metric == "response_tokens"
-    scale, digits = (1, 0) if tokens else (100, 1)
+    scale, digits = (1, 0 if result.base >= 100 else 1) if tokens else (100, 1)
 
     def number(value: float | None, sign: str = "") -> str:
         return NOTHING if value is None else minus(f"{scale * value + 0.0:{sign}.{digits}f}")

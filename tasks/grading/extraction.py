@@ -55,7 +55,7 @@ def last_boxed(text: str) -> str | None:
 
 
 def last_hashed(text: str) -> str | None:
-    """The text after the last `####` whose line holds a number and nothing else (GSM8K's own mark), stripped."""
+    """The text after the last `####` whose line is one number, with a unit at most (GSM8K's mark), stripped."""
     found = None
     for match in _HASHES.finditer(text):
         line = match[1].strip()

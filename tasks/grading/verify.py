@@ -1,11 +1,11 @@
 r"""Is a response right? Two verdicts, by math-verify (https://github.com/huggingface/Math-Verify) in other processes.
 
 *Strict*, which training sees: the response marks its final answer, by its last `\boxed{}`, else by its last line
-`#### number`. (The second is the mark of GSM8K's own solutions, which are demonstrations too; a line that holds a
-number and nothing else after four hashes is as explicit as a box, and an echo of the question has none.) What is marked
-equals the right answer as text, as a decimal number, or by math-verify under the normalisation that it recommends for
-rewards; in the same base, where numbers have one. A formula of the question that only math-verify finds equal is not
-strictly right.
+`#### number`. (The second is the mark of GSM8K's own solutions, which are demonstrations too; a line that is one
+number, with a unit at most, after four hashes is as explicit as a box, and an echo of the question has none.) What is
+marked equals the right answer as text, as a decimal number, or by math-verify under the normalisation that it
+recommends for rewards; in the same base, where numbers have one. A formula of the question that only math-verify finds
+equal is not strictly right.
 
 *Lenient*, which tables count: what is marked, where something is, under math-verify's default normalisation too; else
 what math-verify finds in the end of the response ("The answer is 18", `$18.00`). Strictly right is leniently right.

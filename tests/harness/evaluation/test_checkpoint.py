@@ -258,8 +258,8 @@ def test_asked_again_from_the_record_alone(tmp_path: Path) -> None:
         ("arithmetic@gredy", {}, {}, "did you mean 'greedy'"),
         ("arithmetic", {"levle": 1}, {}, "did you mean 'level'"),
         ("arithmetic", {"level": 9}, {}, "level = 9"),
-        ("arithmetic", LEVEL, {"temperature": 0.0, "samples": 4}, "--samples 4 would repeat it"),
-        ("arithmetic", LEVEL, {"top_p": 0.0}, "top_p in"),
+        ("arithmetic", LEVEL, {"temperature": 0.0, "samples": 4}, "samples = 4, temperature = 0.0"),
+        ("arithmetic", LEVEL, {"top_p": 0.0}, "top_p = 0.0"),
     ],
 )
 def test_what_cannot_be_asked(name: str, parameters: dict[str, Any], changes: dict[str, Any], said: str) -> None:
