@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from . import registry
 from .base import Task
+from .comparison import ComparisonTask
 from .math_problems import MathProblems
 
 
@@ -38,6 +39,8 @@ def card(cls: type[Task]) -> Card:
             cls.name, size, f"{cls.evaluation.size:,}", protocol, cls.answers, ", ".join(shown), ", ".join(hubs),
             ", ".join(pins), cls.licence,
         )  # fmt: skip
+    if issubclass(cls, ComparisonTask):
+        return _compared(cls, protocol)
     sources = cls.demonstration_sources
     shown = sorted(sources) if isinstance(sources, frozenset) else []  # a property says it of an instance only
     if cls.locations:
@@ -47,6 +50,17 @@ def card(cls: type[Task]) -> Card:
         return Card(cls.name, f"{len(task.train):,}", f"{len(task.heldout):,}", protocol, "", ", ".join(shown))
     except (TypeError, ValueError):  # it has no defaults
         return Card(cls.name, "", "", protocol, demonstrations=", ".join(shown))
+
+
+def _compared(cls: type[ComparisonTask], protocol: str) -> Card:
+    try:
+        task = cls()
+    except (TypeError, ValueError):  # it has no defaults
+        return Card(cls.name, "–", "", protocol, licence=cls.licence)
+    hub = task.hub
+    size = "" if hub.examples is None else f"{hub.examples:,}"
+    judged = f"judged against {', '.join(task.opponents)}"
+    return Card(cls.name, "–", size, protocol, judged, "", hub.id, hub.pin, cls.licence)
 
 
 def markdown() -> str:

@@ -5,25 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any
 
 from .base import Example, TaskDataError
+from .files import Columns, Rows, checked, columns_of, file_rows, one_line
 
 DATA_VARIABLE = "GROUPBENCH_DATA"  # a folder that holds the files of many tasks
 
 _LISTED_FILES = 12
-_TYPE_NAMES: dict[type, str] = {
-    str: "text", int: "an integer", float: "a number", bool: "true or false", list: "a list", NoneType: "null"
-}  # fmt: skip
-
-Columns = Mapping[str, type | tuple[type, ...]]
-"""Needed columns, and the Python types that their cells may have."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +30,13 @@ class Hub:
     configs: tuple[str | None, ...] = (None,)  # read one after the other
     examples: int | None = None  # how many it must give; None: not known
     fingerprint: str | None = None  # `fingerprint` of these, where no commit is known
+    file: str | None = None  # the one to read, of a repository that `load_dataset` cannot read; it has no split
+    sha256: str | None = None  # of that file's bytes
+
+    @property
+    def place(self) -> str:
+        """Where the rows are, in words."""
+        return f"{self.id} ({self.file or self.split})"
 
     @property
     def pin(self) -> str:
@@ -43,15 +44,6 @@ class Hub:
         if self.revision != "main":
             return f"commit {self.revision[:8]}"
         return f"content {self.fingerprint[:8]}" if self.fingerprint else "none"
-
-
-class Rows(NamedTuple):
-    """Rows of one split, each with exactly the keys of one of the sets of columns that were allowed."""
-
-    rows: list[dict[str, Any]]
-    origin: str  # the file, or the Hub's id and split
-    alternative: int  # which set of columns
-    from_hub: bool
 
 
 def load_rows(
@@ -65,26 +57,37 @@ def load_rows(
     """One split's rows, in the order of the source.
 
     Looked for in `folder` (`~` and `$VARIABLES` are expanded) when it is given; else in the folder that the environment
-    variable GROUPBENCH_DATA names, when it holds the file; else on the Hub. Patterns are globs of `.parquet` and
-    `.jsonl` files relative to the folder, of which exactly one file must match: `shared_file_patterns` name the dataset
-    and are tried everywhere, `file_patterns` (such as `train.jsonl`) only in a `folder` given for this dataset.
+    variable GROUPBENCH_DATA names, when it holds the file; else on the Hub. Patterns are globs of `.parquet`, `.jsonl`
+    and `.json` (a list) files relative to the folder, of which exactly one must match: `shared_file_patterns` name the
+    dataset and are tried everywhere, `file_patterns` (such as `train.jsonl`) only in a `folder` given for this dataset.
     `columns` are the sets of needed columns, with the types of their cells, of which the first that is there is taken.
 
     Raises TaskDataError, which names the place, what was found and what is expected, when there are no usable rows.
     """
     patterns = (*shared_file_patterns, *file_patterns)
-    if folder is not None:
-        path = _one_file(expand(folder), patterns, "folder", required=True)
-    else:
-        path = shared_file(shared_file_patterns)
+    path = local_file(folder, file_patterns, shared_file_patterns)
     if path is not None:
         return file_rows(path, columns)
+    if hub.file is not None:
+        return file_rows(hub_file(hub, patterns), columns)._replace(origin=hub.place, from_hub=True)
     rows: list[Any] = []
     alternative = 0
     for config in hub.configs:
         found, alternative = _read_hub(hub, config, columns, patterns)
         rows += found
-    return Rows(_checked(rows, f"{hub.id} ({hub.split})", columns[alternative]), hub.id, alternative, True)
+    return Rows(checked(rows, hub.place, columns[alternative]), hub.id, alternative, True)
+
+
+def local_file(
+    folder: str | None, file_patterns: Sequence[str], shared_file_patterns: Sequence[str], required: bool = True
+) -> Path | None:
+    """The one file in `folder`, where that is given, else in GROUPBENCH_DATA, as in `load_rows`; None: not there.
+
+    Raises TaskDataError for a folder that has to hold the file (`required`) and does not, and for two that match.
+    """
+    if folder is not None:
+        return _one_file(expand(folder), (*shared_file_patterns, *file_patterns), "folder", required)
+    return shared_file(shared_file_patterns)
 
 
 def shared_file(patterns: Sequence[str]) -> Path | None:
@@ -96,23 +99,9 @@ def shared_file(patterns: Sequence[str]) -> Path | None:
     return _one_file(expand(shared), patterns, DATA_VARIABLE, required=False) if shared else None
 
 
-def file_rows(path: Path, columns: Sequence[Columns]) -> Rows:
-    """A file's rows, with the first of the sets of `columns` that it has. Raises TaskDataError."""
-    rows, alternative = _read_parquet(path, columns) if path.suffix == ".parquet" else _read_jsonl(path, columns)
-    return Rows(_checked(rows, f"{path}", columns[alternative]), f"{path}", alternative, False)
-
-
 def expand(path: str) -> Path:
     """A path that a user wrote: with `~` and `$VARIABLES`."""
     return Path(os.path.expandvars(path)).expanduser()
-
-
-def _checked(rows: list[Any], origin: str, columns: Columns) -> list[dict[str, Any]]:
-    if not rows:
-        raise TaskDataError(f"{origin} has no rows; expected at least one, with the columns {_names(columns)}.")
-    for number, row in enumerate(rows, start=1):
-        _check_row(row, number, origin, columns)
-    return [{column: row[column] for column in columns} for row in rows]
 
 
 def fingerprint(examples: Iterable[Example]) -> str:
@@ -188,46 +177,6 @@ def _listing(folder: Path) -> str:
     return (", ".join(found[:_LISTED_FILES]) + more) if found else "no files"
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
-
-
-def _names(columns: Iterable[str]) -> str:
-    return ", ".join(columns)
-
-
-def _pick(found: Collection[str], columns: Sequence[Columns]) -> int | None:
-    return next((n for n, alternative in enumerate(columns) if set(alternative) <= set(found)), None)
-
-
-def _read_parquet(path: Path, columns: Sequence[Columns]) -> tuple[list[Any], int]:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        with ParquetFile(path) as file:
-            alternative = _columns_of(file.schema_arrow.names, str(path), columns)
-            rows = file.read(columns=list(columns[alternative])).to_pylist()
-    except (ArrowException, OSError, ValueError) as error:
-        raise TaskDataError(f"{path} cannot be read ({_one_line(error)}); expected a readable parquet file.") from error
-    return rows, alternative
-
-
-def _read_jsonl(path: Path, columns: Sequence[Columns]) -> tuple[list[Any], int]:
-    number = 0
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines would also cut at U+2028 within a text
-        rows = []
-        for number, line in enumerate(lines, start=1):  # noqa: B007, the error names the line
-            if line.strip():
-                rows.append(json.loads(line))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = f"line {number}: {_one_line(error)}" if number else _one_line(error)
-        raise TaskDataError(f"{path} cannot be read ({reason}); expected one JSON object a line, in UTF-8.") from error
-    first = rows[0] if rows else None
-    return rows, _columns_of(first, f"{path}, row 1", columns) if isinstance(first, dict) else 0
-
-
 def _read_hub(
     hub: Hub, config: str | None, columns: Sequence[Columns], patterns: Sequence[str]
 ) -> tuple[list[Any], int]:
@@ -236,38 +185,38 @@ def _read_hub(
 
         dataset = load_dataset(hub.id, config, split=hub.split, revision=hub.revision)
     except Exception as error:  # the Hub's client raises dozens of kinds; none of them says what to do
-        shared = os.environ.get(DATA_VARIABLE)
-        looked = f" {DATA_VARIABLE} = {shared!r} does not hold it either." if shared else ""
-        raise TaskDataError(
-            f"{hub.id} (config {config}, split {hub.split}, revision {hub.revision}) could not be loaded from the "
-            f"Hugging Face Hub: {type(error).__name__}: {_one_line(error)}.{looked} "
-            f"Without a network, set `folder` to a folder that holds {' or '.join(patterns)}."
-        ) from error
-    alternative = _columns_of(dataset.column_names, f"{hub.id} ({hub.split})", columns)
+        raise _out_of_reach(hub, f"config {config}, split {hub.split}", error, patterns) from error
+    alternative = columns_of(dataset.column_names, hub.place, columns)
     return dataset.select_columns(list(columns[alternative])).to_list(), alternative
 
 
-def _columns_of(found: Collection[str], origin: str, columns: Sequence[Columns]) -> int:
-    picked = _pick(found, columns)
-    if picked is None:
-        missing = [column for column in columns[0] if column not in found]
-        raise TaskDataError(
-            f"{origin} has no column {_names(missing)}; found: {_names(found) or 'none'}; "
-            f"expected: {'; or '.join(map(_names, columns))}."
-        )
-    return picked
+def hub_file(hub: Hub, patterns: Sequence[str]) -> Path:
+    """The Hub's file `hub.file`, downloaded or cached. `patterns` say what a folder would have to hold instead.
+
+    Raises TaskDataError when it cannot be had, or is not the declared one.
+    """
+    assert hub.file is not None
+    try:
+        from huggingface_hub import hf_hub_download
+
+        path = Path(hf_hub_download(hub.id, hub.file, repo_type="dataset", revision=hub.revision))
+    except Exception as error:
+        raise _out_of_reach(hub, hub.file, error, patterns) from error
+    if hub.sha256 is not None and (found := file_sha256(path)) != hub.sha256:
+        raise TaskDataError(f"{hub.place} at {hub.revision} has the sha256 {found}; expected {hub.sha256} ({path}).")
+    return path
 
 
-def _check_row(row: Any, number: int, origin: str, columns: Columns) -> None:
-    where = f"{origin}, row {number}"
-    if not isinstance(row, dict):
-        raise TaskDataError(f"{where} is {type(row).__name__}; expected an object with the keys {_names(columns)}.")
-    _columns_of(row, where, [columns])
-    for column, kind in columns.items():
-        cell = row[column]
-        kinds = kind if isinstance(kind, tuple) else (kind,)
-        if isinstance(cell, kinds) and not (isinstance(cell, bool) and bool not in kinds):
-            continue
-        expected = " or ".join(_TYPE_NAMES.get(one, one.__name__) for one in kinds)
-        shown = "null" if cell is None else f"{type(cell).__name__} {cell!r:.60}"
-        raise TaskDataError(f"{where}: {column} is {shown}; expected {expected}.")
+def file_sha256(path: Path) -> str:
+    """The sha256 (hex) of a file's bytes."""
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def _out_of_reach(hub: Hub, what: str, error: Exception, patterns: Sequence[str]) -> TaskDataError:
+    shared = os.environ.get(DATA_VARIABLE)
+    looked = f" {DATA_VARIABLE} = {shared!r} does not hold it either." if shared else ""
+    return TaskDataError(
+        f"{hub.id} ({what}, revision {hub.revision}) could not be loaded from the "
+        f"Hugging Face Hub: {type(error).__name__}: {one_line(error)}.{looked} "
+        f"Without a network, set `folder` to a folder that holds {' or '.join(patterns)}."
+    )

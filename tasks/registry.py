@@ -10,8 +10,8 @@ from typing import TypeVar
 from .base import Task
 
 _BUILT_IN = (
-    ".aime", ".amc", ".arithmetic", ".college_math", ".dapo_math", ".gaokao", ".gsm8k", ".hendrycks_math", ".minerva",
-    ".multiple_choice", ".olympiadbench", ".tabmwp", ".word_problems",
+    ".aime", ".alpaca_eval", ".amc", ".arena_hard", ".arithmetic", ".college_math", ".dapo_math", ".gaokao", ".gsm8k",
+    ".hendrycks_math", ".minerva", ".multiple_choice", ".olympiadbench", ".tabmwp", ".word_problems",
 )  # fmt: skip
 _TASKS: dict[str, type[Task]] = {}
 

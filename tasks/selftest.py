@@ -1,4 +1,7 @@
-"""Does a task grade its own answers as it should? What `groupbench check TASK` runs over a whole held-out set."""
+"""Does a task grade its own answers as it should? What `groupbench check TASK` runs over a whole held-out set.
+
+Tasks without a verifier are asked whether they can be judged: an instruction and a baseline's answer in every example.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .base import Example, Grade, Task
+from .comparison import ComparisonTask
 from .grading import same_number
 
 GARBAGE = "I am not sure. The question asks for \\boxed{\\text{banana}}, or so it seems #### !"
@@ -46,13 +50,49 @@ class Findings:
         )
 
 
-def selftest(task: Task, examples: Sequence[Example] | None = None) -> Findings:
+@dataclass(frozen=True)
+class OpenFindings:
+    """Of one task's open instructions. Ids are in its order."""
+
+    task: str
+    examples: int
+    opponents: tuple[str, ...]
+    silent: tuple[str, ...]  # ids of those to which the baseline's answer is empty
+    blank: tuple[str, ...]  # whose instruction is
+    graded: tuple[str, ...]  # whose baseline's answer gets a verdict, or a reward, from no judge
+
+    @property
+    def passed(self) -> bool:
+        """Whether all but one in a hundred are answered, and none is empty or graded."""
+        return len(self.silent) <= self.examples / 100 and not self.blank and not self.graded
+
+    @property
+    def wrong(self) -> dict[str, tuple[str, ...]]:
+        """Ids under what is wrong with them."""
+        found = {
+            "empty answer of the baseline": self.silent,
+            "empty instruction": self.blank,
+            "graded without a judge": self.graded,
+        }
+        return {what: ids for what, ids in found.items() if ids}
+
+    def __str__(self) -> str:
+        answered = self.examples - len(self.silent)
+        return (
+            f"{self.task}: {self.examples} different instructions, of which {' and '.join(self.opponents)} "
+            f"answers {answered}; no verifier: only a judge scores them"
+        )
+
+
+def selftest(task: Task, examples: Sequence[Example] | None = None) -> Findings | OpenFindings:
     """Grade right and wrong responses to each of `examples` (default: all that are held out), in one call.
 
     Right are the gold answer in a box and, where there is one, the expert's demonstration; wrong are an empty response,
     garbage, and the gold answer of the next example where it is another text and another number.
     """
     asked = task.heldout if examples is None else examples
+    if isinstance(task, ComparisonTask):
+        return _open(task, asked)
     pairs: list[tuple[Example, str]] = []
     right: list[range] = []
     wrong: list[range] = []
@@ -69,6 +109,22 @@ def selftest(task: Task, examples: Sequence[Example] | None = None) -> Findings:
         pairs.append((example, _right_responses(task, following)[0]))
     grades = task.grade_all(pairs)
     return _findings(task, asked, grades, right, wrong, other)
+
+
+def _open(task: ComparisonTask, asked: Sequence[Example]) -> OpenFindings:
+    grades = task.grade_all([(example, example.answer) for example in asked])
+    return OpenFindings(
+        task.name,
+        len(asked),
+        task.opponents,
+        tuple(example.id for example in asked if not example.answer.strip()),
+        tuple(example.id for example in asked if not task.instruction(example).strip()),
+        tuple(
+            example.id
+            for example, grade in zip(asked, grades, strict=True)
+            if grade.counted is not None or grade.reward != 0
+        ),
+    )
 
 
 def _right_responses(task: Task, example: Example) -> list[str]:

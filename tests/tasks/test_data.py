@@ -1,9 +1,11 @@
+import hashlib
 import json
 import os
 import re
 import subprocess
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ import pytest
 
 from tasks.base import Example, TaskDataError
 from tasks.data import Hub, content_ids, fingerprint, fixed_subset, load_rows
+from tasks.files import file_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -254,6 +257,79 @@ def test_the_real_hub_client_offline(tmp_path):
     assert re.search(
         r"Without a network, set `folder` to a folder that holds math/gsm8k_main_train\.parquet", done.stdout
     )
+
+
+def test_a_json_list_is_read_as_lines_are(tmp_path):
+    path = tmp_path / "train.jsonl"
+    listed = path.with_suffix(".json")
+    for text, said in (
+        (json.dumps([ROW, ROW]), None),
+        ("\ufeff" + json.dumps([ROW]), None),
+        (json.dumps(ROW), "train.json holds dict; expected a JSON list of objects."),
+        ("[{]", "train.json cannot be read (Expecting property name"),
+        ("[" * 200_000, "train.json cannot be read ("),
+        ("[]", "train.json has no rows; expected at least one"),
+        (json.dumps([{"question": "q"}]), "train.json, row 1 has no column answer; found: question"),
+        (json.dumps([ROW, {**ROW, "answer": None}]), "train.json, row 2: answer is null; expected text."),
+    ):
+        listed.write_text(text, encoding="utf-8")
+        if said is None:
+            path.write_text("".join(f"{json.dumps(row)}\n" for row in json.loads(text.removeprefix("\ufeff"))))
+            assert file_rows(listed, [COLUMNS]).rows == file_rows(path, [COLUMNS]).rows
+        else:
+            with pytest.raises(TaskDataError) as raised:
+                file_rows(listed, [COLUMNS])
+            assert said in str(raised.value)
+
+
+ONE_FILE = Hub("someone/sums", "", "abc", file="data/sums.json")
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A Hub of one repository, in a folder; what was downloaded of it."""
+    calls = []
+
+    def hf_hub_download(repository, file, *, repo_type, revision):
+        calls.append((repository, file, repo_type, revision))
+        path = tmp_path / "hub" / file
+        if not path.exists():
+            raise FileNotFoundError(f"404: {file}")
+        return str(path)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=hf_hub_download))
+    return types.SimpleNamespace(folder=tmp_path / "hub", calls=calls)
+
+
+def load_file(hub=ONE_FILE):
+    return load_rows(hub=hub, folder=None, file_patterns=("sums.json",), shared_file_patterns=(), columns=[COLUMNS])
+
+
+def test_one_file_of_a_repository_on_the_hub(repository):
+    (repository.folder / "data").mkdir(parents=True)
+    path = repository.folder / "data" / "sums.json"
+    path.write_text(json.dumps([ROW]))
+    rows = load_file()
+    assert rows.rows == [{"question": "How many?", "answer": "7"}] and rows.from_hub
+    assert rows.origin == "someone/sums (data/sums.json)"
+    assert repository.calls == [("someone/sums", "data/sums.json", "dataset", "abc")]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert load_file(replace(ONE_FILE, sha256=digest)).rows == rows.rows
+    path.write_text(json.dumps([{**ROW, "answer": "8"}]))
+    with pytest.raises(TaskDataError, match=rf"\(data/sums.json\) at abc has the sha256 [0-9a-f]+; expected {digest} "):
+        load_file(replace(ONE_FILE, sha256=digest))
+
+
+def test_a_file_of_the_hub_out_of_reach(repository, tmp_path, monkeypatch):
+    monkeypatch.setenv("GROUPBENCH_DATA", str(tmp_path))
+    with pytest.raises(TaskDataError) as raised:
+        load_file()
+    message = str(raised.value)
+    assert message.startswith(
+        "someone/sums (data/sums.json, revision abc) could not be loaded from the Hugging Face Hub"
+    )
+    assert "FileNotFoundError: 404" in message and f"GROUPBENCH_DATA = '{tmp_path}' does not hold it either" in message
+    assert message.endswith("Without a network, set `folder` to a folder that holds sums.json.")
 
 
 def test_the_hubs_columns_are_checked(monkeypatch):

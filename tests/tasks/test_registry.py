@@ -31,8 +31,9 @@ def test_a_name_is_taken_by_one_class_only(monkeypatch):
 
 def test_importing_tasks_is_light():
     code = (
-        "import sys, tasks, tasks.arithmetic, tasks.gsm8k\n"
-        "print([m for m in ('torch', 'numpy', 'pandas', 'pyarrow', 'datasets', 'transformers') if m in sys.modules])"
+        "import sys, tasks, tasks.alpaca_eval, tasks.arena_hard, tasks.arithmetic, tasks.gsm8k\n"
+        "heavy = ('torch', 'numpy', 'pandas', 'pyarrow', 'datasets', 'transformers', 'huggingface_hub')\n"
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import tasks
+from tasks.alpaca_eval import AlpacaEval
 from tasks.arithmetic import Arithmetic
 from tasks.base import Grade
 from tasks.math_problems import MathProblems
@@ -77,3 +79,40 @@ def test_a_grader_that_credits_anything_does_not_pass():
 
     found = selftest(Strict(level=1))
     assert not found.passed and found.strict == found.lenient == 0 and list(found.wrong) == ["gold answer refused"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "answered"),
+    [
+        ("alpaca_eval", {}, "gpt4_1106_preview answers 805"),
+        ("alpaca_eval", {"reference": "text_davinci_003"}, "text_davinci_003 answers 803"),  # two of its are empty
+        ("arena_hard", {}, "gpt-4-0314 answers 500"),
+        ("arena_hard", {"version": "v2.0", "categories": ("hard_prompt",)}, "o3-mini-2025-01-31 answers 500"),
+    ],
+)
+def test_open_tasks_have_an_answer_to_each_instruction(data_folder, name, parameters, answered):
+    found = selftest(tasks.load()[name](folder=str(data_folder), **parameters))
+    assert found.passed and answered in str(found) and "only a judge scores them" in str(found)
+    assert set(found.wrong) == ({"empty answer of the baseline"} if "803" in answered else set())
+    assert len(found.silent) == found.examples - int(answered.rpartition(" ")[2])
+
+
+def test_open_tasks_that_are_graded_or_unanswered_do_not_pass(tmp_path):
+    @dataclass(frozen=True)
+    class Graded(AlpacaEval):
+        def grade(self, example, response):
+            return Grade(1.0, True, response)
+
+    rows = [
+        {"instruction": text, "dataset": "x", "output": output, "generator": "gpt4_1106_preview"}
+        for text, output in (("Why?", "So."), (" ", "So."), ("How?", " "))
+    ]
+    (tmp_path / "model_outputs.json").write_text(json.dumps(rows))
+    found = selftest(Graded(folder=str(tmp_path)))
+    ids = [example.id for example in AlpacaEval(folder=str(tmp_path)).heldout]
+    assert not found.passed and found.wrong == {
+        "empty answer of the baseline": (ids[2],), "empty instruction": (ids[1],), "graded without a judge": tuple(ids)
+    }  # fmt: skip
+    for few in ([0], [1], [2]):
+        asked = [e for e in AlpacaEval(folder=str(tmp_path)).heldout if ids.index(e.id) in few]
+        assert selftest(AlpacaEval(folder=str(tmp_path)), asked).passed == (few == [0])
