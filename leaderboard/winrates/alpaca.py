@@ -41,7 +41,7 @@ def win_rate(shares: ArrayLike) -> WinRate:
 
 
 def shares_of(preferences: ArrayLike) -> np.ndarray:
-    """w from preferences as alpaca_eval stores them: 1 the baseline, 2 the candidate, 0 and 1.5 a tie, −1 none."""
+    """Shares from preferences as alpaca_eval stores them: 1 the baseline, 2 the candidate, 0 and 1.5 a tie, −1 none."""
     found = np.asarray(preferences, dtype=np.float64)
     found = np.where(found == 0, 1.5, found)
     return np.where((found >= 1) & (found <= 2), found - 1, np.nan)

@@ -84,12 +84,14 @@ def _call(found: Rows, side: SideFile) -> Official:
     ):
         said = glm.get_length_controlled_winrate(frame, save_weights_dir=None, is_warn_extreme_changes=False)
     return Official(
-        *(float(said[name]) / 100 for name in (
-            "win_rate", "standard_error", "discrete_win_rate", "length_controlled_winrate", "lc_standard_error",
-        )),
+        win_rate=float(said["win_rate"]) / 100,
+        standard_error=float(said["standard_error"]) / 100,
+        discrete=float(said["discrete_win_rate"]) / 100,
+        length_controlled=float(said["length_controlled_winrate"]) / 100,
+        lc_standard_error=float(said["lc_standard_error"]) / 100,
         strength=float(np.ravel(chosen[-1].C_)[0]),
         n=int(said["n_total"]),
-    )  # fmt: skip
+    )
 
 
 def _first_difference(found: Rows, side: SideFile) -> int:

@@ -126,11 +126,11 @@ def score(found: Battles, policy: str, content: str) -> Score:
     rule = of_name(policy)
     if rule.unit == "question":
         member = np.unique(found.question, return_inverse=True)[1]
-        points = np.bincount(member, found.weight * found.score)
-        weights = np.bincount(member, found.weight)
+        points = _sums(member, found.weight * found.score)
+        weights = _sums(member, found.weight)
     else:
         copies = found.weight.astype(int)
-        points, weights = np.repeat(found.score, copies), np.ones(copies.sum())
+        points, weights = np.repeat(found.score, copies), np.ones(int(copies.sum()))
     drawn = _ratios(points, weights, content, rule.draws)
     tail = (1 - share(rule.confidence, "confidence")) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
@@ -154,6 +154,10 @@ def _ratios(points: Array, weights: Array, content: str, draws: int) -> Array:
     return np.concatenate(parts)
 
 
+def _sums(member: np.ndarray, values: Array) -> Array:
+    return np.bincount(member, values).astype(np.float64)
+
+
 def question_values(found: Battles) -> tuple[np.ndarray, Array]:
     """Questions in sorted order (Q,), and of each the linearised value of the score (Q,): a mean over questions.
 
@@ -162,6 +166,6 @@ def question_values(found: Battles) -> tuple[np.ndarray, Array]:
     ratio estimator, W. G. Cochran, "Sampling Techniques", 1977, chapter 6.
     """
     names, member = np.unique(found.question, return_inverse=True)
-    points, weights = np.bincount(member, found.weight * found.score), np.bincount(member, found.weight)
+    points, weights = _sums(member, found.weight * found.score), _sums(member, found.weight)
     whole = points.sum() / weights.sum()
     return names, whole + len(names) * (points - whole * weights) / weights.sum()

@@ -16,13 +16,13 @@ wherever C is the published one: the penalty is kept. docs/judging.md has the nu
 The published standard error is that of the fitted probabilities over instructions, 2 to 6 times too small. Here
 instructions are drawn anew, and the fit, sd(δ) included, is made again for each draw; C stays.
 
-Nothing is special about a candidate that always wins, never does, or always ties: the penalty keeps c finite, so LC is
-a number near 1, 0 or ½. Where no length differs x is 0; where all differ by the same, x is its sign.
+Nothing is special about a candidate that always wins or never does: the penalty keeps c finite, so LC is a number near
+1 or 0, and no error is raised. One that always ties with answers of the baseline's lengths is the baseline: ½, as
+upstream has it by construction. Where no length differs x is 0; where all differ by the same, x is its sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,11 @@ class Rows:
     def judged(self) -> int:
         """Rows that have a verdict."""
         return int(np.isfinite(self.share).sum())
+
+    @property
+    def baseline(self) -> bool:
+        """Whether this can only be the baseline itself: nothing but ties, and no length that differs."""
+        return bool((self.share == 0.5).all() and (self.delta == 0).all())
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,8 @@ def of_judged(judged: Judged) -> Rows | None:
 def fit(found: Rows, side: SideFile, strength: float | None = None) -> Fit:
     """The length-controlled win rate; `strength` is C, chosen over the folds where it is not given."""
     chosen = choose(found, side) if strength is None else strength
+    if found.baseline:
+        return Fit(0.5, 0.0, 0.0, 0.0, float(chosen), len(found.share))
     one = np.ones((1, len(found.share)))
     coefficients = _solve(_Problem(found, side, one), np.array([chosen]))
     a, b, c = coefficients[0].tolist()
@@ -154,8 +161,7 @@ def paired(one: Rows, other: Rows, side: SideFile, content: str, strengths: tupl
     counts, whole = _counts(len(one.share), draws, content), np.ones((1, len(one.share)))
     both = list(zip((one, other), strengths, strict=True))
     difference, drawn = (
-        np.subtract(*(_refitted(found, side, times, strength) for found, strength in both))
-        for times in (whole, counts)
+        np.subtract(*(_refitted(found, side, times, strength) for found, strength in both)) for times in (whole, counts)
     )
     return float(difference[0]), _interval(drawn)
 
@@ -186,6 +192,8 @@ def _interval(drawn: Array) -> Interval:
 
 def _refitted(found: Rows, side: SideFile, counts: Array, strength: float) -> Array:
     """LC (B,) where instruction i counts counts[·, i] times."""
+    if found.baseline:
+        return np.full(len(counts), 0.5)
     start = _solve(_Problem(found, side, np.ones((1, len(found.share)))), np.array([strength]))
     parts = []
     for first in range(0, len(counts), CHUNK):
@@ -250,7 +258,7 @@ class _Problem:
 
 
 def _spread(delta: Array, counts: Array) -> Array:
-    """sd (ddof 1) of δ, instruction i counting counts[·, i] times: (B, 1)."""
+    """The sd (ddof 1) of δ, instruction i counting counts[·, i] times: (B, 1)."""
     n = counts.sum(1, keepdims=True)
     mean = counts @ delta[:, None] / n
     squares = (counts * (delta - mean) ** 2).sum(1, keepdims=True)
@@ -284,7 +292,7 @@ def _solve(problem: _Problem, strengths: Array, start: Array | None = None) -> A
 
 
 def _model_minimum(gradient: Array, hessian: Array, w: Array, penalty: Array) -> Array:
-    """argmin of gᵀ(v − w) + ½(v − w)ᵀH(v − w) + penalty·‖v‖₁, (B, 3)."""
+    """The argmin of gᵀ(v − w) + ½(v − w)ᵀH(v − w) + penalty·‖v‖₁, (B, 3)."""
     v = w.copy()
     for _ in range(SWEEPS):
         before = v.copy()

@@ -6,6 +6,7 @@ one each; for probabilities ½(p_AB + p_BA). A game without a verdict is left ou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..stats import Estimate, over_items
 from ..stats.valid import Array
-from ..verdicts import Judged
+from ..verdicts import GameRecord, Judged
 
 CONSISTENCY, FIRST, UNREAD, REFUSED = 0.75, 0.10, 0.02, 0.05  # the limits; see `notices`
 
@@ -124,65 +125,49 @@ def read_pairs(judged: Judged) -> Pairs:
 
     How many games a pair should have: two where any pair has two, else one. Identical answers need none.
     """
-    by_pair = judged.by_pair
-    both = any(len(games) > 1 for games in by_pair.values())
-    shares, low, high = [], [], []
+    names, by_pair = tuple(judged.record.pairs), judged.by_pair
+    orders = max((len(games) for games in by_pair.values()), default=1)
+    share, low, high = (
+        np.array(part) for part in zip(*(_share(by_pair.get(n, ()), orders) for n in names), strict=True)
+    )
+    asked = [game for game in judged.games if game.status != "same"]
+    scores = [game.score for game in asked if game.score is not None]
+    invalid = sum(game.status == "invalid" for game in asked)
+    identical = {game.id for game in judged.games if game.status == "same"}
+    expected = sum(max(len(by_pair.get(name, ())), orders) for name in names if name not in identical)
+    both = [found for games in by_pair.values() if len(found := _read(games)) == 2]
     clusters = {pair.id: pair.unit for pair in judged.pairs}
-    for name in judged.record.pairs:
-        games = by_pair.get(name, ())
-        scores = [game.score for game in games if game.score is not None]
-        identical = any(game.status == "same" for game in games)
-        expected = len(scores) if identical else max(len(games), 2 if both else 1)
-        unread, total = expected - len(scores), sum(scores)
-        shares.append(total / len(scores) if scores else np.nan)
-        low.append(total / expected)
-        high.append((total + unread) / expected)
-    names = tuple(judged.record.pairs)
+    flags = Counter(flag for pair in judged.pairs for flag in pair.flags)
     return Pairs(
         ids=names,
-        share=np.array(shares, dtype=np.float64),
+        share=share,
         clusters=tuple(clusters.get(name, name) for name in names),
-        pessimistic=float(np.mean(low)) if low else 0.0,
-        optimistic=float(np.mean(high)) if high else 1.0,
-        flags=_flags(judged),
-        **_conduct(judged, both),
+        consistency=_mean([np.sign(a - 0.5) == np.sign(b - 0.5) for a, b in both]),
+        first_rate=_mean([(a + 1 - b) / 2 for a, b in both]),
+        tie_rate=_mean([score == 0.5 for score in scores]),
+        invalid_rate=invalid / (len(scores) + invalid) if scores or invalid else 0.0,
+        failure_rate=(expected - len(scores)) / expected if expected else 0.0,
+        double_wins=sum(a > 0.5 and b > 0.5 for a, b in both),
+        games=len(scores),
+        pessimistic=float(low.mean()),
+        optimistic=float(high.mean()),
+        flags=dict(sorted(flags.items())),
     )
 
 
-def _conduct(judged: Judged, both: bool) -> dict[str, float | int | None]:
-    """How the judge behaved: what has the same names in `Pairs`."""
-    asked = [game for game in judged.games if game.status != "same"]
-    read = [game for game in asked if game.score is not None]
-    invalid = sum(game.status == "invalid" for game in asked)
-    identical = {game.id for game in judged.games if game.status == "same"}
-    expected = sum(
-        max(len(judged.by_pair.get(name, ())), 2 if both else 1)
-        for name in judged.record.pairs if name not in identical
-    )  # fmt: skip
-    doubles = [
-        scores for games in judged.by_pair.values()
-        if len(scores := [game.score for game in games if game.status == "read" and game.score is not None]) == 2
-    ]  # fmt: skip
-    return {
-        "consistency": _mean([np.sign(a - 0.5) == np.sign(b - 0.5) for a, b in doubles]),
-        "first_rate": _mean([(a + 1 - b) / 2 for a, b in doubles]),
-        "tie_rate": _mean([game.score == 0.5 for game in read]),
-        "invalid_rate": invalid / (len(read) + invalid) if read or invalid else 0.0,
-        "failure_rate": (expected - len(read)) / expected if expected else 0.0,
-        "double_wins": sum(a > 0.5 and b > 0.5 for a, b in doubles),
-        "games": len(read),
-    }
+def _share(games: Sequence[GameRecord], orders: int) -> tuple[float, float, float]:
+    """A pair's share, and what it were if all games without a verdict were lost, or won."""
+    scores = [game.score for game in games if game.score is not None]
+    identical = any(game.status == "same" for game in games)
+    expected, total = len(scores) if identical else max(len(games), orders), sum(scores)
+    share = total / len(scores) if scores else np.nan
+    return share, total / expected, (total + expected - len(scores)) / expected
+
+
+def _read(games: Sequence[GameRecord]) -> list[float]:
+    """The scores of a pair that the judge gave, the game with the candidate first before the other."""
+    return [game.score for game in games if game.status == "read" and game.score is not None]
 
 
 def _mean(values: Sequence[float | bool]) -> float | None:
     return float(np.mean(values)) if values else None
-
-
-def _flags(judged: Judged) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for pair in judged.pairs:
-        for flag in pair.flags:
-            found[flag] = found.get(flag, 0) + 1
-    return dict(sorted(found.items()))
-
-

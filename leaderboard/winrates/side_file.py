@@ -80,9 +80,7 @@ def read(folder: Path) -> SideFile:
     if list(once["index"]) != list(range(len(once))):
         raise RecordError(f"{gamed_path}: its indices are not 0 … {len(once) - 1}")
     if difficulty_path is not None:
-        table = pd.read_csv(difficulty_path).sort_values("index" if "index" in _header(difficulty_path) else _header(
-            difficulty_path)[0])  # fmt: skip
-        own = table.iloc[:, -1].to_numpy(dtype=float)
+        own = pd.read_csv(difficulty_path, index_col=0).sort_index().iloc[:, 0].to_numpy(dtype=float)
         if len(own) != len(difficulty) or np.abs(own - difficulty).max() > 1e-6:
             raise RecordError(f"{difficulty_path}: other difficulties than in {gamed_path.name}")
     instructions = _instructions(folder)
@@ -101,11 +99,8 @@ def read(folder: Path) -> SideFile:
     )
 
 
-def _header(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").partition("\n")[0].split(",")
-
-
 def _instructions(folder: Path) -> list[str]:
+    """The instructions in their order; empty where the folder names none."""
     path = _one(folder, INSTRUCTIONS)
     if path is None:
         return []
@@ -117,8 +112,7 @@ def _instructions(folder: Path) -> list[str]:
             raise RecordError(f"{path}: expected a list of objects with an instruction each") from None
     import pandas as pd
 
-    return [str(text) for text in pd.read_parquet(path, columns=["index", "instruction"]).sort_values("index")[
-        "instruction"]]  # fmt: skip
+    return pd.read_parquet(path, columns=["index", "instruction"]).sort_values("index")["instruction"].tolist()
 
 
 def _one(folder: Path, names: Sequence[str]) -> Path | None:

@@ -2,15 +2,21 @@
 
     P(model wins a battle) = σ(θ_model − θ_baseline + β·z),      style-controlled win rate = σ(θ_model − θ_baseline)
 
-z are the z-scores, over all battles, of what the model's answer has more of than the baseline's, in length t (tokens of
-the gpt-4o tokenizer) and counts c of headers, list items and bold spans:
+z is what the model's answer has more of than the baseline's, in length t (tokens of the gpt-4o tokenizer) and counts c
+of headers, list items and bold spans:
 
-    upstream-v0.1    (t_m − t_b)/(t_m + t_b + 1)     (c_m − c_b)/(c_m + c_b + 1)
-    upstream-v2      (t_m − t_b)/(t_m + t_b)         (d_m − d_b)/(d_m + d_b + 1)   with densities d = c/(t + 1)
+    upstream-v0.1    (t_m − t_b)/(t_m + t_b + 1)     (c_m − c_b)/(c_m + c_b + 1)                    z-scores
+    upstream-v2      (t_m − t_b)/(t_m + t_b)         (d_m − d_b)/(d_m + d_b + 1),  d = c/(t + 1)    z-scores
+    ours             as v0.1, z-scores; the win rate is that at no difference
 
 β is shared by all models, so **the result of one model depends on which others are in the fit**: a table fits its own
-rows, and says so. v0.1 fits with scikit-learn's default penalty, ½‖w‖² on coefficients in units of ln 10, every battle
-counted twice; its standard deviation is that of the population, v2's (torch) divides by n − 1.
+rows, and says so. Upstream's z-scores add to that. Centred on the set's mean difference, z = 0 is no longer equal
+style: with one baseline on one side of every battle the published number is the win rate at the *set's average*
+difference of style, higher for everyone where most models write more than the baseline. Ours is that of answers as long
+and as formatted as the baseline's, σ(θ_model − θ_baseline − β·mean/sd).
+
+v0.1 fits with scikit-learn's default penalty, ½‖w‖² on coefficients in units of ln 10, every battle counted twice; its
+standard deviation is that of the population, v2's (torch) divides by n − 1.
 
 Source: lmarena/arena-hard-auto, utils_math.py at 0489bf3 and show_result.py, utils/add_markdown_info.py at 196f6b8.
 """
@@ -31,7 +37,7 @@ from ..stats.valid import Array
 from ..verdicts import Judged, Style
 from .arena import Battles, of_judged
 
-Formula = Literal["upstream-v0.1", "upstream-v2"]
+Formula = Literal["ours", "upstream-v0.1", "upstream-v2"]
 FEATURES = ("length", "headers", "lists", "bold")
 STEPS, TOLERANCE = 60, 1e-10
 
@@ -61,7 +67,7 @@ def differences(candidate: ArrayLike, baseline: ArrayLike, formula: Formula) -> 
     Two empty answers differ by 0.
     """
     ours, theirs = np.asarray(candidate, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
-    if formula == "upstream-v0.1":
+    if formula != "upstream-v2":
         return (ours - theirs) / (ours + theirs + 1)
     length = (ours[:, :1] - theirs[:, :1]) / np.maximum(ours[:, :1] + theirs[:, :1], 1e-12)
     mine, other = ours[:, 1:] / (ours[:, :1] + 1), theirs[:, 1:] / (theirs[:, :1] + 1)
@@ -143,33 +149,33 @@ def controlled(
     score: ArrayLike,
     weight: ArrayLike,
     style: ArrayLike,
-    formula: Formula = "upstream-v0.1",
+    formula: Formula = "ours",
 ) -> Controlled:
     """Style-controlled win rates of all models; `style` (N, 4) are `differences`, one row a battle.
 
-    z-scores are over battles as often as they count. A feature that never differs is left at 0.
+    Means and spreads are over battles as often as they count. A feature whose difference never varies tells nothing of
+    its β, which is left at 0.
     """
     w, raw = np.asarray(weight, dtype=np.float64), np.asarray(style, dtype=np.float64)
     mean = w @ raw / w.sum()
-    old = formula == "upstream-v0.1"
-    spread = np.sqrt(w @ (raw - mean) ** 2 / (w.sum() - (0 if old else 1)))
-    z = np.divide(raw - mean, spread, out=np.zeros_like(raw), where=spread > 1e-12)
-    # Upstream counts every battle twice in its likelihood, and its prior once.
-    strengths, beta = bradley_terry(model, score, w, z, ridge=0.5 if old else 0.0)
-    rates = {name: 0.5 * (1 + math.tanh(theta / 2)) for name, theta in strengths.items()}
+    spread = np.sqrt(w @ (raw - mean) ** 2 / (w.sum() - (formula == "upstream-v2")))
+    varies = spread > 1e-12
+    z = np.divide(raw - mean, spread, out=np.zeros_like(raw), where=varies)
+    # Upstream's v0.1 counts every battle twice in its likelihood, and its prior once.
+    strengths, beta = bradley_terry(model, score, w, z, ridge=0.5 if formula == "upstream-v0.1" else 0.0)
+    shift = float(beta @ np.divide(mean, spread, out=np.zeros_like(mean), where=varies)) if formula == "ours" else 0.0
+    rates = {name: 0.5 * (1 + math.tanh((theta - shift) / 2)) for name, theta in strengths.items()}
     return Controlled(rates, dict(zip(FEATURES, beta.tolist(), strict=True)), formula)
 
 
-def of_many(judged: Sequence[Judged], formula: Formula, policy: str = "ours") -> Controlled:
-    """Style-controlled win rates by candidate's name, over the set of these. All must have met one baseline.
+def of_many(judged: Sequence[Judged], formula: Formula = "ours", policy: str = "ours") -> Controlled:
+    """Style-controlled win rates over the set of these, by their place in it ("0", "1", …).
 
-    LeaderboardError where the baselines differ, two candidates have one name, or a pair has no tokens or style.
+    LeaderboardError where the baselines differ, or a pair has no tokens or no style.
     """
-    if len(baselines := {one.record.opponent for one in judged}) != 1:
-        raise LeaderboardError(f"style control takes one baseline, not {sorted(b.name for b in baselines)}")
-    names = [one.record.candidate.name for one in judged]
-    if len(set(names)) < len(names):
-        raise LeaderboardError(f"style control takes every candidate once, not {', '.join(names)}")
+    if len(baselines := {one.record.opponent.name for one in judged}) != 1:
+        raise LeaderboardError(f"style control takes one baseline, not {', '.join(sorted(baselines)) or 'none'}")
+    names = [str(n) for n in range(len(judged))]
     parts = [of_judged(one, policy) for one in judged]
     styles = [_styles(one, formula)[part.row] for one, part in zip(judged, parts, strict=True)]
     model = [name for name, part in zip(names, parts, strict=True) for _ in part.score]
