@@ -1,0 +1,281 @@
+"""The win-rate table: one a judge, as a grid for every export.
+
+Rank · algorithm · seeds · n · length-controlled · win rate [and if unread games were lost or won] · discrete · against
+the reference · W/T/L · Arena-Hard · style-controlled · consistency · first rate · invalid · length · judge · cost. A
+row whose verdicts are too incomplete shows `refused: …` in the place of its number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Literal
+
+import numpy as np
+
+from ..analysis import ALPHA, OTHER_PROTOCOL, mark
+from ..columns import Entry, Kind
+from ..columns.base import NOTHING, estimated
+from ..scores import Scores
+from ..stats import holm
+from ..tables import SIGNS, UNITS, Grid, Header, Line
+from ..verdicts import Judged
+from ..words import minus
+from . import arena, length_control, style
+from .against import head_to_head
+from .pairs import Notice
+from .rows import KINDS, Contest, Row, contest
+from .side_file import SideFile
+
+Column = tuple[str, Kind, str, Callable[[Row], Entry]]  # name, kind, heading, entry
+OPTIONAL = {
+    "rank", "lc_win_rate", "win_rate", "band", "discrete", "vs_reference", "vs_reference_wtl", "arena_hard",
+    "style_controlled", "consistency", "first_rate", "chars", "cost_usd", "gpu_hours",
+}  # fmt: skip
+LC = (
+    "LC: AlpacaEval's length-controlled win rate; interval: 95 % of 1,000 bootstraps over instructions, refitted, for "
+    "one seed, and over seeds and jackknifed instructions for several."
+)
+BAND = "If unread: the win rate if every game without a verdict were lost, and if it were won."
+DISCRETE = "Discrete: pairs won, and half of those tied."
+ARENA = "Arena-Hard: weighted mean over games; 95 % interval over questions, and seeds where there are several."
+STYLE = "Style-controlled: Arena-Hard at the baseline's length and Markdown, fitted over the rows of this table alone."
+CONDUCT = (
+    "Consistency: pairs with the same winner in both orders. First: the share of the answer shown first, 50 % without "
+    "bias. Invalid: replies that could not be read. They and n are those of the leftmost win rate of the row."
+)
+REFUSED = "Refused: more than 5 % of the games have no verdict, or of the replies could not be read."
+
+
+def table(judged: Sequence[Judged], reference: str | None = None, side: SideFile | None = None) -> Grid:
+    """The win-rate table of one judge's verdicts.
+
+    `reference` is the label (algorithm or preset) that direct judgings are against; `side` is AlpacaEval's side file,
+    without which nothing is length-controlled. Raises LeaderboardError for verdicts of two judges, naming both, and for
+    whatever else `rows.contest` refuses.
+    """
+    found = contest(judged, reference, side)
+    columns = _columns(found)
+    made = {row.label: {name: entry(row) for name, _, _, entry in columns} for row in found.rows}
+    shown = [one for one in columns if one[0] not in OPTIONAL or any(_says(made[r.label][one[0]]) for r in found.rows)]
+    order = sorted(found.rows, key=lambda row: (_place(found, row), row.label))
+    lines = tuple(Line(row.label, "", tuple(made[row.label][name] for name, *_ in shown)) for row in order)
+    judge = judged[0].record.judge
+    return Grid(
+        name="win_rates",
+        title=f"Win rates, judged by {judge.words}",
+        headers=tuple(Header(name, heading, kind) for name, kind, heading, _ in shown),
+        lines=lines,
+        caption=_caption(found, {name for name, *_ in shown}, lines),
+        model=judge.words,
+        reference=reference or "",
+    )
+
+
+def _columns(found: Contest) -> list[Column]:
+    against, styled = _against(found), _styled(found)
+    judge = next(iter(found.rows)).every[0].record.judge
+
+    def pooled(of: Callable[..., float | None]) -> Callable[[Row], Entry]:
+        """Mean over the seeds of the row's leading kind."""
+
+        def entry(row: Row) -> Entry:
+            there = zip(row.of(row.leading), row.pairs[row.leading], strict=True)
+            values = {one.record.candidate.seed or 0: value for one, p in there if (value := of(p)) is not None}
+            return Entry(fmean(values.values()), by_seed=values) if values else NOTHING
+
+        return entry
+
+    return [
+        ("rank", "count", "rank", lambda row: _number(found.ranking.rank.get(row.label))),
+        ("algorithm", "text", "algorithm", lambda row: Entry(text=row.label)),
+        ("seeds", "count", "seeds", lambda row: Entry(float(max(len(row.of(kind)) for kind in KINDS)))),
+        ("n", "count", "n", pooled(lambda pairs: pairs.n)),
+        ("lc_win_rate", "share", "LC", lambda row: _controlled(found, row)),
+        ("win_rate", "share", "win rate", lambda row: _win_rate(found, row)),
+        ("band", "text", "if unread", _band),
+        ("discrete", "share", "discrete", lambda row: _discrete(row)),
+        ("vs_reference", "share", f"vs {found.reference}", lambda row: against.get(row.label, _no_test(found, row))),
+        ("vs_reference_wtl", "text", "W/T/L", lambda row: _wins(found, row)),
+        ("arena_hard", "share", "Arena-Hard", lambda row: _arena(found, row)),
+        ("style_controlled", "share", "style-controlled", lambda row: styled.get(row.label, NOTHING)),
+        ("consistency", "share", "consistency", pooled(lambda pairs: pairs.consistency)),
+        ("first_rate", "share", "first", pooled(lambda pairs: pairs.first_rate)),
+        ("invalid_rate", "share", "invalid", pooled(lambda pairs: pairs.invalid_rate)),
+        ("chars", "number", "characters", _chars),
+        ("judge", "text", "judge", lambda _: Entry(text=judge.words)),
+        ("cost_usd", "number", "cost, $", lambda row: _cost(row, "usd", 1.0)),
+        ("gpu_hours", "number", "GPU-h", lambda row: _cost(row, "gpu_seconds", 3600.0)),
+    ]
+
+
+def _number(value: float | None) -> Entry:
+    return NOTHING if value is None else Entry(float(value))
+
+
+def _refused(row: Row, kind: str) -> Entry | None:
+    why = row.refused(kind)  # type: ignore[arg-type]
+    return Entry(text=why) if why else None
+
+
+def _marked(found: Contest, row: Row, scores: Scores | None, entry: Entry) -> Entry:
+    """‡ for other pairs than the reference's; bold for the best and what is not worse, where this is what is ranked."""
+    if row.other:
+        entry = replace(entry, mark=OTHER_PROTOCOL)
+    return replace(entry, bold=scores is found.metric(row) and row.label in found.ranking.best)
+
+
+def _win_rate(found: Contest, row: Row) -> Entry:
+    scores = found.shares(row, "main")
+    if scores is None:
+        return _refused(row, "main") or NOTHING
+    return _marked(found, row, scores, estimated(scores.estimate, scores.by_seed))
+
+
+def _controlled(found: Contest, row: Row) -> Entry:
+    scores = found.controlled(row)
+    if scores is None:
+        return (_refused(row, "main") if found.side else None) or NOTHING
+    entry = estimated(scores.estimate, scores.by_seed)
+    if len(row.main) == 1 and found.side:
+        rows = length_control.of_judged(row.main[0])
+        assert rows is not None
+        drawn = length_control.bootstrap(rows, found.side, row.main[0].title, found.strength(row.main[0]))
+        entry = replace(entry, low=drawn.low, high=drawn.high, df=None)
+    return _marked(found, row, scores, entry)
+
+
+def _band(row: Row) -> Entry:
+    pairs = row.pairs[row.leading]
+    low, high = fmean(p.pessimistic for p in pairs), fmean(p.optimistic for p in pairs)
+    return Entry(text=minus(f"{100 * low:.1f} to {100 * high:.1f}")) if low < high else NOTHING
+
+
+def _discrete(row: Row) -> Entry:
+    values = [p.discrete for p in row.pairs["main"]]
+    if not values or row.refused("main"):
+        return NOTHING
+    return Entry(fmean(value for value in values if value is not None))
+
+
+def _wins(found: Contest, row: Row) -> Entry:
+    """Of the direct judgings, where the table has any."""
+    kind: Literal["direct", "main"] = "direct" if any(other.direct for other in found.rows) else "main"
+    pairs = row.pairs[kind]
+    if not pairs or row.refused(kind):
+        return NOTHING
+    return Entry(text="/".join(str(sum(n)) for n in zip(*((p.wins, p.ties, p.losses) for p in pairs), strict=True)))
+
+
+def _against(found: Contest) -> dict[str, Entry]:
+    """Direct win rates, the test of each against ½ after Holm over them."""
+    heads = {r.label: head_to_head(r.direct) for r in found.rows if r.direct and not r.refused("direct")}
+    adjusted = holm([head.over_half.p for head in heads.values()])
+    entries = {}
+    for (label, head), p in zip(heads.items(), adjusted, strict=True):
+        half = head.over_half
+        entries[label] = Entry(
+            head.win_rate, head.low if half.se else None, head.high if half.se else None, half.df, half.p, p,
+            head.by_seed, mark=mark(half.seeds, p),
+        )  # fmt: skip
+    return entries
+
+
+def _no_test(found: Contest, row: Row) -> Entry:
+    if row.label == found.reference:
+        return Entry(text="reference")
+    return _refused(row, "direct") or NOTHING
+
+
+def _arena(found: Contest, row: Row) -> Entry:
+    scores = found.arena(row)
+    if scores is None:
+        return _refused(row, "arena") or NOTHING
+    entry = estimated(scores.estimate, scores.by_seed)
+    if len(row.arena) == 1:
+        drawn = arena.score(arena.of_judged(row.arena[0]), "ours", row.arena[0].title)
+        entry = replace(entry, low=drawn.low, high=drawn.high, df=None)
+    return _marked(found, row, scores, entry)
+
+
+def _styled(found: Contest) -> dict[str, Entry]:
+    """Over all rows and seeds that have tokens and style; empty where a pair has none."""
+    judged = [(row.label, one) for row in found.rows if not row.refused("arena") for one in row.arena]
+    if not judged or any(pair.tokens is None or pair.style is None for _, one in judged for pair in one.pairs):
+        return {}
+    rates = style.of_many([one for _, one in judged]).win_rates
+    by_row: dict[str, list[float]] = {}
+    for n, (label, _) in enumerate(judged):
+        by_row.setdefault(label, []).append(rates[str(n)])
+    return {label: Entry(fmean(values)) for label, values in by_row.items()}
+
+
+def _chars(row: Row) -> Entry:
+    return Entry(float(np.mean([pair.chars[0] for one in row.of(row.leading) for pair in one.pairs])))
+
+
+def _cost(row: Row, name: str, unit: float) -> Entry:
+    """The sum over the row's judgings; nothing where one is not known, or all are 0."""
+    parts = [getattr(one.record.cost, name) for one in row.every]
+    return Entry(sum(parts) / unit) if all(part is not None for part in parts) and any(parts) else NOTHING
+
+
+def _place(found: Contest, row: Row) -> tuple[bool, float]:
+    """Best first, by what is ranked, else by the direct win rate; without a number last."""
+    scores = found.metric(row) or found.shares(row, "direct")
+    return scores is None, 0.0 if scores is None else -float(scores.values.mean())
+
+
+def _says(entry: Entry) -> bool:
+    return entry.value is not None or (bool(entry.text) and entry.text != "reference")
+
+
+def _caption(found: Contest, names: set[str], lines: Sequence[Line]) -> tuple[str, ...]:
+    said = [UNITS["share"]]
+    for name, words in (("lc_win_rate", LC), ("band", BAND), ("discrete", DISCRETE), ("arena_hard", ARENA),
+                        ("style_controlled", STYLE), ("consistency", CONDUCT)):  # fmt: skip
+        said += [words] * (name in names)
+    ranking = found.ranking
+    if ranking.pairs:
+        said.append(
+            f"Rank: 1 + the number of rows that are significantly better (paired by seed and item, p < {ALPHA:g} after "
+            f"Holm over {ranking.tests} pairs); rows that cannot be told apart share a rank."
+        )
+    else:
+        said.append("No ranks: they take two rows of two seeds each, on the same pairs.")
+    entries = [entry for line in lines for entry in line.entries]
+    if "vs_reference" in names:
+        said.append(
+            f"Vs {found.reference}: the judge saw both answers to a prompt, in both orders; seeds paired. W/T/L: pairs "
+            "won, tied and lost there, in all seeds."
+        )
+    marks = {entry.mark for entry in entries}
+    said += [SIGNS["*"]] * bool(marks & {"*", "**"}) + [SIGNS["†"]] * ("†" in marks)
+    said += ["‡ judged on other pairs than the reference: not ranked."] * ("‡" in marks)
+    said += [SIGNS["Bold"]] * any(entry.bold for entry in entries)
+    said += [REFUSED] * any((entry.text or "").startswith("refused") for entry in entries)
+    return tuple([*said, *_notices(found)])
+
+
+def _notices(found: Contest) -> list[str]:
+    """What is wrong with a row's verdicts, of each kind the worst seed's, and with the answers that it gave."""
+    said = []
+    for row in found.rows:
+        for kind in KINDS:
+            worst: dict[str, Notice] = {}
+            flags: Counter[str] = Counter()
+            for pairs in row.pairs[kind]:
+                flags.update(pairs.flags)
+                for notice in pairs.notices:
+                    known = worst.get(notice.kind)
+                    if known is None or abs(notice.value - notice.limit) > abs(known.value - known.limit):
+                        worst[notice.kind] = notice
+            words = [notice.words for notice in worst.values()]
+            words += [f"{count} answers are flagged {flag}" for flag, count in sorted(flags.items())]
+            if words:
+                one = row.of(kind)[0].record
+                against = f"against {one.opponent.label}" if kind == "direct" else one.task.name
+                said.append(f"{row.label}, {against}: {'; '.join(words)}.")
+    return said
