@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 from ..base import Message, TaskError
+
+AGAIN_TEMPERATURE = 0.7  # of a greedy judge that is asked once more
 
 
 class JudgeError(TaskError):
@@ -57,10 +59,21 @@ class Decode:
     seed: int = 0
     logprobs: int = 0  # most probable first tokens that are reported; 0: none
 
+    def fresh(self, sample: int) -> Decode:
+        """What is sent for a game's sample. Asked again, a judge must be free to say something else: with the seed
+        alone, greedy decoding would repeat itself.
+        """
+        if sample == 0:
+            return self
+        return replace(self, seed=self.seed + sample, temperature=self.temperature or AGAIN_TEMPERATURE)
+
 
 @dataclass(frozen=True)
 class Identity:
-    """What decides a verdict besides the answers: verdicts of two identities never share a table or a cached reply."""
+    """What decides a verdict besides the answers: verdicts of two identities never share a table or a cached reply.
+
+    The backend parts cached replies only: bfloat16's are not float32's, nor one host's another's of the same name.
+    """
 
     kind: str  # the registered name: openai, engine, …
     model: str  # as the endpoint, the Hub or the disk names it
@@ -68,7 +81,7 @@ class Identity:
     prompt: str  # the prompt's name
     prompt_sha: str  # sha256 of its texts
     decode: Decode = field(default_factory=Decode)
-    backend: str = ""  # engine and precision, or the host's name: never a key
+    backend: str = ""  # engine and precision, or the host's name; no port
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,7 @@ class Reading:
     label: str | None
     first: float | None
     weight: int = 1
+    mass: float | None = None  # probability of the labels together, where log-probabilities are read
 
 
 Parser = Callable[[Reply], Reading]
@@ -112,6 +126,7 @@ class Judge(ABC):
 
     name: ClassVar[str]  # set by @register
     symmetric: ClassVar[bool] = False  # whether the order cannot matter: then one game a pair is enough
+    deterministic: ClassVar[bool] = False  # whether asking once more gives the same reply
 
     @property
     @abstractmethod
@@ -130,6 +145,11 @@ class Judge(ABC):
     @abstractmethod
     def ask(self, games: Sequence[Game], sink: Sink) -> None:
         """Ask all games, in any order; each reaches `sink` once, in the calling thread. Raises JudgeError to stop."""
+
+    @property
+    def local(self) -> bool:
+        """Whether it runs on machines of one's own: its tokens cost nothing."""
+        return False
 
     def messages(self, game: Game) -> tuple[Message, ...] | None:
         """The chat that would be sent, for estimates (`--dry-run`); None where none is."""
@@ -164,13 +184,5 @@ class Scorer(Protocol):
 
 
 def as_json(identity: Identity) -> dict[str, Any]:
-    """An identity as records and cache keys have it; the backend, which decides nothing, apart."""
-    decode = identity.decode
-    return {
-        "kind": identity.kind, "model": identity.model, "revision": identity.revision, "prompt": identity.prompt,
-        "prompt_sha": identity.prompt_sha,
-        "decode": {
-            "temperature": decode.temperature, "top_p": decode.top_p, "max_tokens": decode.max_tokens,
-            "seed": decode.seed, "logprobs": decode.logprobs,
-        },
-    }  # fmt: skip
+    """An identity as records have it: without the backend, which they keep apart."""
+    return {name: value for name, value in asdict(identity).items() if name != "backend"}
