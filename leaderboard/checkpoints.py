@@ -18,11 +18,14 @@ def metrics(evaluation: TaskEvaluation, votes: Mapping[str, Sequence[int]] | Non
 
     accuracy (avg@k of the verdict that tables count) with its 95 % interval over items, or clusters of them; strict and
     format_gap = accuracy − strict; pass@j, pass^j, G-Pass@j at half and, with `votes` (labels of equal answers by item
-    id, negative for none), maj@j for j = 2, 4, … and k; rates and mean length. ValueError where a sample is missing.
+    id, negative for none), maj@j for j = 2, 4, … and k; rates and mean length. Of a task whose answers only a judge can
+    compare, truncated and mean length alone. ValueError where a sample is missing.
     """
     samples = evaluation.protocol["samples"]
     if evaluation.missing or not evaluation.items:
         raise ValueError(f"{len(evaluation.missing)} items are missing, the first is {evaluation.missing[:1]}")
+    if all(verdict is None for item in evaluation.items for verdict in item.correct):
+        return _conduct([_first(item, samples) for item in evaluation.items])
     if bad := [item.id for item in evaluation.items if None in item.correct or None in item.strict]:
         raise ValueError(f"item {bad[0]} has a sample without a score")
     items = [_first(item, samples) for item in evaluation.items]
@@ -41,11 +44,15 @@ def metrics(evaluation: TaskEvaluation, votes: Mapping[str, Sequence[int]] | Non
         if votes is not None and k > 2:  # of two there is no majority
             voted = [majority_at_k(votes[i.id], each, k) for i, each in zip(items, verdicts, strict=True)]
             found[f"maj@{k}"] = float(np.mean(voted))
-    found["truncated"] = float(_scores(items, "truncated").mean())
     found["no_answer"] = float(np.mean([[answer is None for answer in item.answers] for item in items]))
     found["timed_out"] = float(_scores(items, "timed_out").mean())
-    found["response_tokens"] = float(_scores(items, "tokens").mean())
-    return found
+    return found | _conduct(items)
+
+
+def _conduct(items: Sequence[Item]) -> dict[str, float]:
+    return {
+        "truncated": float(_scores(items, "truncated").mean()), "response_tokens": float(_scores(items, "tokens").mean())
+    }  # fmt: skip
 
 
 def _first(item: Item, samples: int) -> Item:
@@ -70,8 +77,10 @@ def markdown(record: EvaluationRecord) -> str:
         f"# {checkpoint['name']}", "",
         f"{checkpoint['fingerprint']}, {checkpoint['precision']}, engine {checkpoint['engine']}",
     ]  # fmt: skip
-    if tasks:
-        lines += _own(tasks)
+    if graded := {key: result for key, result in tasks.items() if "accuracy" in result["metrics"]}:
+        lines += _own(graded)
+    if others := {key: result for key, result in tasks.items() if key not in graded}:
+        lines += _to_be_judged(others)
     if outside := record.get("lm_eval"):
         lines += _outside(outside)
     return "\n".join(lines) + "\n"
@@ -93,6 +102,18 @@ def _own(tasks: Mapping[str, TaskResult]) -> list[str]:
     ]  # fmt: skip
     overlaps = [(key, n) for key, result in tasks.items() if (n := result.get("overlap"))]
     lines += [f"\n**{key}: {n} of its questions were training prompts of this run.**" for key, n in overlaps]
+    return lines
+
+
+def _to_be_judged(tasks: Mapping[str, TaskResult]) -> list[str]:
+    lines = [
+        "", "Answers that only a judge can compare (`groupbench judge`):", "",
+        "| task | protocol | items | mean tokens | truncated |", "| :-- | :-- | --: | --: | --: |",
+    ]  # fmt: skip
+    for key, result in tasks.items():
+        found = result["metrics"]
+        cells = [key, describe(result["protocol"]), str(result["items"]), f"{found['response_tokens']:.0f}"]
+        lines.append("| " + " | ".join([*cells, _percent(found["truncated"])]) + " |")
     return lines
 
 

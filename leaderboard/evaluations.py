@@ -57,14 +57,20 @@ class ItemBlock(_Clustered):
     first: int
     responses: list[str]
     answers: list[str | None]  # as extracted; None: an extraction failure
-    correct: list[int]  # the verdict that tables count, 1 or 0
-    strict: list[int]  # the verdict that training sees
+    correct: list[int | None]  # the verdict that tables count, 1 or 0; null where only a judge can give one
+    strict: list[int | None]  # the verdict that training sees
     tokens: list[int]
     truncated: list[int]
     timed_out: list[int]
 
 
-class CheckpointRecord(TypedDict):
+class _Trained(TypedDict, total=False):
+    algorithm: str  # of the run that made it: its name,
+    row: str  # the label of its row, e.g. gift@released,
+    seed: int  # and the seed of training
+
+
+class CheckpointRecord(_Trained):
     """What was evaluated."""
 
     name: str  # as the user named it
@@ -102,7 +108,7 @@ class Item(msgspec.Struct):
 
     id: str
     content: str
-    correct: list[float | None]  # null where somebody else's file says so: the gate refuses it
+    correct: list[float | None]  # null where only a judge can say, or somebody else's file does: the gate refuses it
     strict: list[float | None]
     tokens: list[int]
     truncated: list[int]

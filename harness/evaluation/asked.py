@@ -117,14 +117,20 @@ def _changed(name: str, wanted: EvalProtocol, keys: Sequence[str]) -> str:
 
 
 def _record(task: Task, name: str, protocol: EvalProtocol, examples: Sequence[Example], seed: int) -> ProtocolRecord:
-    parameters = {key: value for key, value in asdict(task).items() if key not in task.locations}  # type: ignore[call-overload]
     source = source_hash(task)
     return ProtocolRecord(
-        task=task.name, parameters=json.loads(json.dumps(parameters)), protocol=name, samples=protocol.samples,
+        task=task.name, parameters=recorded_parameters(task), protocol=name, samples=protocol.samples,
         temperature=protocol.temperature, top_p=protocol.top_p, max_tokens=protocol.max_tokens, seed=seed,
         verifier=task.verifier + (f" {source}" if source else ""),
         examples=[example.id for example in examples], data=fingerprint(examples),
     )  # fmt: skip
+
+
+def recorded_parameters(task: Task) -> dict[str, Any]:
+    """A task's parameters, but for those that say where its data lie."""
+    parameters = {key: value for key, value in asdict(task).items() if key not in task.locations}  # type: ignore[call-overload]
+    found: dict[str, Any] = json.loads(json.dumps(parameters))
+    return found
 
 
 def _fitted(

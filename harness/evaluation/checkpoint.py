@@ -65,7 +65,7 @@ class Progress:
     key: str
     done: int  # items complete
     items: int
-    accuracy: float  # of the items that are complete
+    accuracy: float | None  # of the items that are complete; None where only a judge can say
     seconds_left: float | None  # of this task, by the pace of this session
 
 
@@ -87,10 +87,13 @@ class Examiner:
     @cached_property
     def record(self) -> CheckpointRecord:
         """What is evaluated."""
-        return CheckpointRecord(
+        found = CheckpointRecord(
             name=self.subject.name, fingerprint=models.fingerprint(self.subject.source), precision=self.precision,
             engine=self.rollout.engine,
         )  # fmt: skip
+        if (cell := self.subject.cell) is not None:
+            found |= {"algorithm": cell["spec"]["algorithm"]["name"], "row": cell["algorithm"], "seed": cell["seed"]}
+        return found
 
     @cached_property
     def _codec(self) -> Codec:
@@ -254,7 +257,9 @@ class Examiner:
             id=example.id, content=self._content(example), first=samples.start,
             responses=[_readable(a.text) for a in item.answers],
             answers=[None if (found := a.grade.extracted) is None else _readable(found) for a in item.answers],
-            correct=item.each("correct"), strict=item.each("strict"), tokens=item.each("tokens"),
+            correct=[None if a.grade.counted is None else int(a.correct) for a in item.answers],
+            strict=[None if a.grade.correct is None else int(a.strict) for a in item.answers],
+            tokens=item.each("tokens"),
             truncated=item.each("truncated"), timed_out=item.each("timed_out"),
         )  # fmt: skip
         if (cluster := asked.task.leak_key(example)) != example.id:
@@ -265,7 +270,9 @@ class Examiner:
         whole = [items[e.id] for e in asked.examples if _has(items, e) >= asked.record["samples"]]
         now_done = len(whole) - done_before
         left = (time.monotonic() - began) * (len(asked.examples) - len(whole)) / now_done if now_done else None
-        accuracy = sum(sum(c or 0 for c in item.correct) / len(item.correct) for item in whole) / max(1, len(whole))
+        accuracy = None
+        if not any(None in item.correct for item in whole):
+            accuracy = sum(sum(c or 0 for c in item.correct) / len(item.correct) for item in whole) / max(1, len(whole))
         return Progress(key, len(whole), len(asked.examples), accuracy, left)
 
 

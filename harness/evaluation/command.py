@@ -26,6 +26,7 @@ from .outside import PREFIX, Outside, checkable, crosscheck
 from .subject import Subject, find
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+SHARES = ("accuracy", "strict", "no_answer", "truncated", "timed_out")
 SECONDS_BETWEEN_LINES = 10  # where there is no terminal
 
 
@@ -166,10 +167,11 @@ def show(written: EvaluationRecord, keys: Sequence[str]) -> None:
     for key in keys:
         result = written["tasks"][key]
         found = result["metrics"]
+        shares = {name: f"{found[name]:.1%}" if name in found else "–" for name in SHARES}
+        ends = f"{found['accuracy_low']:.1%} … {found['accuracy_high']:.1%}" if "accuracy" in found else "to be judged"
         table.add_row(
-            key, checkpoints.describe(result["protocol"]), str(result["items"]), f"{found['accuracy']:.1%}",
-            f"{found['accuracy_low']:.1%} … {found['accuracy_high']:.1%}", f"{found['strict']:.1%}",
-            *(f"{found[name]:.1%}" for name in ("no_answer", "truncated", "timed_out")),
+            key, checkpoints.describe(result["protocol"]), str(result["items"]), shares.pop("accuracy"), ends,
+            *shares.values(),
         )  # fmt: skip
     console.print(table)
 
@@ -183,7 +185,8 @@ class Teller:
     def __call__(self, progress: Progress) -> None:
         """Take news of a task."""
         left = "" if progress.seconds_left is None else f", {_clock(progress.seconds_left)} left"
-        text = f"{progress.key}: {progress.done}/{progress.items} items, {progress.accuracy:.1%} so far{left}"
+        score = "" if progress.accuracy is None else f", {progress.accuracy:.1%} so far"
+        text = f"{progress.key}: {progress.done}/{progress.items} items{score}{left}"
         over = progress.done == progress.items
         if console.is_terminal:
             console.print(f"\r{text}\x1b[K", end="\n" if over else "", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Judging what models wrote: local judges, whose answers are compared, and `groupbench judge` and `winrates`."""

@@ -1,0 +1,151 @@
+"""`--judge` and its options, resolved and checked before anything is asked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tasks.base import Example
+from tasks.comparison import ComparisonTask, OfficialPrompt
+from tasks.judges import prompts, registry
+from tasks.judges.base import Identity, Judge, JudgeError
+from tasks.judges.parsing import PARSERS
+from tasks.judges.prompts import OURS, JudgePrompt
+
+from .. import models
+from ..errors import UserError
+from ..plugins import suggestion
+from .local import LabelEngine, RewardScorer
+
+AUTO, OFFICIAL = "auto", "official"
+MAIN_OPTION = {"openai": "model", "replay": "path"}  # what stands behind the colon of --judge
+OWN_PARSERS = {"reward_model": "share", "mock": "ours", "replay": "as recorded"}  # of those that are given no prompt
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """As the command line has it."""
+
+    judge: str  # KIND or KIND:MODEL
+    options: Mapping[str, Any]
+    prompt: str = AUTO
+    policy: str | None = None
+    device: str = "cpu"
+    precision: str = "float32"
+
+    @property
+    def kind(self) -> str:
+        """The registered name."""
+        return self.judge.partition(":")[0]
+
+    @property
+    def model(self) -> str:
+        """What stands behind the colon."""
+        return self.judge.partition(":")[2]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One judge for each of a task's prompts: Arena-Hard v2 asks about creative writing in other words."""
+
+    judges: tuple[tuple[Judge, tuple[Example, ...]], ...]
+    prompt: str  # the name of what is asked, for people
+    parser: str  # the policy by which replies are read
+
+    @property
+    def identity(self) -> Identity:
+        """Of all of them: the prompts' hashes are one."""
+        first = self.judges[0][0].identity
+        if len(self.judges) == 1:
+            return first
+        shas = sorted(judge.identity.prompt_sha for judge, _ in self.judges)
+        return replace(first, prompt=self.prompt, prompt_sha=hashlib.sha256("".join(shas).encode()).hexdigest())
+
+
+def panel(wanted: Wanted, task: ComparisonTask, examples: Sequence[Example]) -> Panel:
+    """The judges for these examples. Raises UserError, or a JudgeError or TaskError, that says what is wrong."""
+    known = registry.load()
+    if wanted.kind not in known:
+        raise UserError(f"--judge {wanted.judge}{suggestion(wanted.kind, known)}")
+    asked: dict[str, tuple[JudgePrompt | None, list[Example]]] = {}
+    for example in examples:
+        prompt = _prompt(wanted, task, example)
+        asked.setdefault(prompt.sha if prompt else "", (prompt, []))[1].append(example)
+    judges = tuple((_build(wanted, prompt), tuple(theirs)) for prompt, theirs in asked.values())
+    asked_of = [prompt for prompt, _ in asked.values() if prompt]
+    names = [prompt.name for prompt in asked_of] or [""]
+    parser = asked_of[0].parser if asked_of else wanted.policy or OWN_PARSERS.get(wanted.kind, "the judge's own")
+    return Panel(judges, names[0].partition("/")[0] if len(names) > 1 else names[0], parser)
+
+
+def _build(wanted: Wanted, prompt: JudgePrompt | None) -> Judge:
+    options, given = dict(wanted.options), {}
+    if wanted.kind in ("engine", "reward_model"):
+        if not wanted.model:
+            raise UserError(f"--judge {wanted.kind}: name a model, {wanted.kind}:MODEL (a folder, a Hub id, a wheel)")
+        source = models.find(wanted.model, options.pop("revision", None))
+        if wanted.kind == "engine":
+            given = {"engine": LabelEngine(source, wanted.precision, wanted.device)}
+        else:
+            given = {"scorer": RewardScorer(source, wanted.precision, wanted.device)}
+    elif wanted.model:
+        options.setdefault(MAIN_OPTION.get(wanted.kind, "model"), wanted.model)
+    if wanted.kind == "replay":
+        if wanted.policy is not None:
+            options.setdefault("policy", wanted.policy)
+        if not options.get("path"):
+            raise UserError("--judge replay: name the file, replay:FILE")
+        options["path"] = Path(options["path"]).expanduser()
+    return registry.build(wanted.kind, options, prompt=prompt, **given)
+
+
+def _prompt(wanted: Wanted, task: ComparisonTask, example: Example) -> JudgePrompt | None:
+    """What is asked about an example; None for a judge that takes no prompt, or finds it by itself."""
+    name = wanted.prompt
+    if wanted.kind in ("reward_model", "mock") or (wanted.kind == "replay" and name == AUTO):
+        return None
+    if name == AUTO:
+        name = OFFICIAL if wanted.kind == "openai" and _hosted(wanted) else "labels-1"
+    if name in OURS:
+        found = OURS[name]
+    elif name == OFFICIAL:
+        found = _official(task.name, task.judge_prompt(example), wanted.policy)
+    else:
+        allowed = [AUTO, OFFICIAL, *OURS]
+        raise UserError(f"--judge-prompt {name}{suggestion(name, allowed)}")
+    if wanted.policy is None:
+        return found
+    if wanted.policy not in PARSERS:
+        raise UserError(f"--policy {wanted.policy}{suggestion(wanted.policy, PARSERS)}")
+    return replace(found, parser=wanted.policy)
+
+
+@cache
+def _official(task: str, official: OfficialPrompt, policy: str | None) -> JudgePrompt:
+    """The benchmark's own prompt, read from where its texts lie."""
+    if official.name == "alpaca_eval_clf":
+        return prompts.alpaca_eval(official.place)
+    family, _, category = official.name.partition("/")
+    if not family.startswith("arena-hard-"):
+        raise JudgeError(
+            f"task {task}: the prompt {official.name!r} ranks by text, which no parser here reads; "
+            f"allowed: --judge-prompt {', '.join(OURS)}"
+        )
+    if official.place is None:
+        raise JudgeError(
+            f"task {task}: its official judge prompt is upstream's text, which is not part of groupbench: put "
+            f"judge_settings.json and {family}.yaml into the task's folder (--set {task}.folder=…) or below "
+            f"GROUPBENCH_DATA, or ask with --judge-prompt {', '.join(OURS)}"
+        )
+    return prompts.arena_hard(official.place, family.removeprefix("arena-hard-"), policy)[category]
+
+
+def _hosted(wanted: Wanted) -> bool:
+    from urllib.parse import urlsplit
+
+    host = urlsplit(str(wanted.options.get("base_url", ""))).hostname
+    return host not in ("127.0.0.1", "localhost", "::1")
