@@ -65,8 +65,8 @@ class LengthControl:
 
     difficulty: Mapping[str, float]  # of every instruction, by the example's id
     gamed: tuple[GamedRow, ...]  # what the fit is regularised to
-    origin: str
-    sha256: str  # of the file
+    path: Path  # of the file that has them
+    sha256: str  # of its bytes
 
     @property
     def official(self) -> bool:
@@ -119,17 +119,22 @@ class AlpacaEval(ComparisonTask):
         shared = tuple(f"alpaca_eval/{place}" for place in places)
         return OfficialPrompt(name, judge, local_file(self.folder, places, shared, required=False))
 
-    def _files(self) -> tuple[str, ...]:
-        """In a folder of the task's own: our table, or upstream's files."""
-        return (_TABLE, str(self.hub.file), f"{self.reference}/model_outputs.json", "model_outputs.json")
+    @property
+    def _files(self) -> tuple[str, str]:
+        """A table of both references, or the Hub's file of one."""
+        return _TABLE, str(self.hub.file)
+
+    @property
+    def _shared(self) -> tuple[str, ...]:
+        return tuple(f"alpaca_eval/{file}" for file in self._files)
 
     def _load(self) -> Sequence[Entry]:
         answer = f"output_{self.reference}"
         table = {"index": int, "instruction": str, "dataset": str, answer: str}
         upstream = {"instruction": str, "dataset": str, "output": str, "generator": str}
         rows = load_rows(
-            hub=self.hub, folder=self.folder, file_patterns=self._files(),
-            shared_file_patterns=(f"alpaca_eval/{_TABLE}",), columns=(table, upstream),
+            hub=self.hub, folder=self.folder, shared_file_patterns=self._shared, columns=(table, upstream),
+            file_patterns=(*self._files, f"{self.reference}/model_outputs.json", "model_outputs.json"),
         )  # fmt: skip
         found = rows.rows
         if rows.alternative == 0:
@@ -147,7 +152,7 @@ class AlpacaEval(ComparisonTask):
         ]
 
     def _asked(self) -> Mapping[str, str] | None:
-        path = shared_file((f"alpaca_eval/{_TABLE}",))
+        path = shared_file(self._shared)
         if path is None:
             return None
         asked = [row["instruction"] for row in file_rows(path, [{"instruction": str}]).rows]
@@ -173,7 +178,7 @@ class AlpacaEval(ComparisonTask):
         shared = tuple(f"alpaca_eval/{name}" for name in _GAMED_FILES)
         path = local_file(self.folder, _GAMED_FILES, shared) or hub_file(_GAMED, (*shared, *_GAMED_FILES))
         difficulty, gamed = _read_gamed(path, len(ids))
-        return LengthControl(dict(zip(ids, difficulty, strict=True)), gamed, str(path), file_sha256(path))
+        return LengthControl(dict(zip(ids, difficulty, strict=True)), gamed, path, file_sha256(path))
 
     def difficulty(self, example: Example) -> float | None:
         """AlpacaEval's difficulty of the instruction, found by its text; None against text_davinci_003."""

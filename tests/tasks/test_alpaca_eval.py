@@ -7,12 +7,15 @@ import gzip
 import hashlib
 import json
 import math
+import os
 import random
 import re
+import subprocess
 import sys
 import types
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +25,7 @@ from tasks import TaskDataError, alpaca_eval
 from tasks.alpaca_eval import AlpacaEval
 from tasks.data import fingerprint
 
+ROOT = Path(__file__).parents[2]
 GPT4, DAVINCI = "gpt4_1106_preview", "text_davinci_003"
 
 
@@ -89,9 +93,12 @@ def test_the_official_prompts_lie_with_the_data_or_not_at_all(data_folder, real,
     assert AlpacaEval(folder=str(tmp_path)).judge_prompt(real.heldout[0]).place is None
 
 
-def test_the_order_of_a_file_changes_no_id(tmp_path, real, rows):
+def test_the_order_of_a_file_changes_nothing_or_is_told(tmp_path, real, rows, folder):
     pq.write_table(pa.Table.from_pylist(shuffled(rows)), tmp_path / "questions_and_references.parquet")
-    assert fingerprint(AlpacaEval(folder=str(tmp_path)).heldout) == fingerprint(real.heldout)  # by its index
+    (tmp_path / "df_gamed_reconstructed.csv.gz").symlink_to(folder / "df_gamed_reconstructed.csv.gz")
+    by_index = AlpacaEval(folder=str(tmp_path))
+    assert fingerprint(by_index.heldout) == fingerprint(real.heldout)
+    assert by_index.length_control.difficulty == real.length_control.difficulty
     (tmp_path / "json").mkdir()
     (tmp_path / "json" / "model_outputs.json").write_text(json.dumps(upstream(shuffled(rows))))
     mixed = AlpacaEval(folder=str(tmp_path / "json"))
@@ -186,6 +193,29 @@ def test_another_file_on_the_hub_is_refused(hub):
         _ = AlpacaEval(reference=DAVINCI).heldout
 
 
+def test_the_real_client_out_of_reach(tmp_path):
+    code = (
+        "from tasks import TaskDataError\nfrom tasks.alpaca_eval import AlpacaEval\n"
+        "try: AlpacaEval().heldout\nexcept TaskDataError as error: print(error)"
+    )
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    offline.pop("GROUPBENCH_DATA", None)
+    done = subprocess.run([sys.executable, "-c", code], env=offline, capture_output=True, text=True)
+    revision = "2edc6fad8be6b14ea7230aabfd08188da6b8b814"
+    start = f"tatsu-lab/alpaca_eval (alpaca_eval_gpt4_baseline.json, revision {revision}) could not be loaded from the"
+    assert done.stdout.startswith(start) and "LocalEntryNotFoundError" in done.stdout, done.stderr
+    assert "set `folder` to a folder that holds alpaca_eval/questions_and_references.parquet or " in done.stdout
+
+
+def test_a_shared_folder_may_hold_the_hubs_files(hub, real, monkeypatch):
+    monkeypatch.setenv("GROUPBENCH_DATA", str(hub.place.parent))
+    hub.place.rename(hub.place.parent / "alpaca_eval")
+    task = AlpacaEval()
+    assert fingerprint(task.heldout) == fingerprint(real.heldout) and task.length_control.official and not hub.calls
+    assert AlpacaEval().questions_at_hand() == real.questions_at_hand()
+    assert AlpacaEval(reference=DAVINCI).heldout[3].answer != task.heldout[3].answer
+
+
 def test_the_declared_hashes_are_those_of_the_specification():
     assert alpaca_eval._BASELINES[GPT4].sha256.startswith("83db546b872ddebe")
     assert alpaca_eval._GAMED.sha256.startswith("97aeec3f1c7de6de")
@@ -261,7 +291,7 @@ def test_rows_without_a_label_are_left_out(tmp_path, rows):
 
 def test_a_side_file_that_is_missing_or_damaged(tmp_path, rows):
     (tmp_path / "model_outputs.json").write_text(json.dumps(upstream(rows)))
-    with pytest.raises(TaskDataError, match=r"holds model_outputs.json; expected one file alpaca_eval/df_gamed.csv or"):
+    with pytest.raises(TaskDataError, match=r"holds model_outputs.json; expected one file alpaca_eval/df_gamed"):
         _ = AlpacaEval(folder=str(tmp_path)).length_control
     (tmp_path / "df_gamed_reconstructed.csv.gz").write_bytes(b"no archive")
     with pytest.raises(TaskDataError, match=r"df_gamed_reconstructed.csv.gz, row 0: Not a gzipped file"):

@@ -135,6 +135,13 @@ def test_a_copy_of_upstreams_repository(tmp_path, row):
         ]  # fmt: skip
 
 
+def test_a_copy_of_upstreams_repository_in_the_shared_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GROUPBENCH_DATA", str(tmp_path))
+    upstream_copy(tmp_path / "arena_hard")
+    assert [example.answer for example in ArenaHard().heldout] == ["To a.", "To b.", "To c."]
+    assert list(ArenaHard().questions_at_hand()) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(
     ("copy", "said"),
     [
