@@ -17,6 +17,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -47,14 +48,20 @@ def real(data_folder):
 
 
 def upstream(rows, reference=GPT4):
-    """As upstream's model_outputs.json has them."""
+    """As upstream's files have them; version 1's baseline, of which we have no copy, with other answers."""
     return [
         {
-            "dataset": row["dataset"], "instruction": row["instruction"], "output": row[f"output_{reference}"],
-            "generator": reference,
+            "dataset": row["dataset"], "instruction": row["instruction"], "generator": reference,
+            "output": row["output_gpt4_1106_preview"] if reference == GPT4 else f"{row['index']}",
         }
         for row in rows
     ]  # fmt: skip
+
+
+def hub_text(rows):
+    """The Hub's file, which pandas wrote."""
+    table = pd.DataFrame(upstream(rows))[["dataset", "instruction", "output", "generator"]]
+    return table.to_json(orient="records", indent=2)
 
 
 def shuffled(rows):
@@ -75,10 +82,32 @@ def test_the_805_instructions_and_their_baselines(real, rows):
     assert Counter(map(real.category, real.heldout))["koala"] == 156
 
 
-def test_version_1_asks_the_same_of_another_baseline(data_folder, real, rows):
-    one = AlpacaEval(folder=str(data_folder), reference=DAVINCI)
+def test_the_baseline_is_the_one_of_the_published_annotations(real, folder):
+    table = pq.read_table(folder / "annotations_v2_slim_42.parquet", columns=["model", "index", "len_1"]).to_pylist()
+    lengths = {row["index"]: row["len_1"] for row in table if row["model"] == "NullModel"}
+    assert lengths == {n: len(example.answer) for n, example in enumerate(real.heldout)}
+
+
+def test_our_table_holds_the_hubs_file_byte_by_byte(real, rows):
+    assert hashlib.sha256(hub_text(rows).encode()).hexdigest() == real.hub.sha256
+
+
+def test_the_other_column_of_the_table_is_not_version_1s_baseline(folder, rows, tmp_path, data_folder, monkeypatch):
+    table = pq.read_table(folder / "annotations_v1_alpaca_eval_gpt4_slim.parquet").to_pylist()
+    lengths = {row["index"]: row["len_1"] for row in table if row["model"] == "Yi-34B-Chat"}
+    assert sum(lengths[row["index"]] == len(row["output_text_davinci_003"]) for row in rows) == 31
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    monkeypatch.setenv("GROUPBENCH_DATA", str(data_folder))
+    for place in (None, str(data_folder)):
+        with pytest.raises(TaskDataError, match=r"folder that holds|expected one file alpaca_eval/alpaca_eval.json or"):
+            _ = AlpacaEval(folder=place, reference=DAVINCI).heldout
+
+
+def test_version_1_asks_the_same_of_another_baseline(tmp_path, real, rows):
+    (tmp_path / "alpaca_eval.json").write_text(json.dumps(upstream(rows, DAVINCI)))
+    one = AlpacaEval(folder=str(tmp_path), reference=DAVINCI)
     assert [example.id for example in one.heldout] == [example.id for example in real.heldout]
-    assert [example.answer for example in one.heldout] == [row["output_text_davinci_003"] for row in rows]
+    assert [example.answer for example in one.heldout] == [str(n) for n in range(805)]
     assert one.opponents == (DAVINCI,) and fingerprint(one.heldout) != fingerprint(real.heldout)
     assert one.length_control is None and one.difficulty(one.heldout[0]) is None
 
@@ -88,7 +117,7 @@ def test_the_official_prompts_lie_with_the_data_or_not_at_all(data_folder, real,
     assert (two.name, two.judge) == ("alpaca_eval_clf", "gpt-4-1106-preview")
     assert "{output_1}" in two.place.read_text(encoding="utf-8")
     one = AlpacaEval(folder=str(data_folder), reference=DAVINCI)
-    prompt = one.judge_prompt(one.heldout[0])
+    prompt = one.judge_prompt(real.heldout[0])
     assert prompt.name == "alpaca_eval" and prompt.place != two.place and prompt.place.is_file()
     assert AlpacaEval(folder=str(tmp_path)).judge_prompt(real.heldout[0]).place is None
 
@@ -105,15 +134,12 @@ def test_the_order_of_a_file_changes_nothing_or_is_told(tmp_path, real, rows, fo
     assert {e.id: e for e in mixed.heldout} == {e.id: e for e in real.heldout} and mixed.heldout != real.heldout
 
 
-@pytest.mark.parametrize("reference", [GPT4, DAVINCI])
-def test_upstreams_files_hold_the_same(tmp_path, data_folder, rows, reference):
-    expected = fingerprint(AlpacaEval(folder=str(data_folder), reference=reference).heldout)
-    for file in ("model_outputs.json", f"{reference}/model_outputs.json", alpaca_eval._BASELINES[reference].file):
-        place = tmp_path / file.replace("/", "_") / file
-        place.parent.mkdir(parents=True)
-        place.write_text(json.dumps(upstream(rows, reference)))
-        one = AlpacaEval(folder=str(tmp_path / file.replace("/", "_")), reference=reference)
-        assert fingerprint(one.heldout) == expected
+def test_upstreams_copies_hold_the_same(tmp_path, real, rows):
+    for file in ("model_outputs.json", f"{GPT4}/model_outputs.json", "alpaca_eval_gpt4_baseline.json"):
+        place = tmp_path / file.replace("/", "_")
+        (place / file).parent.mkdir(parents=True)
+        (place / file).write_text(json.dumps(upstream(rows)))
+        assert fingerprint(AlpacaEval(folder=str(place)).heldout) == fingerprint(real.heldout)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +150,7 @@ def test_upstreams_files_hold_the_same(tmp_path, data_folder, rows, reference):
         (lambda rows: [*rows, rows[4]], "instructions 5 and 806 are the same, '"),
         (
             lambda rows: [{"instruction": "?"}],
-            "row 1 has no column index, dataset, output_gpt4_1106_preview; found: ins",
+            "row 1 has no column dataset, output, generator; found: instruction",
         ),
     ],
 )
@@ -149,12 +175,11 @@ def test_bad_parameters():
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch, rows, folder):
-    """The repository's files as they are said to be, made from ours, with their hashes for the declared ones."""
+    """The repository's files: one to the byte, the others made up, and their hashes taken for the declared ones."""
     place = tmp_path / "hub"
     place.mkdir()
-    for reference in (GPT4, DAVINCI):
-        file = place / alpaca_eval._BASELINES[reference].file
-        file.write_text(json.dumps(upstream(rows, reference)))
+    (place / "alpaca_eval_gpt4_baseline.json").write_text(hub_text(rows))
+    (place / "alpaca_eval.json").write_text(json.dumps(upstream(rows, DAVINCI)))
     (place / "df_gamed.csv").write_bytes(gzip.decompress((folder / "df_gamed_reconstructed.csv.gz").read_bytes()))
     calls = []
 
@@ -167,8 +192,7 @@ def hub(tmp_path, monkeypatch, rows, folder):
 
     monkeypatch.delenv("GROUPBENCH_DATA", raising=False)
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=hf_hub_download))
-    baselines = {name: pinned(declared) for name, declared in alpaca_eval._BASELINES.items()}
-    monkeypatch.setattr(alpaca_eval, "_BASELINES", baselines)
+    monkeypatch.setitem(alpaca_eval._BASELINES, DAVINCI, pinned(alpaca_eval._BASELINES[DAVINCI]))
     monkeypatch.setattr(alpaca_eval, "_GAMED", pinned(alpaca_eval._GAMED))
     return types.SimpleNamespace(place=place, calls=calls)
 
@@ -204,7 +228,7 @@ def test_the_real_client_out_of_reach(tmp_path):
     revision = "2edc6fad8be6b14ea7230aabfd08188da6b8b814"
     start = f"tatsu-lab/alpaca_eval (alpaca_eval_gpt4_baseline.json, revision {revision}) could not be loaded from the"
     assert done.stdout.startswith(start) and "LocalEntryNotFoundError" in done.stdout, done.stderr
-    assert "set `folder` to a folder that holds alpaca_eval/questions_and_references.parquet or " in done.stdout
+    assert "set `folder` to a folder that holds alpaca_eval/alpaca_eval_gpt4_baseline.json or " in done.stdout
 
 
 def test_a_shared_folder_may_hold_the_hubs_files(hub, real, monkeypatch):
