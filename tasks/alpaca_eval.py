@@ -1,8 +1,10 @@
 """AlpacaEval: 805 open instructions (Li et al. 2023, https://github.com/tatsu-lab/alpaca_eval).
 
 Version 2 compares with GPT-4 Turbo's answers (Dubois et al. 2024, https://arxiv.org/abs/2404.04475), version 1 with
-text-davinci-003's. The Hub's dataset is a loading script, which `datasets` does not run any more: its files are read.
-No file of it could be fetched where this was written; the hashes are those that others published for this revision.
+text-davinci-003's: those of the Hub's alpaca_eval.json, not those of results/text_davinci_003/model_outputs.json in
+upstream's repository, which are others (31 of 805 have the length that version 1's annotations tell of).
+The Hub's dataset is a loading script, which `datasets` does not run any more: its files are read. None could be fetched
+where this was written; hashes are those that others published for this revision.
 """
 
 from __future__ import annotations
@@ -65,8 +67,8 @@ class LengthControl:
 
     difficulty: Mapping[str, float]  # of every instruction, by the example's id
     gamed: tuple[GamedRow, ...]  # what the fit is regularised to
-    origin: str
-    sha256: str  # of the file
+    path: Path  # of the file that has them
+    sha256: str  # of its bytes
 
     @property
     def official(self) -> bool:
@@ -119,20 +121,27 @@ class AlpacaEval(ComparisonTask):
         shared = tuple(f"alpaca_eval/{place}" for place in places)
         return OfficialPrompt(name, judge, local_file(self.folder, places, shared, required=False))
 
+    @property
     def _files(self) -> tuple[str, ...]:
-        """In a folder of the task's own: our table, or upstream's files."""
-        return (_TABLE, str(self.hub.file), f"{self.reference}/model_outputs.json", "model_outputs.json")
+        """The Hub's file; for version 2 also a table with its columns, and upstream's copies of it."""
+        if self.reference != "gpt4_1106_preview":
+            return (str(self.hub.file),)
+        return str(self.hub.file), _TABLE, f"{self.reference}/model_outputs.json", "model_outputs.json"
+
+    @property
+    def _shared(self) -> tuple[str, ...]:
+        return tuple(f"alpaca_eval/{file}" for file in self._files[:2])
 
     def _load(self) -> Sequence[Entry]:
-        answer = f"output_{self.reference}"
+        answer = "output_gpt4_1106_preview"
         table = {"index": int, "instruction": str, "dataset": str, answer: str}
         upstream = {"instruction": str, "dataset": str, "output": str, "generator": str}
         rows = load_rows(
-            hub=self.hub, folder=self.folder, file_patterns=self._files(),
-            shared_file_patterns=(f"alpaca_eval/{_TABLE}",), columns=(table, upstream),
+            hub=self.hub, folder=self.folder, file_patterns=self._files, shared_file_patterns=self._shared,
+            columns=(upstream, table),
         )  # fmt: skip
         found = rows.rows
-        if rows.alternative == 0:
+        if rows.alternative == 1:
             found = sorted(found, key=lambda row: row["index"])
             found = [{**row, "output": row[answer], "generator": self.reference} for row in found]
         for number, row in enumerate(found, start=1):
@@ -147,7 +156,7 @@ class AlpacaEval(ComparisonTask):
         ]
 
     def _asked(self) -> Mapping[str, str] | None:
-        path = shared_file((f"alpaca_eval/{_TABLE}",))
+        path = shared_file(self._shared)
         if path is None:
             return None
         asked = [row["instruction"] for row in file_rows(path, [{"instruction": str}]).rows]
@@ -168,12 +177,12 @@ class AlpacaEval(ComparisonTask):
             raise TaskDataError(
                 f"{self.name}: length control is defined for the 805 official instructions in their order, by which "
                 f"{_GAMED.file} numbers them; these are {len(ids)} others, or in another order (sha256 of the ids "
-                f"{order[:12]}, expected {_ORDER[:12]}). Read them from {_TABLE} or {self.hub.file}"
+                f"{order[:12]}, expected {_ORDER[:12]}). Read them from {self.hub.file}"
             )
         shared = tuple(f"alpaca_eval/{name}" for name in _GAMED_FILES)
         path = local_file(self.folder, _GAMED_FILES, shared) or hub_file(_GAMED, (*shared, *_GAMED_FILES))
         difficulty, gamed = _read_gamed(path, len(ids))
-        return LengthControl(dict(zip(ids, difficulty, strict=True)), gamed, str(path), file_sha256(path))
+        return LengthControl(dict(zip(ids, difficulty, strict=True)), gamed, path, file_sha256(path))
 
     def difficulty(self, example: Example) -> float | None:
         """AlpacaEval's difficulty of the instruction, found by its text; None against text_davinci_003."""

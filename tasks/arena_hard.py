@@ -96,7 +96,7 @@ class ArenaHard(ComparisonTask):
     def _load(self) -> Sequence[Entry]:
         rows = load_rows(
             hub=self.hub, folder=self.folder, file_patterns=self._places("question.jsonl"),
-            shared_file_patterns=(f"arena_hard/{self.version}_questions.parquet",), columns=[_COLUMNS],
+            shared_file_patterns=self._shared, columns=[_COLUMNS],
         )  # fmt: skip
         if rows.from_hub and len(rows.rows) != self.hub.examples:
             raise TaskDataError(
@@ -128,6 +128,7 @@ class ArenaHard(ComparisonTask):
         shared = (
             f"arena_hard/{self.version}_baseline_{model}.parquet",
             f"arena_hard/{self.version}_answers_official_models.parquet",
+            f"arena_hard/{in_folder[0]}",
         )
         hub = replace(self.hub, file=f"data/arena-hard-{self.version}/model_answer/{model}.jsonl", sha256=None)
         try:
@@ -141,12 +142,17 @@ class ArenaHard(ComparisonTask):
             ) from error
         return found
 
+    @property
+    def _shared(self) -> tuple[str, ...]:
+        """The questions in GROUPBENCH_DATA: a table, or a copy of upstream's repository."""
+        return f"arena_hard/{self.version}_questions.parquet", f"arena_hard/{self.hub.file}"
+
     def _places(self, file: str) -> tuple[str, ...]:
         """Where upstream's file lies in a copy of its repository, of its data folder or of the version's."""
         return (f"data/arena-hard-{self.version}/{file}", f"arena-hard-{self.version}/{file}", file)
 
     def _asked(self) -> Mapping[str, str] | None:
-        path = shared_file((f"arena_hard/{self.version}_questions.parquet",))
+        path = shared_file(self._shared)
         if path is None:
             return None
         return {

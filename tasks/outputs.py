@@ -36,7 +36,7 @@ class Outputs:
 
     generator: str
     answers: Mapping[str, str]  # by example id, in the task's order
-    origin: str
+    path: Path
     sha256: str  # of the file
 
 
@@ -120,7 +120,7 @@ def read_outputs(task: ComparisonTask, path: str | Path) -> Outputs:
             f"{path} answers {len(first)} of the {len(ids)} instructions of {task.name}; expected all. Without an "
             f"answer is {missing[0].id}: {task.instruction(missing[0])!r:.100}"
         )
-    return Outputs(rows[0].generator, {name: first[name].text for name in ids}, str(path), file_sha256(path))
+    return Outputs(rows[0].generator, {name: first[name].text for name in ids}, path, file_sha256(path))
 
 
 def write_outputs(task: ComparisonTask, answers: Mapping[str, str], generator: str, path: str | Path) -> None:

@@ -7,13 +7,17 @@ import gzip
 import hashlib
 import json
 import math
+import os
 import random
 import re
+import subprocess
 import sys
 import types
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,6 +26,7 @@ from tasks import TaskDataError, alpaca_eval
 from tasks.alpaca_eval import AlpacaEval
 from tasks.data import fingerprint
 
+ROOT = Path(__file__).parents[2]
 GPT4, DAVINCI = "gpt4_1106_preview", "text_davinci_003"
 
 
@@ -43,14 +48,20 @@ def real(data_folder):
 
 
 def upstream(rows, reference=GPT4):
-    """As upstream's model_outputs.json has them."""
+    """As upstream's files have them; version 1's baseline, of which we have no copy, with other answers."""
     return [
         {
-            "dataset": row["dataset"], "instruction": row["instruction"], "output": row[f"output_{reference}"],
-            "generator": reference,
+            "dataset": row["dataset"], "instruction": row["instruction"], "generator": reference,
+            "output": row["output_gpt4_1106_preview"] if reference == GPT4 else f"{row['index']}",
         }
         for row in rows
     ]  # fmt: skip
+
+
+def hub_text(rows):
+    """The Hub's file, which pandas wrote."""
+    table = pd.DataFrame(upstream(rows))[["dataset", "instruction", "output", "generator"]]
+    return table.to_json(orient="records", indent=2)
 
 
 def shuffled(rows):
@@ -71,10 +82,32 @@ def test_the_805_instructions_and_their_baselines(real, rows):
     assert Counter(map(real.category, real.heldout))["koala"] == 156
 
 
-def test_version_1_asks_the_same_of_another_baseline(data_folder, real, rows):
-    one = AlpacaEval(folder=str(data_folder), reference=DAVINCI)
+def test_the_baseline_is_the_one_of_the_published_annotations(real, folder):
+    table = pq.read_table(folder / "annotations_v2_slim_42.parquet", columns=["model", "index", "len_1"]).to_pylist()
+    lengths = {row["index"]: row["len_1"] for row in table if row["model"] == "NullModel"}
+    assert lengths == {n: len(example.answer) for n, example in enumerate(real.heldout)}
+
+
+def test_our_table_holds_the_hubs_file_byte_by_byte(real, rows):
+    assert hashlib.sha256(hub_text(rows).encode()).hexdigest() == real.hub.sha256
+
+
+def test_the_other_column_of_the_table_is_not_version_1s_baseline(folder, rows, tmp_path, data_folder, monkeypatch):
+    table = pq.read_table(folder / "annotations_v1_alpaca_eval_gpt4_slim.parquet").to_pylist()
+    lengths = {row["index"]: row["len_1"] for row in table if row["model"] == "Yi-34B-Chat"}
+    assert sum(lengths[row["index"]] == len(row["output_text_davinci_003"]) for row in rows) == 31
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    monkeypatch.setenv("GROUPBENCH_DATA", str(data_folder))
+    for place in (None, str(data_folder)):
+        with pytest.raises(TaskDataError, match=r"folder that holds|expected one file alpaca_eval/alpaca_eval.json or"):
+            _ = AlpacaEval(folder=place, reference=DAVINCI).heldout
+
+
+def test_version_1_asks_the_same_of_another_baseline(tmp_path, real, rows):
+    (tmp_path / "alpaca_eval.json").write_text(json.dumps(upstream(rows, DAVINCI)))
+    one = AlpacaEval(folder=str(tmp_path), reference=DAVINCI)
     assert [example.id for example in one.heldout] == [example.id for example in real.heldout]
-    assert [example.answer for example in one.heldout] == [row["output_text_davinci_003"] for row in rows]
+    assert [example.answer for example in one.heldout] == [str(n) for n in range(805)]
     assert one.opponents == (DAVINCI,) and fingerprint(one.heldout) != fingerprint(real.heldout)
     assert one.length_control is None and one.difficulty(one.heldout[0]) is None
 
@@ -84,29 +117,29 @@ def test_the_official_prompts_lie_with_the_data_or_not_at_all(data_folder, real,
     assert (two.name, two.judge) == ("alpaca_eval_clf", "gpt-4-1106-preview")
     assert "{output_1}" in two.place.read_text(encoding="utf-8")
     one = AlpacaEval(folder=str(data_folder), reference=DAVINCI)
-    prompt = one.judge_prompt(one.heldout[0])
+    prompt = one.judge_prompt(real.heldout[0])
     assert prompt.name == "alpaca_eval" and prompt.place != two.place and prompt.place.is_file()
     assert AlpacaEval(folder=str(tmp_path)).judge_prompt(real.heldout[0]).place is None
 
 
-def test_the_order_of_a_file_changes_no_id(tmp_path, real, rows):
+def test_the_order_of_a_file_changes_nothing_or_is_told(tmp_path, real, rows, folder):
     pq.write_table(pa.Table.from_pylist(shuffled(rows)), tmp_path / "questions_and_references.parquet")
-    assert fingerprint(AlpacaEval(folder=str(tmp_path)).heldout) == fingerprint(real.heldout)  # by its index
+    (tmp_path / "df_gamed_reconstructed.csv.gz").symlink_to(folder / "df_gamed_reconstructed.csv.gz")
+    by_index = AlpacaEval(folder=str(tmp_path))
+    assert fingerprint(by_index.heldout) == fingerprint(real.heldout)
+    assert by_index.length_control.difficulty == real.length_control.difficulty
     (tmp_path / "json").mkdir()
     (tmp_path / "json" / "model_outputs.json").write_text(json.dumps(upstream(shuffled(rows))))
     mixed = AlpacaEval(folder=str(tmp_path / "json"))
     assert {e.id: e for e in mixed.heldout} == {e.id: e for e in real.heldout} and mixed.heldout != real.heldout
 
 
-@pytest.mark.parametrize("reference", [GPT4, DAVINCI])
-def test_upstreams_files_hold_the_same(tmp_path, data_folder, rows, reference):
-    expected = fingerprint(AlpacaEval(folder=str(data_folder), reference=reference).heldout)
-    for file in ("model_outputs.json", f"{reference}/model_outputs.json", alpaca_eval._BASELINES[reference].file):
-        place = tmp_path / file.replace("/", "_") / file
-        place.parent.mkdir(parents=True)
-        place.write_text(json.dumps(upstream(rows, reference)))
-        one = AlpacaEval(folder=str(tmp_path / file.replace("/", "_")), reference=reference)
-        assert fingerprint(one.heldout) == expected
+def test_upstreams_copies_hold_the_same(tmp_path, real, rows):
+    for file in ("model_outputs.json", f"{GPT4}/model_outputs.json", "alpaca_eval_gpt4_baseline.json"):
+        place = tmp_path / file.replace("/", "_")
+        (place / file).parent.mkdir(parents=True)
+        (place / file).write_text(json.dumps(upstream(rows)))
+        assert fingerprint(AlpacaEval(folder=str(place)).heldout) == fingerprint(real.heldout)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +150,7 @@ def test_upstreams_files_hold_the_same(tmp_path, data_folder, rows, reference):
         (lambda rows: [*rows, rows[4]], "instructions 5 and 806 are the same, '"),
         (
             lambda rows: [{"instruction": "?"}],
-            "row 1 has no column index, dataset, output_gpt4_1106_preview; found: ins",
+            "row 1 has no column dataset, output, generator; found: instruction",
         ),
     ],
 )
@@ -142,12 +175,11 @@ def test_bad_parameters():
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch, rows, folder):
-    """The repository's files as they are said to be, made from ours, with their hashes for the declared ones."""
+    """The repository's files: one to the byte, the others made up, and their hashes taken for the declared ones."""
     place = tmp_path / "hub"
     place.mkdir()
-    for reference in (GPT4, DAVINCI):
-        file = place / alpaca_eval._BASELINES[reference].file
-        file.write_text(json.dumps(upstream(rows, reference)))
+    (place / "alpaca_eval_gpt4_baseline.json").write_text(hub_text(rows))
+    (place / "alpaca_eval.json").write_text(json.dumps(upstream(rows, DAVINCI)))
     (place / "df_gamed.csv").write_bytes(gzip.decompress((folder / "df_gamed_reconstructed.csv.gz").read_bytes()))
     calls = []
 
@@ -160,8 +192,7 @@ def hub(tmp_path, monkeypatch, rows, folder):
 
     monkeypatch.delenv("GROUPBENCH_DATA", raising=False)
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=hf_hub_download))
-    baselines = {name: pinned(declared) for name, declared in alpaca_eval._BASELINES.items()}
-    monkeypatch.setattr(alpaca_eval, "_BASELINES", baselines)
+    monkeypatch.setitem(alpaca_eval._BASELINES, DAVINCI, pinned(alpaca_eval._BASELINES[DAVINCI]))
     monkeypatch.setattr(alpaca_eval, "_GAMED", pinned(alpaca_eval._GAMED))
     return types.SimpleNamespace(place=place, calls=calls)
 
@@ -184,6 +215,29 @@ def test_another_file_on_the_hub_is_refused(hub):
     (hub.place / "alpaca_eval.json").write_text("[]")
     with pytest.raises(TaskDataError, match=r"alpaca_eval.json\) at .* has the sha256 "):
         _ = AlpacaEval(reference=DAVINCI).heldout
+
+
+def test_the_real_client_out_of_reach(tmp_path):
+    code = (
+        "from tasks import TaskDataError\nfrom tasks.alpaca_eval import AlpacaEval\n"
+        "try: AlpacaEval().heldout\nexcept TaskDataError as error: print(error)"
+    )
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    offline.pop("GROUPBENCH_DATA", None)
+    done = subprocess.run([sys.executable, "-c", code], env=offline, capture_output=True, text=True)
+    revision = "2edc6fad8be6b14ea7230aabfd08188da6b8b814"
+    start = f"tatsu-lab/alpaca_eval (alpaca_eval_gpt4_baseline.json, revision {revision}) could not be loaded from the"
+    assert done.stdout.startswith(start) and "LocalEntryNotFoundError" in done.stdout, done.stderr
+    assert "set `folder` to a folder that holds alpaca_eval/alpaca_eval_gpt4_baseline.json or " in done.stdout
+
+
+def test_a_shared_folder_may_hold_the_hubs_files(hub, real, monkeypatch):
+    monkeypatch.setenv("GROUPBENCH_DATA", str(hub.place.parent))
+    hub.place.rename(hub.place.parent / "alpaca_eval")
+    task = AlpacaEval()
+    assert fingerprint(task.heldout) == fingerprint(real.heldout) and task.length_control.official and not hub.calls
+    assert AlpacaEval().questions_at_hand() == real.questions_at_hand()
+    assert AlpacaEval(reference=DAVINCI).heldout[3].answer != task.heldout[3].answer
 
 
 def test_the_declared_hashes_are_those_of_the_specification():
@@ -261,7 +315,7 @@ def test_rows_without_a_label_are_left_out(tmp_path, rows):
 
 def test_a_side_file_that_is_missing_or_damaged(tmp_path, rows):
     (tmp_path / "model_outputs.json").write_text(json.dumps(upstream(rows)))
-    with pytest.raises(TaskDataError, match=r"holds model_outputs.json; expected one file alpaca_eval/df_gamed.csv or"):
+    with pytest.raises(TaskDataError, match=r"holds model_outputs.json; expected one file alpaca_eval/df_gamed"):
         _ = AlpacaEval(folder=str(tmp_path)).length_control
     (tmp_path / "df_gamed_reconstructed.csv.gz").write_bytes(b"no archive")
     with pytest.raises(TaskDataError, match=r"df_gamed_reconstructed.csv.gz, row 0: Not a gzipped file"):

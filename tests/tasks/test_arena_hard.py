@@ -57,6 +57,16 @@ def test_the_500_questions_of_v01(first, folder):
     assert first.opponents == ("gpt-4-0314",)
 
 
+def test_questions_and_baseline_are_those_that_real_judges_were_shown(first, folder):
+    shown = pq.read_table(folder / "v0.1_raw_judgments_partial.parquet", columns=["uid", "game", "user_prompt"])
+    by_id = {example.id: example for example in first.heldout}
+    for row in shown.to_pylist():
+        example, side = by_id[row["uid"]], "AB"[row["game"]]
+        assert f"<|User Prompt|>\n{first.instruction(example)}\n\n" in row["user_prompt"]
+        assert f"<|The Start of Assistant {side}'s Answer|>\n{example.answer}\n<|The End" in row["user_prompt"]
+    assert shown.num_rows == 1318
+
+
 def test_the_500_hard_prompts_of_v2(second, folder):
     stored = answers(folder / "v2.0_baseline_o3-mini-2025-01-31.parquet", "o3-mini-2025-01-31")
     assert len(second.heldout) == 500 and second.hub.examples == 750
@@ -133,6 +143,13 @@ def test_a_copy_of_upstreams_repository(tmp_path, row):
         assert [(e.id, task.instruction(e), e.answer) for e in task.heldout] == [
             ("a", "a?", "To a."), ("b", "b?", "To b."), ("c", "c?", "To c."),
         ]  # fmt: skip
+
+
+def test_a_copy_of_upstreams_repository_in_the_shared_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GROUPBENCH_DATA", str(tmp_path))
+    upstream_copy(tmp_path / "arena_hard")
+    assert [example.answer for example in ArenaHard().heldout] == ["To a.", "To b.", "To c."]
+    assert list(ArenaHard().questions_at_hand()) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_ids_of_another_task_are_unknown(arena, small, tmp_path):
 def test_the_file_is_identified(alpaca, tmp_path):
     one = read_outputs(alpaca, write(tmp_path / "one.json", rows_of(alpaca)))
     two = read_outputs(alpaca, write(tmp_path / "two.json", rows_of(alpaca)[::-1]))
-    assert one.answers == two.answers and one.sha256 != two.sha256 and one.origin.endswith("one.json")
+    assert one.answers == two.answers and one.sha256 != two.sha256 and one.path.name == "one.json"
 
 
 def test_what_cannot_be_written(small, tmp_path):
