@@ -7,6 +7,7 @@ instruction's index. So it is given the side file, no folder for weights, and al
 from __future__ import annotations
 
 import importlib
+import warnings
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -52,7 +53,8 @@ def by_position(found: Rows, side: SideFile) -> Official:
 
 def _call(found: Rows, side: SideFile) -> Official:
     try:
-        glm: Any = importlib.import_module("alpaca_eval.metrics.glm_winrate")
+        with warnings.catch_warnings(action="ignore"):  # pkg_resources
+            glm: Any = importlib.import_module("alpaca_eval.metrics.glm_winrate")
     except ImportError as error:
         raise LeaderboardError(f"alpaca_eval cannot be loaded ({error}); `pip install groupbench[judges]`") from None
     import pandas as pd
@@ -78,6 +80,7 @@ def _call(found: Rows, side: SideFile) -> Official:
 
     original = glm.fit_LogisticRegressionCV
     with (
+        warnings.catch_warnings(action="ignore", category=FutureWarning),  # of scikit-learn 1.10: excluded by our pin
         sklearn.config_context(),  # it sets an option for good
         mock.patch.object(glm, "hf_hub_download", lambda **_: str(side.path)),
         mock.patch.object(glm, "fit_LogisticRegressionCV", fitted),
