@@ -110,13 +110,14 @@ def of_judged(judged: Judged) -> Rows | None:
     pairs = judged.pairs
     if not pairs or any(pair.difficulty is None for pair in pairs):
         return None
-    shares = read_pairs(judged).share
-    if not np.isfinite(shares).any():
+    found = read_pairs(judged)
+    place = {name: n for n, name in enumerate(found.ids)}
+    index = [place[pair.id] for pair in pairs]
+    if not np.isfinite(found.share[index]).any():
         return None
-    place = {name: n for n, name in enumerate(judged.record.pairs)}
     chars = np.array([pair.chars for pair in pairs], dtype=np.float64)
     gamma = [float(pair.difficulty) for pair in pairs if pair.difficulty is not None]
-    return rows(shares, chars[:, 0], chars[:, 1], gamma, [place[pair.id] for pair in pairs])
+    return rows(found.share[index], chars[:, 0], chars[:, 1], gamma, index)
 
 
 def fit(found: Rows, side: SideFile, strength: float | None = None) -> Fit:

@@ -169,9 +169,8 @@ def contest(judged: Sequence[Judged], reference: str | None = None, side: SideFi
         label: {kind: sorted(ones, key=lambda one: one.record.candidate.seed or 0) for kind, ones in by_kind.items()}
         for label, by_kind in sorted(kinds.items())
     }
-    standard = next(
-        (found[name]["main"][0] for name in (reference, *found) if "main" in found.get(name or "", {})), None
-    )
+    first = sorted(found, key=lambda label: label != reference)  # whose terms are the table's
+    standard = next((found[label]["main"][0] for label in first if "main" in found[label]), None)
     rows = []
     for label, parts in found.items():
         main = parts.get("main", [])

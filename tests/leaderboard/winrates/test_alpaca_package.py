@@ -34,8 +34,12 @@ def test_it_says_what_was_published_and_what_we_say(models, side, name):
 def test_it_takes_every_instruction_in_its_order(models, side):
     rows = models["claude-2.1"].rows
     fewer = replace(rows, **{name: getattr(rows, name)[1:] for name in ("share", "delta", "difficulty", "index")})
-    with pytest.raises(LeaderboardError, match=r"takes all 805 instructions .* here are 804, the first"):
+    with pytest.raises(LeaderboardError, match="takes all 805 instructions in their order, not 804"):
         alpaca_package.official(fewer, side)
+    # Rows whose index is only where they stand.
+    mixed = replace(rows, difficulty=np.concatenate([rows.difficulty[[1, 0]], rows.difficulty[2:]]))
+    with pytest.raises(LeaderboardError, match="2 of 805 are not in the instructions' order, the first at row 0"):
+        alpaca_package.official(mixed, side)
 
 
 def test_it_leaves_nothing_behind(models, side, monkeypatch):

@@ -186,6 +186,8 @@ def test_rows_of_recorded_verdicts():
     found = length_control.of_judged(one)
     assert found.share.tolist()[0] == 0.75 and np.isnan(found.share[1])
     assert found.delta.tolist() == [100, 100] and found.difficulty.tolist() == [0.3, 0.3]
+    missing = replace(one, pairs=one.pairs[:1])  # of an interrupted judging
+    assert length_control.of_judged(missing).index.tolist() == [0]
     assert length_control.of_judged(judged({"a": (1.0,)})) is None
     assert length_control.of_judged(judged({"a": ("failed",)}, difficulty=0.3)) is None
 

@@ -169,6 +169,19 @@ def test_notices_and_flags_stand_below():
     assert "20 answers are flagged judge-markers" in " ".join(said)
 
 
+def test_tables_of_one_kind_alone():
+    opponents = [Player(f"grpo-{seed}", "g", "grpo", None, seed) for seed in range(2)]
+    direct = [drawn(name, seed, 0.8, opponent=opponents[seed]) for name in ("gift", "dapo") for seed in range(2)]
+    made = entries(table.table(direct, "grpo"))
+    assert made["gift"]["vs_reference"].value > 0.7 and made["gift"]["vs_reference_wtl"].text
+    assert made["gift"].keys() & {"win_rate", "lc_win_rate", "arena_hard", "rank"} == set()
+    assert made["gift"]["n"].value == N and made["gift"]["consistency"].value is not None
+    alone = [drawn(n, s, p, task="arena_hard", judge=ARENA) for n, p in (("a", 0.2), ("b", 0.8)) for s in range(3)]
+    made = entries(table.table(alone))
+    assert [made[name]["rank"].value for name in "ab"] == [2, 1] and made["b"]["arena_hard"].bold
+    assert "style_controlled" not in made["a"]
+
+
 def test_judges_that_are_a_party_are_named():
     own = msgspec.structs.replace(JUDGE, model="baseline", kind="reward_model")
     said = " ".join(table.table([drawn("gift", 0, 0.5, judge=own)]).caption)
