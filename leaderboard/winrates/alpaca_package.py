@@ -40,8 +40,8 @@ def official(found: Rows, side: SideFile) -> Official:
     count = len(side.difficulty)
     if len(found.share) != count:
         raise LeaderboardError(
-            f"alpaca_eval counts rows: it takes all {count} instructions in their order, not {len(found.share)}; without "
-            "`--lc official` rows are joined by instruction"
+            f"alpaca_eval counts rows: it takes all {count} instructions in their order, not {len(found.share)}; "
+            "without `--lc official` rows are joined by instruction"
         )
     # An index may be a mere position; a difficulty came with its instruction.
     off = np.flatnonzero((found.index != np.arange(count)) | ~np.isclose(found.difficulty, side.difficulty))
