@@ -136,9 +136,9 @@ def summary(found: Sequence[Compared]) -> None:
     ends = max(abs(100 * mine - theirs) for one in found for mine, theirs in
                ((one.upstream.low, one.low), (one.upstream.high, one.high)))  # fmt: skip
     ratios = [one.ours.se / one.upstream.se for one in found]
-    print(f"\n{len(found)} scores: off by at most {worst:.2f}; Bradley-Terry against the mean: {identity:.1g}; "
-          f"upstream's ends off by at most {ends:.2f} (100 draws each); SE over questions {min(ratios):.2f} to {max(ratios):.2f} "
-          f"times upstream's, on average {np.mean(ratios):.2f}")  # fmt: skip
+    print(f"\n{len(found)} scores: off by at most {worst:.2f}; Bradley-Terry against the mean: {identity:.1g}")
+    print(f"upstream's ends, 100 draws each: off by at most {ends:.2f}; SE over questions {min(ratios):.2f} to "
+          f"{max(ratios):.2f} times upstream's, on average {np.mean(ratios):.2f}")  # fmt: skip
 
 
 if __name__ == "__main__":

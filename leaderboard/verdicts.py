@@ -230,6 +230,8 @@ def _once(path: Path, kind: type[Line], key: Any) -> list[Line]:
 
 
 def _check(judged: Judged, folder: Path) -> None:
+    if not judged.record.pairs:
+        raise RecordError(f"{folder / FILE}: names no pair")
     if twice := [name for name, count in Counter(judged.record.pairs).items() if count > 1]:
         raise RecordError(f"{folder / FILE}: pair {twice[0]!r} is named twice; expected once")
     there, seen = {pair.id for pair in judged.pairs}, set()

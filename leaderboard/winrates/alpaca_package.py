@@ -7,6 +7,7 @@ instruction's index. So it is given the side file, no folder for weights, and al
 from __future__ import annotations
 
 import importlib
+import warnings
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -32,15 +33,22 @@ class Official:
 
 
 def official(found: Rows, side: SideFile) -> Official:
-    """The package's numbers. LeaderboardError unless there is a row for each of the side file's instructions.
+    """The package's numbers. LeaderboardError unless there is a row for each of the side file's instructions, in order.
 
     LeaderboardError too where alpaca-eval is not installed (`pip install groupbench[judges]`).
     """
-    if not np.array_equal(found.index, np.arange(len(side.difficulty))):
+    count = len(side.difficulty)
+    if len(found.share) != count:
         raise LeaderboardError(
-            f"alpaca_eval counts rows: it takes all {len(side.difficulty)} instructions in their order, and here are "
-            f"{len(found.index)}, the first that differs at row {_first_difference(found, side)}; without "
-            "`--lc official` rows are joined by instruction"
+            f"alpaca_eval counts rows: it takes all {count} instructions in their order, not {len(found.share)}; "
+            "without `--lc official` rows are joined by instruction"
+        )
+    # An index may be a mere position; a difficulty came with its instruction.
+    off = np.flatnonzero((found.index != np.arange(count)) | ~np.isclose(found.difficulty, side.difficulty))
+    if off.size:
+        raise LeaderboardError(
+            f"alpaca_eval counts rows: {off.size} of {count} are not in the instructions' order, the first at row "
+            f"{off[0]}; without `--lc official` rows are joined by instruction"
         )
     return _call(found, side)
 
@@ -52,7 +60,8 @@ def by_position(found: Rows, side: SideFile) -> Official:
 
 def _call(found: Rows, side: SideFile) -> Official:
     try:
-        glm: Any = importlib.import_module("alpaca_eval.metrics.glm_winrate")
+        with warnings.catch_warnings(action="ignore"):  # pkg_resources
+            glm: Any = importlib.import_module("alpaca_eval.metrics.glm_winrate")
     except ImportError as error:
         raise LeaderboardError(f"alpaca_eval cannot be loaded ({error}); `pip install groupbench[judges]`") from None
     import pandas as pd
@@ -78,6 +87,7 @@ def _call(found: Rows, side: SideFile) -> Official:
 
     original = glm.fit_LogisticRegressionCV
     with (
+        warnings.catch_warnings(action="ignore", category=FutureWarning),  # of scikit-learn 1.10: excluded by our pin
         sklearn.config_context(),  # it sets an option for good
         mock.patch.object(glm, "hf_hub_download", lambda **_: str(side.path)),
         mock.patch.object(glm, "fit_LogisticRegressionCV", fitted),
@@ -92,10 +102,3 @@ def _call(found: Rows, side: SideFile) -> Official:
         strength=float(np.ravel(chosen[-1].C_)[0]),
         n=int(said["n_total"]),
     )
-
-
-def _first_difference(found: Rows, side: SideFile) -> int:
-    expected = np.arange(len(side.difficulty))
-    shared = min(len(found.index), len(expected))
-    differs = np.flatnonzero(found.index[:shared] != expected[:shared])
-    return int(differs[0]) if differs.size else shared

@@ -126,7 +126,7 @@ def read_pairs(judged: Judged) -> Pairs:
     How many games a pair should have: two where any pair has two, else one. Identical answers need none.
     """
     names, by_pair = tuple(judged.record.pairs), judged.by_pair
-    orders = max((len(games) for games in by_pair.values()), default=1)
+    orders = max(1, *(len(games) for games in by_pair.values()))
     share, low, high = (
         np.array(part) for part in zip(*(_share(by_pair.get(n, ()), orders) for n in names), strict=True)
     )

@@ -167,15 +167,15 @@ def contest(judged: Sequence[Judged], reference: str | None = None, side: SideFi
     _one_judge(judged, reference)
     found = {
         label: {kind: sorted(ones, key=lambda one: one.record.candidate.seed or 0) for kind, ones in by_kind.items()}
-        for label, by_kind in kinds.items()
+        for label, by_kind in sorted(kinds.items())
     }
-    standard = next(
-        (found[name]["main"] for name in (reference, *found) if name and "main" in found.get(name, {})), None
-    )
+    first = sorted(found, key=lambda label: label != reference)  # whose terms are the table's
+    standard = next((found[label]["main"][0] for label in first if "main" in found[label]), None)
     rows = []
     for label, parts in found.items():
-        other = bool(standard) and any(_pairs_of(one) != _pairs_of(standard[0]) for one in parts.get("main", ()))  # type: ignore[index]
-        rows.append(Row(label, parts.get("main", ()), parts.get("arena", ()), parts.get("direct", ()), other))
+        main = parts.get("main", [])
+        other = standard is not None and any(_terms(one) != _terms(standard) for one in main)
+        rows.append(Row(label, main, parts.get("arena", ()), parts.get("direct", ()), other))
         for kind in KINDS:
             _once(label, kind, parts.get(kind, ()))
     return Contest(tuple(rows), reference, side)
@@ -208,7 +208,7 @@ def _one_judge(judged: Sequence[Judged], reference: str | None) -> None:
             raise LeaderboardError(f"one table takes one task and one baseline: {standard.title}, and {one.title}")
 
 
-def _pairs_of(one: Judged) -> tuple[object, ...]:
+def _terms(one: Judged) -> tuple[object, ...]:
     """What must be equal for two judgings to be on the same terms."""
     record = one.record
     return tuple(record.pairs), record.opponent.outputs_sha, record.opponent.fingerprint

@@ -74,6 +74,10 @@ def differences(candidate: ArrayLike, baseline: ArrayLike, formula: Formula) -> 
     return np.hstack([length, (mine - other) / (mine + other + 1)])
 
 
+class StyleError(LeaderboardError):
+    """A fit that says nothing: style cannot be told from the models, or from winning."""
+
+
 @dataclass(frozen=True)
 class Controlled:
     """A fit over a declared set of models."""
@@ -94,7 +98,8 @@ def bradley_terry(
 
     With `ridge`, (ridge/2)·(Σ(θ/ln 10)² + ‖β‖²) is added to the weighted log-loss, the baseline's θ being one more.
     Newton's method; a model that wins (or loses) all of its battles has no finite θ, and gets ±inf: it says nothing of
-    β, and is left out of the fit, unless there is a ridge. ValueError where the arrays do not fit.
+    β, and is left out of the fit, unless there is a ridge. ValueError where the arrays do not fit; StyleError where
+    no model's style varies apart from which model it is, or features tell all wins from all losses.
     """
     names, member = np.unique(np.asarray(model), return_inverse=True)
     y, w = np.asarray(score, dtype=np.float64), np.asarray(weight, dtype=np.float64)
@@ -112,6 +117,8 @@ def bradley_terry(
         design[:, count] = -unit
     if z.shape[1]:
         design[:, -z.shape[1] :] = z[known]
+    if not ridge and z.shape[1] and np.linalg.matrix_rank(design) < design.shape[1]:
+        raise StyleError("style cannot be told from the models: its features do not vary enough within them")
     found = _newton(design, y[known], w[known], ridge)
     base = found[count] if ridge else 0.0
     strengths = {
@@ -122,7 +129,7 @@ def bradley_terry(
 
 
 def _newton(design: Array, y: Array, w: Array, ridge: float) -> Array:
-    """Coefficients of a weighted logistic regression. RuntimeError where features tell wins and losses apart."""
+    """Coefficients of a weighted logistic regression, by Newton steps that are halved until they help."""
     found = np.zeros(design.shape[1])
 
     def loss(at: Array) -> float:
@@ -141,7 +148,7 @@ def _newton(design: Array, y: Array, w: Array, ridge: float) -> Array:
         found, value = found - step, new
         if np.abs(step).max(initial=0) < TOLERANCE:
             return found
-    raise RuntimeError("the style fit did not converge: do features tell all wins from all losses?")
+    raise StyleError("style tells all wins from all losses: the fit has no end")
 
 
 def controlled(
@@ -160,10 +167,10 @@ def controlled(
     mean = w @ raw / w.sum()
     spread = np.sqrt(w @ (raw - mean) ** 2 / (w.sum() - (formula == "upstream-v2")))
     varies = spread > 1e-12
-    z = np.divide(raw - mean, spread, out=np.zeros_like(raw), where=varies)
+    z, beta = (raw - mean)[:, varies] / spread[varies], np.zeros(raw.shape[1])
     # Upstream's v0.1 counts every battle twice in its likelihood, and its prior once.
-    strengths, beta = bradley_terry(model, score, w, z, ridge=0.5 if formula == "upstream-v0.1" else 0.0)
-    shift = float(beta @ np.divide(mean, spread, out=np.zeros_like(mean), where=varies)) if formula == "ours" else 0.0
+    strengths, beta[varies] = bradley_terry(model, score, w, z, ridge=0.5 if formula == "upstream-v0.1" else 0.0)
+    shift = float(beta[varies] @ (mean / np.where(varies, spread, 1))[varies]) if formula == "ours" else 0.0
     rates = {name: 0.5 * (1 + math.tanh((theta - shift) / 2)) for name, theta in strengths.items()}
     return Controlled(rates, dict(zip(FEATURES, beta.tolist(), strict=True)), formula)
 

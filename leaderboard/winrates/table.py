@@ -19,7 +19,7 @@ from ..analysis import ALPHA, OTHER_PROTOCOL, mark
 from ..columns import Entry, Kind
 from ..columns.base import NOTHING, estimated
 from ..scores import Scores
-from ..stats import holm
+from ..stats import AGREEMENT, holm
 from ..tables import SIGNS, UNITS, Grid, Header, Line
 from ..verdicts import Judged
 from ..words import minus
@@ -45,6 +45,10 @@ STYLE = "Style-controlled: Arena-Hard at the baseline's length and Markdown, fit
 CONDUCT = (
     "Consistency: pairs with the same winner in both orders. First: the share of the answer shown first, 50 % without "
     "bias. Invalid: replies that could not be read. They and n are those of the leftmost win rate of the row."
+)
+PROXY = (
+    "The judge is a reward model: where the rows were trained on it, or on one of its family, a win rate measures how "
+    "far they optimised it, not how good they are."
 )
 REFUSED = "Refused: more than 5 % of the games have no verdict, or of the replies could not be read."
 
@@ -143,8 +147,13 @@ def _controlled(found: Contest, row: Row) -> Entry:
         rows = length_control.of_judged(row.main[0])
         assert rows is not None
         drawn = length_control.bootstrap(rows, found.side, row.main[0].title, found.strength(row.main[0]))
-        entry = replace(entry, low=drawn.low, high=drawn.high, df=None)
+        entry = _between(entry, drawn.low, drawn.high)
     return _marked(found, row, scores, entry)
+
+
+def _between(entry: Entry, low: float, high: float) -> Entry:
+    """With a bootstrap's interval, if it has a width."""
+    return replace(entry, low=low, high=high, df=None) if high - low > AGREEMENT else entry
 
 
 def _band(row: Row) -> Entry:
@@ -196,16 +205,19 @@ def _arena(found: Contest, row: Row) -> Entry:
     entry = estimated(scores.estimate, scores.by_seed)
     if len(row.arena) == 1:
         drawn = arena.score(arena.of_judged(row.arena[0]), "ours", row.arena[0].title)
-        entry = replace(entry, low=drawn.low, high=drawn.high, df=None)
+        entry = _between(entry, drawn.low, drawn.high)
     return _marked(found, row, scores, entry)
 
 
 def _styled(found: Contest) -> dict[str, Entry]:
-    """Over all rows and seeds that have tokens and style; empty where a pair has none."""
+    """Over all rows and seeds; empty where a pair has no tokens or style, words where the fit says nothing."""
     judged = [(row.label, one) for row in found.rows if not row.refused("arena") for one in row.arena]
     if not judged or any(pair.tokens is None or pair.style is None for _, one in judged for pair in one.pairs):
         return {}
-    rates = style.of_many([one for _, one in judged]).win_rates
+    try:
+        rates = style.of_many([one for _, one in judged]).win_rates
+    except style.StyleError as error:
+        return {label: Entry(text=f"none: {error}") for label, _ in judged}
     by_row: dict[str, list[float]] = {}
     for n, (label, _) in enumerate(judged):
         by_row.setdefault(label, []).append(rates[str(n)])
@@ -260,8 +272,12 @@ def _caption(found: Contest, names: set[str], lines: Sequence[Line]) -> tuple[st
 
 
 def _notices(found: Contest) -> list[str]:
-    """What is wrong with a row's verdicts, of each kind the worst seed's, and with the answers that it gave."""
-    said = []
+    """What is wrong with a row's verdicts, of each kind the worst seed's, with its answers, and with the judge."""
+    every = [one.record for row in found.rows for one in row.every]
+    judge = every[0].judge
+    said = [PROXY] * (judge.kind == "reward_model")
+    if own := sorted({p.name for one in every for p in (one.candidate, one.opponent) if p.name == judge.model}):
+        said.append(f"The judge is one of those judged, {own[0]}: judges prefer their own answers.")
     for row in found.rows:
         for kind in KINDS:
             worst: dict[str, Notice] = {}
