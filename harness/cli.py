@@ -19,8 +19,32 @@ app = typer.Typer(
 )
 Plugin = Annotated[
     list[Path] | None,
-    typer.Option(help="A Python file that registers algorithms or tasks; may be repeated."),
+    typer.Option(help="A Python file that registers algorithms, tasks or judges; may be repeated."),
 ]
+Judge = Annotated[
+    str | None,
+    typer.Option(
+        help="KIND:MODEL: openai:gpt-4.1, engine:MODEL, reward_model:MODEL, replay:FILE, mock, or a plug-in's."
+    ),
+]
+JudgeSet = Annotated[
+    list[str] | None,
+    typer.Option(help="KEY=VALUE for the judge, e.g. base_url=http://127.0.0.1:8000/v1; may be repeated."),
+]
+JudgePrompt = Annotated[
+    str, typer.Option(help="official (the benchmark's), labels-1, verdict-1; auto: official of a hosted judge.")
+]
+Policy = Annotated[
+    str | None, typer.Option(help="How replies are read: ours, upstream-v0.1, upstream-v2, …; default: the prompt's.")
+]
+OneOrder = Annotated[
+    bool, typer.Option("--one-order", help="Each pair in the one order that AlpacaEval shows, not in both.")
+]
+CapChars = Annotated[int | None, typer.Option(help="Both answers of a pair are cut here.", min=1)]
+Price = Annotated[str | None, typer.Option(help="IN,OUT: US dollars for a million tokens.")]
+MaxCost = Annotated[float | None, typer.Option(help="US dollars that this command may spend.", min=0)]
+JudgeCache = Annotated[Path, typer.Option(help="Where replies are kept: no judge is asked twice what it answered.")]
+CACHE = Path("results/judge-cache")
 
 
 @app.command()
@@ -77,6 +101,12 @@ def evaluate(
     allow_code_execution: Annotated[
         bool, typer.Option("--allow-code-execution", help="Permit lm-eval tasks that run code of the model.")
     ] = False,
+    judge: Judge = None,
+    judge_set: JudgeSet = None,
+    judge_prompt: JudgePrompt = "auto",
+    judge_cache: JudgeCache = CACHE,
+    price: Price = None,
+    max_cost: MaxCost = None,
     plugin: Plugin = None,
 ) -> None:
     """Evaluate a checkpoint on tasks, item by item; run again, it does only what is missing."""
@@ -87,7 +117,71 @@ def evaluate(
     changes = Changes(samples, temperature, top_p, max_tokens, limit, seed)
     how = command.How(engine, device, precision, decode_tokens, plugin or [])
     beside = command.Beside(xcheck, include_path, few_shots, chat, allow_code_execution)
-    sys.exit(command.run(checkpoint, names, set_ or [], changes, how, beside, out, revision))
+    judging = None
+    if judge is not None:
+        from .judging.command import Judging
+
+        judging = Judging(
+            judge, judge_set or [], judge_prompt, price=price, max_cost=max_cost, cache=judge_cache, device=device,
+            precision=precision,
+        )  # fmt: skip
+    sys.exit(command.run(checkpoint, names, set_ or [], changes, how, beside, out, revision, judging))
+
+
+@app.command()
+def judge(
+    candidate: Annotated[str, typer.Argument(help="An evaluation's folder, an outputs file, or a checkpoint.")],
+    opponent: Annotated[str | None, typer.Argument(help="The same; default: the benchmark's own baseline.")] = None,
+    judge: Judge = None,
+    tasks: Annotated[str, typer.Option(help="With commas; default: those of the evaluation.")] = "",
+    judge_set: JudgeSet = None,
+    judge_prompt: JudgePrompt = "auto",
+    policy: Policy = None,
+    one_order: OneOrder = False,
+    cap_chars: CapChars = None,
+    price: Price = None,
+    max_cost: MaxCost = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how much would be asked, and its cost.")] = False,
+    judge_cache: JudgeCache = CACHE,
+    out: Annotated[
+        Path | None, typer.Option(help="Where verdicts go; default: beside the candidate's answers, or results/judged.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="TASK.PARAMETER=VALUE, e.g. alpaca_eval.folder=~/alpaca.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32, bfloat16, or auto")] = "auto",
+    plugin: Plugin = None,
+) -> None:
+    """Which of two answers is better: a checkpoint against a benchmark's baseline, or against another one."""
+    from .errors import UserError
+    from .judging.command import Judging, run
+
+    if judge is None:
+        raise UserError("judge: name one, --judge openai:MODEL, engine:MODEL, reward_model:MODEL, replay:FILE or mock")
+    asked = Judging(
+        judge, judge_set or [], judge_prompt, policy, one_order, cap_chars, price, max_cost, dry_run, judge_cache,
+        device, precision,
+    )  # fmt: skip
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    sys.exit(run(candidate, opponent, names, set_ or [], asked, out, plugin or []))
+
+
+@app.command()
+def winrates(
+    places: Annotated[list[Path], typer.Argument(help="Folders of verdicts, or folders that hold several.")],
+    reference: Annotated[
+        str | None, typer.Option(help="The row that head-to-head verdicts are against, e.g. grpo.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Where AlpacaEval's side file lies: alpaca_eval.folder=~/alpaca.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where tables go; default: the first folder.")] = None,
+) -> None:
+    """Make a win-rate table (Markdown, CSV, LaTeX) for each judge from the verdicts on disk."""
+    from .judging import command
+
+    sys.exit(command.win_rates(places, reference, set_ or [], out))
 
 
 @app.command()

@@ -52,7 +52,7 @@ def build(results: Path, out: Path | None = None, axis: Axis | None = None, figu
         sections.append(markdown.section(archive.whole(table, view), title, own, figure))
     text = "\n".join([*sections, *(markdown.grid(grid, "##") + "\n" for grid in shown if grid.source is None)])
     folder = Path(results if out is None else out)
-    paths = _write(folder, program.name, f"# Leaderboard\n\n{text}\n{POINTER}", shown)
+    paths = write(folder, program.name, f"# Leaderboard\n\n{text}\n{POINTER}", shown)
     for title, table in zip(titles(archive.tables), archive.tables, strict=True):
         if figures:
             paths += plot.draw(archive.whole(table, view), folder / stems[table.slug], title)
@@ -71,7 +71,7 @@ def build_program(results: Path, program: Program, out: Path | None = None, axis
         if grid.source and n == last[grid.source.slug]:
             parts += markdown.remarks(grid.source, f"### Notes on {markdown.escape(named[grid.source.slug])}")
         sections.append("\n\n".join(parts) + "\n")
-    paths = _write(Path(results if out is None else out), program.name, "\n".join(sections), shown)
+    paths = write(Path(results if out is None else out), program.name, "\n".join(sections), shown)
     empty = tuple(table.name for table in program.tables if table.name not in {grid.name for grid in shown})
     return Built(archive, shown, paths, sections, empty)
 
@@ -96,7 +96,8 @@ def _on_axis(program: Program, axis: Axis | None) -> Program:
     return program if axis is None else program.on_axis(axis)
 
 
-def _write(out: Path, name: str, text: str, shown: list[Grid]) -> list[Path]:
+def write(out: Path, name: str, text: str, shown: list[Grid]) -> list[Path]:
+    """Grids as <name>.md (`text`), .csv, -tidy.csv and .tex in `out`; the paths."""
     files = {
         f"{name}.md": text,
         f"{name}.csv": delimited.wide(shown),

@@ -51,8 +51,9 @@ def metrics(evaluation: TaskEvaluation, votes: Mapping[str, Sequence[int]] | Non
 
 def _conduct(items: Sequence[Item]) -> dict[str, float]:
     return {
-        "truncated": float(_scores(items, "truncated").mean()), "response_tokens": float(_scores(items, "tokens").mean())
-    }  # fmt: skip
+        "truncated": float(_scores(items, "truncated").mean()),
+        "response_tokens": float(_scores(items, "tokens").mean()),
+    }
 
 
 def _first(item: Item, samples: int) -> Item:

@@ -115,6 +115,10 @@ class ComparisonTask(Task):
         """What kind of instruction it is, as the source says."""
         return self._entries[example.id].category
 
+    def difficulty(self, example: Example) -> float | None:
+        """Of the instruction, as far as the benchmark knows one (AlpacaEval 2's γ)."""
+        return None
+
     def question(self, example: Example) -> str:
         """The instruction: whoever trains on it has seen the test."""
         return self.instruction(example)

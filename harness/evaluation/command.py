@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from leaderboard import checkpoints
 from leaderboard.evaluations import EvaluationRecord, read_items
 from tasks.base import TaskError
+from tasks.comparison import ComparisonTask
 
 from .. import lm_eval, plugins
 from ..commands import console, quiet_libraries, say
@@ -24,6 +25,9 @@ from .asked import Asked, Changes, codec_of, resolve
 from .checkpoint import Examiner, Progress
 from .outside import PREFIX, Outside, checkable, crosscheck
 from .subject import Subject, find
+
+if TYPE_CHECKING:
+    from ..judging.command import Judging
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 SHARES = ("accuracy", "strict", "no_answer", "truncated", "timed_out")
@@ -80,9 +84,9 @@ class Beside:
 
 def run(
     checkpoint: str, names: Sequence[str], settings: Sequence[str], changes: Changes, how: How, beside: Beside,
-    out: Path | None, revision: str | None = None,
+    out: Path | None, revision: str | None = None, judging: Judging | None = None,
 ) -> int:  # fmt: skip
-    """See `groupbench evaluate`. Returns the exit code: 0, or 130 when Ctrl-C ended it."""
+    """See `groupbench evaluate`. Returns the exit code: 0, or 130 when Ctrl-C ended it, or that of judging."""
     for file in how.plugin_files:
         plugins.load_file(file)
     quiet_libraries()
@@ -93,6 +97,7 @@ def run(
     own = [name for name in names if name not in others]
     asked = plan(subject, own, settings, changes) if own or not others else []
     checked = checkable(asked) if beside.crosscheck else []
+    judge = None if judging is None else judging.prepare(asked)
     outside = Outside.prepare(beside.settings(others, examiner, changes.limit), folder, examiner)
     say(f"{subject.name}: {', '.join([*(one.key for one in asked), *others])}, into {folder}")
     try:
@@ -110,6 +115,10 @@ def run(
             say(f"note: evaluation.json speaks of {len(one.examples)} of the {recorded} items recorded of {one.key}")
     crosscheck(checked, folder)
     say(f"wrote {folder / 'evaluation.json'}\nwrote {folder / 'evaluation.md'}")
+    if judge is not None:
+        return judge(folder)
+    if unjudged := [one.key for one in asked if isinstance(one.task, ComparisonTask)]:
+        say(f"next: groupbench judge {folder} --judge …: {', '.join(unjudged)} are not scored until then")
     return 0
 
 
@@ -177,22 +186,32 @@ def show(written: EvaluationRecord, keys: Sequence[str]) -> None:
 
 
 @dataclass
-class Teller:
-    """Progress: a line that is rewritten on a terminal, a line now and then elsewhere."""
+class Pace:
+    """Progress in lines: one that is rewritten on a terminal, one now and then elsewhere."""
 
     last: dict[str, float] = field(default_factory=dict)
+
+    def tell(self, key: str, text: str, over: bool) -> None:
+        """News of `key`; the last one is always told."""
+        if console.is_terminal:
+            console.print(f"\r{text}\x1b[K", end="\n" if over else "", markup=False, highlight=False, soft_wrap=True)
+        elif over or time.monotonic() - self.last.get(key, float("-inf")) >= SECONDS_BETWEEN_LINES:
+            self.last[key] = time.monotonic()
+            say(text)
+
+
+@dataclass
+class Teller:
+    """Progress of an evaluation."""
+
+    pace: Pace = field(default_factory=Pace)
 
     def __call__(self, progress: Progress) -> None:
         """Take news of a task."""
         left = "" if progress.seconds_left is None else f", {_clock(progress.seconds_left)} left"
         score = "" if progress.accuracy is None else f", {progress.accuracy:.1%} so far"
         text = f"{progress.key}: {progress.done}/{progress.items} items{score}{left}"
-        over = progress.done == progress.items
-        if console.is_terminal:
-            console.print(f"\r{text}\x1b[K", end="\n" if over else "", markup=False, highlight=False, soft_wrap=True)
-        elif over or time.monotonic() - self.last.get(progress.key, float("-inf")) >= SECONDS_BETWEEN_LINES:
-            self.last[progress.key] = time.monotonic()
-            say(text)
+        self.pace.tell(progress.key, text, progress.done == progress.items)
 
 
 def _clock(seconds: float) -> str:

@@ -59,8 +59,8 @@ class _Local:
         )
         if self._limit is not None and len(ids) >= self._limit:
             raise JudgeError(
-                f"judge {self.model!r}: a question of {len(ids)} tokens, and it reads {self._limit}; cut both answers with "
-                "--cap-chars, or choose a judge with a longer context"
+                f"judge {self.model!r}: a question of {len(ids)} tokens, and it reads {self._limit}; cut both "
+                "answers with --cap-chars, or choose a judge with a longer context"
             )
         return ids
 

@@ -83,15 +83,16 @@ def panel(wanted: Wanted, task: ComparisonTask, examples: Sequence[Example]) -> 
 
 
 def _build(wanted: Wanted, prompt: JudgePrompt | None) -> Judge:
-    options, given = dict(wanted.options), {}
+    options = dict(wanted.options)
+    engine, scorer = None, None
     if wanted.kind in ("engine", "reward_model"):
         if not wanted.model:
             raise UserError(f"--judge {wanted.kind}: name a model, {wanted.kind}:MODEL (a folder, a Hub id, a wheel)")
         source = models.find(wanted.model, options.pop("revision", None))
         if wanted.kind == "engine":
-            given = {"engine": LabelEngine(source, wanted.precision, wanted.device)}
+            engine = LabelEngine(source, wanted.precision, wanted.device)
         else:
-            given = {"scorer": RewardScorer(source, wanted.precision, wanted.device)}
+            scorer = RewardScorer(source, wanted.precision, wanted.device)
     elif wanted.model:
         options.setdefault(MAIN_OPTION.get(wanted.kind, "model"), wanted.model)
     if wanted.kind == "replay":
@@ -100,7 +101,7 @@ def _build(wanted: Wanted, prompt: JudgePrompt | None) -> Judge:
         if not options.get("path"):
             raise UserError("--judge replay: name the file, replay:FILE")
         options["path"] = Path(options["path"]).expanduser()
-    return registry.build(wanted.kind, options, prompt=prompt, **given)
+    return registry.build(wanted.kind, options, prompt=prompt, engine=engine, scorer=scorer)
 
 
 def _prompt(wanted: Wanted, task: ComparisonTask, example: Example) -> JudgePrompt | None:

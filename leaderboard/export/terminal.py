@@ -46,6 +46,22 @@ class Shown:
             yield Text(one_line(line), "dim")
 
 
+@dataclass(frozen=True)
+class Plain:
+    """A grid that stands on its own, with its caption."""
+
+    grid: Grid
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Of the columns as many as the console has room for."""
+        count = _fitting(self.grid, options.max_width)
+        lines = tuple(replace(line, entries=line.entries[:count]) for line in self.grid.lines)
+        yield Text(one_line(self.grid.title), "italic")
+        yield _table(replace(self.grid, headers=self.grid.headers[:count], lines=lines))
+        for line in [*_left_out(self.grid.headers, count), *self.grid.caption]:
+            yield Text(one_line(line), "dim")
+
+
 def _table(grid: Grid) -> rich.table.Table:
     shown = rich.table.Table(padding=(0, 0, 0, 0))
     for header, texts in zip(grid.headers, _columns(grid), strict=True):
