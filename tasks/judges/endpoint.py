@@ -131,10 +131,13 @@ class OpenAIJudge(Judge):
     def _client(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
+        plain = not self.base_url.startswith("https")  # then no certificates need be read, which takes a while
+        # On loopback without the environment's proxy, which would not find it.
+        http_client = DefaultAsyncHttpxClient(trust_env=not self.local, verify=not plain)
         return AsyncOpenAI(
             api_key=os.environ.get(self.key_variable) or "none",
             base_url=self.base_url,
             timeout=self.timeout_seconds,
             max_retries=0,  # ours
-            http_client=DefaultAsyncHttpxClient(trust_env=False) if self.local else None,  # a proxy is not loopback
+            http_client=http_client,
         )

@@ -75,16 +75,14 @@ def test_a_judge_without_the_labels_is_invalid(chat, labels, pairs):
     ],
 )
 def test_a_judge_that_refuses_is_asked_once_more_and_is_invalid(chat, verdict, pairs, message, finish, tmp_path):
-    with chat.Server(lambda body, number: chat.says("", finish=finish, **message)) as server:
-        with Cache(tmp_path) as cache:
-            judged = compare(judge(server, verdict), pairs[:2], cache)
-            assert {(game.status, game.finish) for game in judged.games} == {("invalid", finish)}
-            assert sorted(body["seed"] for body in server.requests) == [0] * 4 + [1] * 4
-            assert {body["temperature"] for body in server.requests if body["seed"]} == {
-                0.7
-            }  # greedy again is the same
-            compare(judge(server, verdict), pairs[:2], cache)
-            assert len(server.requests) == 8
+    said = chat.says("", finish=finish, **message)
+    with chat.Server(lambda body, number: said) as server, Cache(tmp_path) as cache:
+        judged = compare(judge(server, verdict), pairs[:2], cache)
+        assert {(game.status, game.finish) for game in judged.games} == {("invalid", finish)}
+        assert sorted(body["seed"] for body in server.requests) == [0] * 4 + [1] * 4
+        assert {body["temperature"] for body in server.requests if body["seed"]} == {0.7}  # greedy would repeat itself
+        compare(judge(server, verdict), pairs[:2], cache)
+        assert len(server.requests) == 8
 
 
 def test_a_missing_key_is_named_before_anything_is_asked(verdict, pairs, monkeypatch, tmp_path):
@@ -99,7 +97,7 @@ def test_a_missing_key_is_named_before_anything_is_asked(verdict, pairs, monkeyp
 
 def test_nobody_there_is_said_at_once(verdict, pairs):
     began = time.monotonic()
-    with pytest.raises(JudgeError, match="http://127.0.0.1:9/v1: no server there"):
+    with pytest.raises(JudgeError, match=r"http://127.0.0.1:9/v1: no server there"):
         compare(OpenAIJudge("m", verdict, "http://127.0.0.1:9/v1"), pairs, None)
     assert time.monotonic() - began < 15
 

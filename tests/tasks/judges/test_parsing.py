@@ -83,6 +83,10 @@ def test_label_logprobs():
     assert read("alpaca_eval", logprobs={"M": -30.0}).first == 0.0
     assert read("alpaca_eval", logprobs={" m": -0.1, "A": -1}) == UNREADABLE  # exactly the token
     assert read("alpaca_eval", "m") == UNREADABLE  # no log-probabilities at all
+    for broken in (math.nan, math.inf):
+        assert read("alpaca_eval", logprobs={"m": -0.1, "M": broken}) == UNREADABLE
+        assert read("labels", logprobs={"A": -0.1, "B": -1.0, " B": broken}) == UNREADABLE
+    assert read("labels", logprobs={"A": -0.1, "B": -math.inf, " B": -math.inf}).first == 1.0
     both = read("labels", logprobs={"A": math.log(0.2), " A": math.log(0.1), "B": math.log(0.1), "a": -0.1})
     assert both.first == pytest.approx(0.75)
     assert read("labels", logprobs={"A": -1.0, "B": -1.0}).label == "A=B"

@@ -65,7 +65,7 @@ def test_what_is_wrong_with_a_prompt_is_named(tmp_path):
         JudgePrompt("mine", "", "{instruction} {first}", "ours")
     with pytest.raises(JudgeError, match="parser 'theirs'; allowed: alpaca_eval, labels"):
         JudgePrompt("mine", "", "{instruction}{first}{second}", "theirs")
-    with pytest.raises(JudgeError, match="there is no such folder; expected one judge_settings.json"):
+    with pytest.raises(JudgeError, match=r"there is no such folder; expected one judge_settings.json"):
         prompts.arena_hard(tmp_path / "nowhere")
     with pytest.raises(JudgeError, match=r"version 'v3'; allowed: v0.1, v2.0"):
         prompts.arena_hard(tmp_path, "v3")
