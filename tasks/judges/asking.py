@@ -230,6 +230,7 @@ class _Session:
         usage, price = replace(self.usage, wall_seconds=wall_seconds), self.price
         return Compared(
             identity=self.identity,
+            parser=self.judge.parser_name,
             pairs=tuple(
                 Judged(
                     item.pair.id,

@@ -138,6 +138,11 @@ class Judge(ABC):
     def parser(self) -> Parser:
         """Reads its replies."""
 
+    @property
+    @abstractmethod
+    def parser_name(self) -> str:
+        """The parser's name, for records: another policy reads other scores from the same replies."""
+
     @abstractmethod
     def require(self) -> None:
         """Raise JudgeError unless it can be asked here: a missing key or label token is said before anything else."""

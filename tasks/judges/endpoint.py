@@ -55,9 +55,14 @@ class OpenAIJudge(Judge):
         return Identity("openai", self.model, self.revision, self.prompt.name, self.prompt.sha, self._decode, backend)
 
     @property
+    def parser_name(self) -> str:
+        """The prompt's."""
+        return self.prompt.parser
+
+    @property
     def parser(self) -> Parser:
         """The prompt's."""
-        return PARSERS[self.prompt.parser]
+        return PARSERS[self.parser_name]
 
     @property
     def local(self) -> bool:

@@ -47,9 +47,14 @@ class EngineJudge(Judge):
         )
 
     @property
+    def parser_name(self) -> str:
+        """The prompt's."""
+        return self.prompt.parser
+
+    @property
     def parser(self) -> Parser:
         """The prompt's."""
-        return PARSERS[self.prompt.parser]
+        return PARSERS[self.parser_name]
 
     @property
     def local(self) -> bool:

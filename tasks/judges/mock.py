@@ -35,9 +35,14 @@ class MockJudge(Judge):
         return Identity("mock", ",".join(f"{name}={value}" for name, value in asdict(self).items()), "1", "", "")
 
     @property
+    def parser_name(self) -> str:
+        """Of our own labels."""
+        return "ours"
+
+    @property
     def parser(self) -> Parser:
         """Of our own labels."""
-        return PARSERS["ours"]
+        return PARSERS[self.parser_name]
 
     @property
     def local(self) -> bool:

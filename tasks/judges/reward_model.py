@@ -42,9 +42,14 @@ class RewardModelJudge(Judge):
         return Identity("reward_model", scorer.model, scorer.revision, "", "", decode, scorer.backend)
 
     @property
+    def parser_name(self) -> str:
+        """The share as it is."""
+        return "share"
+
+    @property
     def parser(self) -> Parser:
         """The share as it is."""
-        return PARSERS["share"]
+        return PARSERS[self.parser_name]
 
     @property
     def local(self) -> bool:

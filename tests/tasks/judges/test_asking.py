@@ -26,9 +26,8 @@ class Scripted(Judge):
     def identity(self):
         return Identity("scripted", "m", "", "", "sha", OURS["verdict-1"].decode)
 
-    @property
-    def parser(self):
-        return PARSERS["ours"]
+    parser_name = "ours"
+    parser = staticmethod(PARSERS["ours"])
 
     def require(self):
         self.required.append(True)

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import threading
 import time
 from email.utils import formatdate
 
@@ -212,10 +213,13 @@ def test_both_forms_of_retry_after():
 
 def test_a_429_halves_what_is_open_once_for_all_that_were(chat, verdict, pairs):
     """16 at once get 429: 8 may be open, not 16 / 2^16. Then each reply lets it grow."""
+    all_there = threading.Barrier(16)
 
     def answer(body, number):
-        time.sleep(0.05)
-        return (429, {}, b"") if number == 0 else chat.says("[[A>B]]")
+        if number == 0:
+            all_there.wait(60)
+            return 429, {}, b""
+        return chat.says("[[A>B]]")
 
     async def ask(server, games, found):
         client = judge(server, verdict)._client()
