@@ -32,6 +32,10 @@ class Budget:
     max_usd: float | None = None
     price: Price | None = None
 
+    def __post_init__(self) -> None:
+        if self.max_usd is not None and not self.max_usd >= 0:
+            raise JudgeError(f"--max-cost {self.max_usd}; expected dollars, at least 0")
+
 
 def compare(
     judge: Judge,

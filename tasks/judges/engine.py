@@ -57,7 +57,7 @@ class EngineJudge(Judge):
         return PARSERS[self.parser_name]
 
     @property
-    def local(self) -> bool:
+    def free(self) -> bool:
         """It is."""
         return True
 

@@ -45,7 +45,7 @@ class MockJudge(Judge):
         return PARSERS[self.parser_name]
 
     @property
-    def local(self) -> bool:
+    def free(self) -> bool:
         """It is."""
         return True
 

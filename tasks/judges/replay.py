@@ -60,7 +60,7 @@ class ReplayJudge(Judge):
         return partial(_read, PARSERS[self.parser_name])
 
     @property
-    def local(self) -> bool:
+    def free(self) -> bool:
         """It is."""
         return True
 

@@ -52,7 +52,7 @@ class RewardModelJudge(Judge):
         return PARSERS[self.parser_name]
 
     @property
-    def local(self) -> bool:
+    def free(self) -> bool:
         """It is."""
         return True
 

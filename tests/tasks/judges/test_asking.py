@@ -197,6 +197,8 @@ def test_no_more_is_spent_than_allowed(pairs, tmp_path):
     judge = Scripted(lambda game: Reply("[[A>B]]", prompt_tokens=300, completion_tokens=900))
     most = estimate(judge, pairs, None, budget=Budget(price=price)).most_usd / 2  # nothing is unreadable here
     with Cache(tmp_path) as cache:
+        with pytest.raises(JudgeError, match=r"--max-cost nan; expected dollars, at least 0"):
+            Budget(float("nan"))
         with pytest.raises(JudgeError, match="what tokens of 'm' cost is not known; give --price"):
             compare(judge, pairs, cache, budget=Budget(max_usd=1.0))
         with pytest.raises(JudgeError, match=r"--max-cost 0.01: the prompts of 60 questions alone cost about \$"):

@@ -69,6 +69,22 @@ def test_a_torn_last_line_is_cut_off_and_written_anew(tmp_path, torn):
     assert [line.reply.text for line in read(tmp_path)] == ["one", "two"]
 
 
+def test_whatever_byte_a_kill_left_last_whole_lines_stay(tmp_path):
+    shard = tmp_path / "shard-00000.jsonl"
+    with Cache(tmp_path) as cache:
+        for n in range(3):
+            cache.put(JUDGE, game(n), Reply(f"reply {n}"), READING)
+    whole = shard.read_bytes()
+    ends = [n + 1 for n, byte in enumerate(whole) if byte == ord("\n")]
+    for size in range(0, len(whole) + 1, 7):
+        shard.write_bytes(whole[:size])
+        with Cache(tmp_path) as cache:
+            assert len(cache) == sum(end <= size for end in ends)
+            for n in range(3):
+                cache.put(JUDGE, game(n), Reply(f"reply {n}"), READING)
+        assert [line.reply.text for line in read(tmp_path)] == ["reply 0", "reply 1", "reply 2"]
+
+
 def test_a_line_that_is_damaged_elsewhere_is_named(tmp_path):
     with Cache(tmp_path) as cache:
         cache.put(JUDGE, game(0), Reply("one"), READING)

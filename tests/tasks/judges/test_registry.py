@@ -42,7 +42,7 @@ def test_a_plug_in_is_found_and_a_broken_one_is_named(monkeypatch):
 
 def test_a_judge_is_built_from_its_options(verdict):
     judge = registry.build("openai", {"model": "m", "base_url": "http://localhost:1/v1"}, prompt=verdict)
-    assert judge.identity.prompt == "verdict-1" and judge.local
+    assert judge.identity.prompt == "verdict-1" and judge.free
     assert registry.build("mock", {"seed": 3}, prompt=verdict) == MockJudge(seed=3)  # it has no use for a prompt
     with pytest.raises(JudgeError, match="judge 'opnai' is not known; there are engine, mock, openai"):
         registry.build("opnai", {})
