@@ -76,7 +76,7 @@ def test_a_judge_without_the_labels_is_invalid(chat, labels, pairs):
     ],
 )
 def test_a_judge_that_refuses_is_asked_once_more_and_is_invalid(chat, verdict, pairs, message, finish, tmp_path):
-    said = chat.says("", finish=finish, **message)
+    said = chat.says("", finish="stop" if "refusal" in message else finish, **message)
     with chat.Server(lambda body, number: said) as server, Cache(tmp_path) as cache:
         judged = compare(judge(server, verdict), pairs[:2], cache)
         assert {(game.status, game.finish) for game in judged.games} == {("invalid", finish)}
@@ -142,6 +142,16 @@ def test_twenty_failures_in_a_row_stop_the_run(chat, verdict, pairs):
         with pytest.raises(JudgeError, match=r"20 questions in a row got no reply, the last one because: HTTP 400"):
             compare(judge(server, verdict, concurrency=4), pairs, None)
         assert 20 <= len(server.requests) <= 23
+
+
+def test_failures_that_are_not_in_a_row_do_not(chat, verdict, pairs):
+    def answer(body, number):
+        number = int(body["messages"][1]["content"].split("Say ")[1].split(".")[0])
+        return (400, {}, b"{}") if number % 2 else chat.says("[[A>B]]")
+
+    with chat.Server(answer) as server:
+        judged = compare(judge(server, verdict, concurrency=1), pairs, None)
+    assert [game.status for game in judged.games] == ["read", "read", "failed", "failed"] * 15
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 529])
