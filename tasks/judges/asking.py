@@ -32,6 +32,10 @@ class Budget:
     max_usd: float | None = None
     price: Price | None = None
 
+    def __post_init__(self) -> None:
+        if self.max_usd is not None and not self.max_usd >= 0:
+            raise JudgeError(f"--max-cost {self.max_usd}; expected dollars, at least 0")
+
 
 def compare(
     judge: Judge,
@@ -230,6 +234,7 @@ class _Session:
         usage, price = replace(self.usage, wall_seconds=wall_seconds), self.price
         return Compared(
             identity=self.identity,
+            parser=self.judge.parser_name,
             pairs=tuple(
                 Judged(
                     item.pair.id,

@@ -137,7 +137,7 @@ class Attempts:
 
     def _status(self, error: APIStatusError, began: float) -> NoReturn:
         """What a status means."""
-        status, reason = error.status_code, f"HTTP {error.status_code}: {' '.join(str(error.message).split())[:300]}"
+        status, reason = error.status_code, f"HTTP {error.status_code}: {' '.join(error.response.text.split())[:300]}"
         if status in (401, 404) or "insufficient_quota" in reason:
             raise JudgeError(f"{self.client.base_url}: {reason}")
         if status == 429 and began > self.halved:

@@ -138,6 +138,11 @@ class Judge(ABC):
     def parser(self) -> Parser:
         """Reads its replies."""
 
+    @property
+    @abstractmethod
+    def parser_name(self) -> str:
+        """The parser's name, for records: another policy reads other scores from the same replies."""
+
     @abstractmethod
     def require(self) -> None:
         """Raise JudgeError unless it can be asked here: a missing key or label token is said before anything else."""
@@ -147,8 +152,8 @@ class Judge(ABC):
         """Ask all games, in any order; each reaches `sink` once, in the calling thread. Raises JudgeError to stop."""
 
     @property
-    def local(self) -> bool:
-        """Whether it runs on machines of one's own: its tokens cost nothing."""
+    def free(self) -> bool:
+        """Whether its tokens cost nothing: it runs here, or does not run at all."""
         return False
 
     def messages(self, game: Game) -> tuple[Message, ...] | None:

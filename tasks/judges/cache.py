@@ -203,13 +203,16 @@ def _locked(path: Path) -> IO[str]:
     file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         file.seek(0)
         holder = file.read().strip() or "another process"
         file.close()
         raise JudgeError(
             f"{path.parent}: {holder} writes to this cache of verdicts; wait for it, or use another"
         ) from None
+    except OSError as error:
+        file.close()
+        raise JudgeError(f"{path}: this file system gives no lock ({error}); put the cache elsewhere") from None
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}")
     file.flush()

@@ -14,6 +14,7 @@ from ..base import Message
 from .attempts import Attempts
 from .base import Decode, Game, Identity, Judge, JudgeError, Parser, Sink
 from .parsing import PARSERS
+from .prices import TABLE
 from .prompts import JudgePrompt
 from .registry import register
 
@@ -51,16 +52,26 @@ class OpenAIJudge(Judge):
     @property
     def identity(self) -> Identity:
         """The host is in it, a port is not; all loopback addresses are one."""
-        backend = "loopback" if self.local else urlsplit(self.base_url).hostname or ""
+        backend = "loopback" if self.loopback else urlsplit(self.base_url).hostname or ""
         return Identity("openai", self.model, self.revision, self.prompt.name, self.prompt.sha, self._decode, backend)
+
+    @property
+    def parser_name(self) -> str:
+        """The prompt's."""
+        return self.prompt.parser
 
     @property
     def parser(self) -> Parser:
         """The prompt's."""
-        return PARSERS[self.prompt.parser]
+        return PARSERS[self.parser_name]
 
     @property
-    def local(self) -> bool:
+    def free(self) -> bool:
+        """On loopback, but for a model with a price: a proxy there hands it on."""
+        return self.loopback and self.model not in TABLE
+
+    @property
+    def loopback(self) -> bool:
         """Whether the host is this machine."""
         host = urlsplit(self.base_url).hostname or ""
         try:
@@ -71,7 +82,7 @@ class OpenAIJudge(Judge):
     @property
     def open_at_most(self) -> int:
         """Requests that are open at once."""
-        return self.concurrency if self.concurrency is not None else OPEN_LOCAL if self.local else OPEN_HOSTED
+        return self.concurrency if self.concurrency is not None else OPEN_LOCAL if self.loopback else OPEN_HOSTED
 
     @property
     def _decode(self) -> Decode:
@@ -87,7 +98,7 @@ class OpenAIJudge(Judge):
             import openai
         except ImportError:
             raise JudgeError("judge 'openai': the client is missing; pip install 'groupbench[judges]'") from None
-        if not self.local and not os.environ.get(self.key_variable):
+        if not self.loopback and not os.environ.get(self.key_variable):
             raise JudgeError(
                 f"judge {self.model!r} at {self.base_url}: the environment variable {self.key_variable} holds no key; "
                 f"set it, or name another one (key_variable)"
@@ -131,10 +142,13 @@ class OpenAIJudge(Judge):
     def _client(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
+        plain = not self.base_url.startswith("https")  # then no certificates need be read, which takes a while
+        # On loopback without the environment's proxy, which would not find it.
+        http_client = DefaultAsyncHttpxClient(trust_env=not self.loopback, verify=not plain)
         return AsyncOpenAI(
             api_key=os.environ.get(self.key_variable) or "none",
             base_url=self.base_url,
             timeout=self.timeout_seconds,
             max_retries=0,  # ours
-            http_client=DefaultAsyncHttpxClient(trust_env=False) if self.local else None,  # a proxy is not loopback
+            http_client=http_client,
         )

@@ -47,12 +47,17 @@ class EngineJudge(Judge):
         )
 
     @property
-    def parser(self) -> Parser:
+    def parser_name(self) -> str:
         """The prompt's."""
-        return PARSERS[self.prompt.parser]
+        return self.prompt.parser
 
     @property
-    def local(self) -> bool:
+    def parser(self) -> Parser:
+        """The prompt's."""
+        return PARSERS[self.parser_name]
+
+    @property
+    def free(self) -> bool:
         """It is."""
         return True
 

@@ -35,12 +35,17 @@ class MockJudge(Judge):
         return Identity("mock", ",".join(f"{name}={value}" for name, value in asdict(self).items()), "1", "", "")
 
     @property
-    def parser(self) -> Parser:
+    def parser_name(self) -> str:
         """Of our own labels."""
-        return PARSERS["ours"]
+        return "ours"
 
     @property
-    def local(self) -> bool:
+    def parser(self) -> Parser:
+        """Of our own labels."""
+        return PARSERS[self.parser_name]
+
+    @property
+    def free(self) -> bool:
         """It is."""
         return True
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from .base import Parser, Reading, Reply
@@ -37,23 +37,24 @@ _OURS = re.compile(r"\[\[(A>>B|A>B|A=B|B>A|B>>A)\]\]")
 
 def _label_share(labels: tuple[str, str], surrounded: bool, reply: Reply) -> Reading:
     """The share by log-probabilities. `surrounded`: a label with white space around it is the label too."""
-    if not reply.logprobs:
-        return UNREADABLE
-    first, second = (_logprob(label, reply.logprobs, surrounded) for label in labels)
-    if first == second == -math.inf:
+    logprobs = reply.logprobs or {}
+    first, second = (
+        _log_sum([value for token, value in logprobs.items() if (token.strip() if surrounded else token) == label])
+        for label in labels
+    )
+    if not (first < math.inf and second < math.inf) or first == second == -math.inf:  # no number is no verdict either
         return UNREADABLE
     share = 1 / (1 + math.exp(min(second - first, 700.0))) if first > -math.inf else 0.0
     label = labels[0] if first > second else labels[1] if second > first else "=".join(labels)
     return Reading(label, share, mass=min(1.0, math.exp(min(first, 0.0)) + math.exp(min(second, 0.0))))
 
 
-def _logprob(label: str, logprobs: Mapping[str, float], surrounded: bool) -> float:
-    found = [
-        value
-        for token, value in logprobs.items()
-        if (token.strip() if surrounded else token) == label and math.isfinite(value)
-    ]
-    return max(found) + math.log(sum(math.exp(value - max(found)) for value in found)) if found else -math.inf
+def _log_sum(logprobs: Sequence[float]) -> float:
+    """The logarithm of the sum of the probabilities; -inf of none, NaN where one is none."""
+    most = max(logprobs, default=-math.inf)
+    if len(logprobs) < 2 or not math.isfinite(most):
+        return sum(logprobs) if logprobs else -math.inf
+    return most + math.log(sum(math.exp(value - most) for value in logprobs))
 
 
 def _verdict(label: str, known: Mapping[str, tuple[float, int]]) -> Reading:

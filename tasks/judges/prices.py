@@ -47,8 +47,5 @@ TABLE: Mapping[str, Price] = {
 
 
 def find(judge: Judge, given: Price | None = None) -> Price | None:
-    """The price of a judge's tokens: the one given, else the table's, else nothing where it runs here, else unknown.
-
-    The table goes before "runs here": a server on loopback that serves gpt-4.1 hands it on.
-    """
-    return given or TABLE.get(judge.identity.model) or (FREE if judge.local else None)
+    """The price of a judge's tokens: the one given, else nothing where it is free, else the table's, else unknown."""
+    return given or (FREE if judge.free else TABLE.get(judge.identity.model))

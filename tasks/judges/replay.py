@@ -47,15 +47,20 @@ class ReplayJudge(Judge):
         return Identity("replay", self.recorded.model, "", name, self.recorded.prompt_sha)
 
     @property
-    def parser(self) -> Parser:
-        """The policy's; of what was recorded as read, the record."""
+    def parser_name(self) -> str:
+        """The policy, the prompt's, or the format's own. Raises JudgeError where none of them says it."""
         named = self.policy or (self.prompt.parser if self.prompt is not None else None) or self.recorded.policy
         if named is None:
             raise JudgeError(f"{self.path}: it does not say how its replies are read; name the prompt or the policy")
-        return partial(_read, PARSERS[named])
+        return named
 
     @property
-    def local(self) -> bool:
+    def parser(self) -> Parser:
+        """The named one; of what was recorded as read, the record."""
+        return partial(_read, PARSERS[self.parser_name])
+
+    @property
+    def free(self) -> bool:
         """It is."""
         return True
 

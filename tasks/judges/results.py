@@ -79,6 +79,7 @@ class Compared:
     """All pairs, in their order. `usd`: this session's; `cached_usd`: what earlier ones paid for; None: unknown."""
 
     identity: Identity
+    parser: str  # its name
     pairs: tuple[Judged, ...]
     usage: Usage
     price: Price | None

@@ -42,12 +42,17 @@ class RewardModelJudge(Judge):
         return Identity("reward_model", scorer.model, scorer.revision, "", "", decode, scorer.backend)
 
     @property
-    def parser(self) -> Parser:
+    def parser_name(self) -> str:
         """The share as it is."""
-        return PARSERS["share"]
+        return "share"
 
     @property
-    def local(self) -> bool:
+    def parser(self) -> Parser:
+        """The share as it is."""
+        return PARSERS[self.parser_name]
+
+    @property
+    def free(self) -> bool:
         """It is."""
         return True
 
