@@ -20,7 +20,7 @@ from ..stats.valid import Array
 from ..verdicts import Judged
 from .pairs import read_pairs
 
-ONE = -1  # stands for the seed of what has none
+ONE = 0  # stands for the seed of what has none
 
 Values = Callable[[Judged], tuple[Sequence[str], ArrayLike, Sequence[str]]]  # ids, a value each (NaN: none), clusters
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..stats import Estimate, over_items
+from ..stats import AGREEMENT, Estimate, over_items
 from ..stats.valid import Array
 from ..verdicts import GameRecord, Judged
 
@@ -161,6 +161,8 @@ def _share(games: Sequence[GameRecord], orders: int) -> tuple[float, float, floa
     identical = any(game.status == "same" for game in games)
     expected, total = len(scores) if identical else max(len(games), orders), sum(scores)
     share = total / len(scores) if scores else np.nan
+    # A judge that goes by the place alone gives p and 1 − p: a tie, also in floating point.
+    share = 0.5 if abs(share - 0.5) < AGREEMENT else share
     return share, total / expected, (total + expected - len(scores)) / expected
 
 

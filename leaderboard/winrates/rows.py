@@ -35,7 +35,7 @@ class Row:
     main: Sequence[Judged] = ()
     arena: Sequence[Judged] = ()
     direct: Sequence[Judged] = ()
-    other: bool = False  # its main judgings are of other pairs, or another baseline, than the reference's
+    other: frozenset[Kind] = frozenset()  # kinds whose pairs, or baseline's answers, are not those of the reference
 
     def of(self, kind: Kind) -> Sequence[Judged]:
         """The judgings of a kind; may be empty."""
@@ -109,23 +109,26 @@ class Contest:
         return self._known[key]
 
     @cached_property
-    def metric(self) -> Callable[[Row], Scores | None]:
-        """What rows are ranked by: the first of these that every row with a number has."""
-        shown = [row for row in self.rows if self.metric_of(row)]
-        for of in (self.controlled, lambda row: self.shares(row, "main"), self.arena):
+    def _ranked_by(self) -> tuple[Kind, Callable[[Row], Scores | None]]:
+        """The first metric that every row has that has any."""
+        metrics: tuple[tuple[Kind, Callable[[Row], Scores | None]], ...] = (
+            ("main", self.controlled), ("main", lambda row: self.shares(row, "main")), ("arena", self.arena),
+        )  # fmt: skip
+        shown = [row for row in self.rows if any(of(row) is not None for _, of in metrics)]
+        for kind, of in metrics:
             if shown and all(of(row) is not None for row in shown):
-                return of
-        return lambda row: None
+                return kind, of
+        return "main", lambda row: None
 
-    def metric_of(self, row: Row) -> bool:
-        """Whether it has anything to be ranked by."""
-        return self.shares(row, "main") is not None or self.arena(row) is not None
+    def metric(self, row: Row) -> Scores | None:
+        """What rows are ranked by: length-controlled win rates, else win rates, else Arena-Hard's scores."""
+        return self._ranked_by[1](row)
 
     @cached_property
     def ranking(self) -> Ranking:
         """Ranks by Holm over all pairs of the rows with two seeds or more, paired by seed and item."""
-        metric = self.metric
-        found = [(row, own) for row in self.rows if not row.other and (own := metric(row)) and len(own.seeds) > 1]
+        compared_rows = [row for row in self.rows if self._ranked_by[0] not in row.other]
+        found = [(row, own) for row in compared_rows if (own := self.metric(row)) and len(own.seeds) > 1]
         if len(found) < 2:
             return Ranking({}, frozenset(), 0, 0)
         names = [row.label for row, _ in found]
@@ -170,14 +173,18 @@ def contest(judged: Sequence[Judged], reference: str | None = None, side: SideFi
         for label, by_kind in sorted(kinds.items())
     }
     first = sorted(found, key=lambda label: label != reference)  # whose terms are the table's
-    standard = next((found[label]["main"][0] for label in first if "main" in found[label]), None)
+    others: dict[str, set[Kind]] = {label: set() for label in found}
+    for kind in ("main", "arena"):
+        having = [label for label in first if kind in found[label]]
+        for label in having:
+            if any(_terms(one) != _terms(found[having[0]][kind][0]) for one in found[label][kind]):
+                others[label].add(kind)
     rows = []
     for label, parts in found.items():
-        main = parts.get("main", [])
-        other = standard is not None and any(_terms(one) != _terms(standard) for one in main)
-        rows.append(Row(label, main, parts.get("arena", ()), parts.get("direct", ()), other))
         for kind in KINDS:
             _once(label, kind, parts.get(kind, ()))
+        main, on_arena, direct = (parts.get(kind, ()) for kind in KINDS)
+        rows.append(Row(label, main, on_arena, direct, frozenset(others[label])))
     return Contest(tuple(rows), reference, side)
 
 

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Literal
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from ..stats import AGREEMENT, holm
 from ..tables import SIGNS, UNITS, Grid, Header, Line
 from ..verdicts import Judged
 from ..words import minus
-from . import arena, length_control, style
+from . import arena, length_control, rows, style
 from .against import head_to_head
 from .pairs import Notice
 from .rows import KINDS, Contest, Row, contest
@@ -119,14 +118,14 @@ def _number(value: float | None) -> Entry:
     return NOTHING if value is None else Entry(float(value))
 
 
-def _refused(row: Row, kind: str) -> Entry | None:
-    why = row.refused(kind)  # type: ignore[arg-type]
+def _refused(row: Row, kind: rows.Kind) -> Entry | None:
+    why = row.refused(kind)
     return Entry(text=why) if why else None
 
 
-def _marked(found: Contest, row: Row, scores: Scores | None, entry: Entry) -> Entry:
+def _marked(found: Contest, row: Row, kind: rows.Kind, scores: Scores, entry: Entry) -> Entry:
     """‡ for other pairs than the reference's; bold for the best and what is not worse, where this is what is ranked."""
-    if row.other:
+    if kind in row.other:
         entry = replace(entry, mark=OTHER_PROTOCOL)
     return replace(entry, bold=scores is found.metric(row) and row.label in found.ranking.best)
 
@@ -135,7 +134,7 @@ def _win_rate(found: Contest, row: Row) -> Entry:
     scores = found.shares(row, "main")
     if scores is None:
         return _refused(row, "main") or NOTHING
-    return _marked(found, row, scores, estimated(scores.estimate, scores.by_seed))
+    return _marked(found, row, "main", scores, estimated(scores.estimate, scores.by_seed))
 
 
 def _controlled(found: Contest, row: Row) -> Entry:
@@ -144,11 +143,11 @@ def _controlled(found: Contest, row: Row) -> Entry:
         return (_refused(row, "main") if found.side else None) or NOTHING
     entry = estimated(scores.estimate, scores.by_seed)
     if len(row.main) == 1 and found.side:
-        rows = length_control.of_judged(row.main[0])
-        assert rows is not None
-        drawn = length_control.bootstrap(rows, found.side, row.main[0].title, found.strength(row.main[0]))
+        own = length_control.of_judged(row.main[0])
+        assert own is not None
+        drawn = length_control.bootstrap(own, found.side, row.main[0].title, found.strength(row.main[0]))
         entry = _between(entry, drawn.low, drawn.high)
-    return _marked(found, row, scores, entry)
+    return _marked(found, row, "main", scores, entry)
 
 
 def _between(entry: Entry, low: float, high: float) -> Entry:
@@ -171,7 +170,7 @@ def _discrete(row: Row) -> Entry:
 
 def _wins(found: Contest, row: Row) -> Entry:
     """Of the direct judgings, where the table has any."""
-    kind: Literal["direct", "main"] = "direct" if any(other.direct for other in found.rows) else "main"
+    kind: rows.Kind = "direct" if any(other.direct for other in found.rows) else "main"
     pairs = row.pairs[kind]
     if not pairs or row.refused(kind):
         return NOTHING
@@ -206,7 +205,7 @@ def _arena(found: Contest, row: Row) -> Entry:
     if len(row.arena) == 1:
         drawn = arena.score(arena.of_judged(row.arena[0]), "ours", row.arena[0].title)
         entry = _between(entry, drawn.low, drawn.high)
-    return _marked(found, row, scores, entry)
+    return _marked(found, row, "arena", scores, entry)
 
 
 def _styled(found: Contest) -> dict[str, Entry]:

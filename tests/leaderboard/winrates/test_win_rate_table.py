@@ -143,8 +143,12 @@ def test_a_row_on_other_pairs_is_shown_and_not_ranked():
     grid = table.table(rows, "grpo")
     made = entries(grid)
     assert made["else"]["win_rate"].mark == "‡" and made["else"]["rank"].value is None
+    assert made["gift"]["win_rate"].mark == ""
     assert made["gift"]["rank"].value is not None
     assert any(sentence.startswith("‡") for sentence in grid.caption)
+    # Of one benchmark; the other's questions are the same for all.
+    rows += [drawn(name, 0, 0.5, task="arena_hard", judge=ARENA) for name in ("grpo", "else")]
+    assert entries(table.table(rows, "grpo"))["else"]["arena_hard"].mark == "†"
 
 
 def test_length_control_in_the_table(side):
