@@ -19,10 +19,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leaderboard.winrates import alpaca, alpaca_package, length_control, side_file
+from harness.judging.side import side_file
+from leaderboard.winrates import alpaca, alpaca_package, length_control
 from leaderboard.winrates.alpaca import WinRate
 from leaderboard.winrates.length_control import Fit, Interval, Rows
 from leaderboard.winrates.side_file import SideFile
+from tasks.alpaca_eval import AlpacaEval
 
 BASELINE = "gpt4_1106_preview"
 REPRODUCED = 0.0005  # deviation up to which the official function is said to reproduce a published number
@@ -65,16 +67,13 @@ class Compared:
 def models(folder: Path, side: SideFile) -> list[Model]:
     """All models of the stored preferences, by name."""
     data = folder / "alpaca_eval"
-    questions = pd.read_parquet(data / "questions_and_references.parquet").sort_values("index")
-    instructions = questions["instruction"].tolist()
-    lengths = questions[f"output_{BASELINE}"].str.len().tolist()
+    lengths = [len(example.answer) for example in AlpacaEval(folder=str(data)).heldout]
     published = pd.read_csv(data / "leaderboard_v2_weighted_alpaca_eval_gpt4_turbo.csv", index_col=0)
     found = []
     for name, table in pd.read_parquet(data / "annotations_v2_slim_42.parquet").groupby("model"):
         places = aligned(table["len_1"].tolist(), lengths)
-        index = side.indices([instructions[place] for place in places])
-        joined = _rows(table, side, index)
-        whole = len(places) == len(instructions)
+        joined = _rows(table, side, places)
+        whole = len(places) == len(lengths)
         said = published.loc[str(name)]
         found.append(
             Model(
@@ -129,7 +128,8 @@ def main() -> None:
     parser.add_argument("--official", action="store_true")
     parser.add_argument("--draws", type=int, default=length_control.DRAWS)
     arguments = parser.parse_args()
-    side = side_file.read(arguments.folder / "alpaca_eval")
+    side = side_file(AlpacaEval(folder=str(arguments.folder / "alpaca_eval")))
+    assert side is not None
     found = [compare(m, side, arguments.official, arguments.draws) for m in models(arguments.folder, side)]
     print("| model | n | win rate | published | LC | 95 % | published | ours − published | official − published | SE | "
           "published SE |")  # fmt: skip

@@ -94,6 +94,8 @@ class Record(msgspec.Struct, frozen=True):
     judge: JudgeRecord
     parser: str  # the policy by which replies were read
     pairs: list[str]  # ids, in the task's order
+    orders: int = 2  # games a pair: 2 with either answer first; 1 in the order that AlpacaEval shows
+    cap_chars: int | None = None  # where both answers of a pair were cut
     cost: Cost = Cost()
 
 
@@ -200,7 +202,10 @@ def read(folder: Path) -> Judged:
 
 def comparable(one: Record, other: Record) -> list[str]:
     """What keeps two records from one table, as `key: this against that`; empty where nothing does."""
-    mine, theirs = one.judge.identity | {"parser": one.parser}, other.judge.identity | {"parser": other.parser}
+    mine, theirs = (
+        record.judge.identity | {name: getattr(record, name) for name in ("parser", "orders", "cap_chars")}
+        for record in (one, other)
+    )
     return [f"{key}: {mine[key]!r} against {theirs[key]!r}" for key in mine if mine[key] != theirs[key]]
 
 

@@ -23,4 +23,4 @@ def side_file(task: Task) -> SideFile | None:
     if control is None:
         return None
     share, length, difficulty = np.array(control.gamed).T
-    return SideFile(np.array(list(control.difficulty.values())), np.tanh(length), difficulty, share)
+    return SideFile(np.array(list(control.difficulty.values())), np.tanh(length), difficulty, share, control.path)

@@ -164,9 +164,17 @@ class Judge(ABC):
 class TextEngine(Protocol):
     """A local model that the harness hands in."""
 
-    model: str
-    revision: str
-    backend: str
+    @property
+    def model(self) -> str:
+        """As the user named it."""
+
+    @property
+    def revision(self) -> str:
+        """Of the weights."""
+
+    @property
+    def backend(self) -> str:
+        """What computes it, and in which precision."""
 
     def label_logprobs(
         self, chats: Sequence[Sequence[Message]], labels: Sequence[str]
@@ -180,9 +188,17 @@ class TextEngine(Protocol):
 class Scorer(Protocol):
     """A local reward model that the harness hands in."""
 
-    model: str
-    revision: str
-    backend: str
+    @property
+    def model(self) -> str:
+        """As the user named it."""
+
+    @property
+    def revision(self) -> str:
+        """Of the weights."""
+
+    @property
+    def backend(self) -> str:
+        """What computes it, and in which precision."""
 
     def score(self, answered: Sequence[tuple[str, str]]) -> list[tuple[float, int]]:
         """The reward (raw logit) of each (instruction, answer), and its tokens; in order."""

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from harness.judging.side import side_file
 from leaderboard.verdicts import Cost, GameRecord, Judged, JudgeRecord, PairRecord, Player, Record, Style, Task
-from leaderboard.winrates import side_file
+from leaderboard.winrates.side_file import SideFile
+from tasks.alpaca_eval import AlpacaEval
 
 JUDGE = JudgeRecord("openai", "judge-1", "r1", "labels", "sha", {"temperature": 0.0}, "a host")
 
@@ -53,5 +55,7 @@ STYLE = (Style(1, 2, 3), Style(0, 1, 2))
 
 
 @pytest.fixture(scope="session")
-def side(data_folder: Path) -> side_file.SideFile:
-    return side_file.read(data_folder / "alpaca_eval")
+def side(data_folder: Path) -> SideFile:
+    found = side_file(AlpacaEval(folder=str(data_folder / "alpaca_eval")))
+    assert found is not None
+    return found

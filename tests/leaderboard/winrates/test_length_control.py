@@ -36,7 +36,7 @@ def small(gamed: int = 40) -> SideFile:
     difficulty, x = rng.normal(size=gamed), np.tanh(rng.normal(size=2 * gamed))
     both = np.tile(difficulty, 2)
     share = 1 / (1 + np.exp(1.5 * x - 0.8 * both + rng.normal(size=2 * gamed)))
-    return SideFile(difficulty, x, both, 1 - share, {}, None)
+    return SideFile(difficulty, x, both, 1 - share)
 
 
 def some(n: int, seed: int = 0, side: SideFile | None = None) -> Rows:
@@ -77,7 +77,7 @@ def test_the_fit_is_the_minimum_of_its_objective(strength):
 def test_one_instruction_by_hand():
     # γ = 0, no difference of length, no gamed row: min |c| + C·loss(c), at which C(σ(c) − y) = −1 for y > ½:
     # σ(c) = .9 − 1/10 for C = 10, and c = 0 where C(y − ½) < 1.
-    side = SideFile(np.zeros(1), np.zeros(1), np.zeros(1), np.array([0.5]), {}, None)
+    side = SideFile(np.zeros(1), np.zeros(1), np.zeros(1), np.array([0.5]))
     found = length_control.rows([0.9], [10], [10], [0.0], [0])
     assert length_control.fit(found, side, 10.0).win_rate == pytest.approx(0.8)
     assert length_control.fit(found, side, 2.0).win_rate == 0.5
