@@ -1,3 +1,6 @@
+from collections import Counter
+
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,3 +57,17 @@ def test_flags_name_what_a_table_should_know():
 def test_answers_to_one_instruction_may_be_the_same():
     found = prepare([Pair("a", "One?", "yes", "no"), Pair("b", "One?", "yes", "maybe")])
     assert [item.flags for item in found] == [(), ()]
+
+
+def test_the_attack_on_alpaca_eval_is_flagged_and_honest_models_are_not(data_folder):
+    folder = data_folder / "alpaca_eval"
+    rows = pd.read_parquet(folder / "annotations_v2_25models.parquet", columns=["index", "generator_2", "output_2"])
+    asked = pd.read_parquet(folder / "questions_and_references.parquet").set_index("index")
+    found = {}
+    for model, answers in rows.groupby("generator_2"):
+        shown = asked.loc[answers["index"]]
+        pairs = map(Pair, shown.index.astype(str), shown.instruction, answers.output_2, shown.output_gpt4_1106_preview)
+        found[model] = Counter(flag for item in prepare(list(pairs)) for flag in item.flags)
+    assert len(found) == 25 and found.pop("NullModel") == {"judge-markers": 805, "duplicate": 805}
+    assert found["gemma-2b-it"] == {"empty": 22} and found["gpt4_gamed"] == {"duplicate": 208}
+    assert not any(flags["judge-markers"] or flags["truncated"] for flags in found.values())
