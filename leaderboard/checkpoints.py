@@ -10,6 +10,7 @@ import numpy as np
 from .evaluations import EvaluationRecord, Item, TaskEvaluation, TaskResult
 from .stats import g_pass_at_k, majority_at_k, of_shares, pass_at_k, pass_hat_k
 
+UNGRADED = "none"  # the verifier of a task whose answers only a judge can compare
 RATES = ("truncated", "no_answer", "timed_out")
 
 
@@ -24,7 +25,7 @@ def metrics(evaluation: TaskEvaluation, votes: Mapping[str, Sequence[int]] | Non
     samples = evaluation.protocol["samples"]
     if evaluation.missing or not evaluation.items:
         raise ValueError(f"{len(evaluation.missing)} items are missing, the first is {evaluation.missing[:1]}")
-    if all(verdict is None for item in evaluation.items for verdict in item.correct):
+    if evaluation.protocol.get("verifier", "").partition(" ")[0] == UNGRADED:
         return _conduct([_first(item, samples) for item in evaluation.items])
     if bad := [item.id for item in evaluation.items if None in item.correct or None in item.strict]:
         raise ValueError(f"item {bad[0]} has a sample without a score")

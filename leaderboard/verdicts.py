@@ -94,9 +94,9 @@ class Record(msgspec.Struct, frozen=True):
     judge: JudgeRecord
     parser: str  # the policy by which replies were read
     pairs: list[str]  # ids, in the task's order
+    cost: Cost = Cost()
     orders: int = 2  # games a pair: 2 with either answer first; 1 in the order that AlpacaEval shows
     cap_chars: int | None = None  # where both answers of a pair were cut
-    cost: Cost = Cost()
 
 
 class Style(msgspec.Struct, frozen=True):
