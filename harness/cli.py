@@ -177,11 +177,17 @@ def winrates(
         list[str] | None, typer.Option("--set", help="Where AlpacaEval's side file lies: alpaca_eval.folder=~/alpaca.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where tables go; default: the first folder.")] = None,
+    lc: Annotated[
+        str, typer.Option(help="ours; or official: AlpacaEval's own length control beside it (groupbench[judges]).")
+    ] = "ours",
 ) -> None:
     """Make a win-rate table (Markdown, CSV, LaTeX) for each judge from the verdicts on disk."""
+    from .errors import UserError
     from .judging import command
 
-    sys.exit(command.win_rates(places, reference, set_ or [], out))
+    if lc not in ("ours", "official"):
+        raise UserError(f"--lc {lc}; allowed: ours, official")
+    sys.exit(command.win_rates(places, reference, set_ or [], out, lc == "official"))
 
 
 @app.command()

@@ -12,10 +12,12 @@ from typing import Any
 from leaderboard.evaluations import comparable
 from leaderboard.export.terminal import Plain
 from leaderboard.verdicts import Judged
+from leaderboard.winrates import alpaca_package, length_control
+from leaderboard.winrates.side_file import SideFile
 from leaderboard.winrates.table import table
 from tasks.comparison import ComparisonTask
 from tasks.judges.asking import Budget
-from tasks.judges.base import JudgeError
+from tasks.judges.base import JudgeStopped
 from tasks.judges.cache import Cache
 from tasks.judges.prices import Price
 from tasks.judges.results import Estimate, Progress
@@ -83,7 +85,7 @@ class Judging:
 
         def judge(folder: Path) -> int:
             matches = [
-                Match(key, task, sides.from_evaluation(folder, key), sides.baseline(task))
+                Match(key, task, sides.from_evaluation(folder, key), sides.baseline(task), official=True)
                 for key, task in tasks.items()
             ]
             return judge_all(matches, wanted, how, self, [folder / key / "judged" for key in tasks])
@@ -123,7 +125,9 @@ def run(
     return judge_all(matches, wanted, how, asked, [out or _folder(places, match) for match in matches])
 
 
-def win_rates(places: Sequence[Path], reference: str | None, settings: Sequence[str], out: Path | None) -> int:
+def win_rates(
+    places: Sequence[Path], reference: str | None, settings: Sequence[str], out: Path | None, official: bool = False
+) -> int:
     """See `groupbench winrates`."""
     from leaderboard.winrates import build
 
@@ -133,11 +137,27 @@ def win_rates(places: Sequence[Path], reference: str | None, settings: Sequence[
     side = None
     if recorded:
         side = side_file(build_task("alpaca_eval", {**recorded[0].parameters, **parameters}, "alpaca_eval"))
+    if official:
+        _show_official(judged, side)
     for built in build.build(judged, out or places[0], reference, side):
         console.print(Plain(built.grid))
         for path in built.paths:
             say(f"wrote {path}")
     return 0
+
+
+def _show_official(judged: Sequence[Judged], side: SideFile | None) -> None:
+    """AlpacaEval's own function beside ours; its standard error is not shown, for it is not the estimate's."""
+    if side is None:
+        raise UserError("--lc official: no verdicts on AlpacaEval 2, or no side file")
+    for one in judged:
+        if one.record.task.name != "alpaca_eval" or (rows := length_control.of_judged(one)) is None:
+            continue
+        theirs, ours = alpaca_package.official(rows, side), length_control.fit(rows, side)
+        say(
+            f"{one.title}: LC {100 * theirs.length_controlled:.2f} by alpaca_eval's own function, "
+            f"{100 * ours.win_rate:.2f} by ours"
+        )
 
 
 def judge_all(matches: Sequence[Match], wanted: Wanted, how: How, asked: Judging, folders: Sequence[Path]) -> int:
@@ -158,7 +178,7 @@ def judge_all(matches: Sequence[Match], wanted: Wanted, how: How, asked: Judging
             try:
                 with _held(folder):
                     judged = judging.judge(match, one, cache, how, folder, Teller())
-            except JudgeError as error:
+            except JudgeStopped as error:
                 say(f"NOT JUDGED (exit {INCOMPLETE}): {error}\nreplies are kept; the same command goes on with them")
                 return INCOMPLETE
             except KeyboardInterrupt:
@@ -189,6 +209,8 @@ def _place(name: str, names: Sequence[str], settings: Sequence[str], asked: Judg
         path = path.parent
     if _answered(str(path)):
         return path
+    if path.suffix in (".json", ".jsonl", ".parquet"):
+        raise UserError(f"{name}: no such file")
     if not names:
         raise UserError(f"{name} is no evaluation and no outputs file; of a checkpoint, name what to ask it: --tasks")
     how = evaluation.How(device=asked.device, precision=asked.precision)
@@ -220,7 +242,7 @@ def _matches(
         both = [sides.from_evaluation(p, key) if p.is_dir() else sides.from_outputs(p, task) for p in places]
         first, second = both if len(both) > 1 else (both[0], sides.baseline(task))
         _check_alike(key, first, second)
-        yield Match(key, task, first, second)
+        yield Match(key, task, first, second, official=len(both) == 1)
 
 
 def _check_alike(key: str, one: Side, other: Side) -> None:
@@ -285,8 +307,7 @@ def _show_estimate(match: Match, one: Panel, found: Sequence[Estimate]) -> None:
 
 def show(match: Match, judged: Judged) -> None:
     """One judging's numbers, as a table of one row."""
-    opponent = judged.record.opponent
-    direct = opponent.label if match.opponent.protocol is not None else None
+    direct = None if match.official else judged.record.opponent.label
     console.print(Plain(table([judged], direct, side_file(match.task))))
 
 

@@ -45,6 +45,7 @@ class Match:
     task: ComparisonTask
     candidate: Side
     opponent: Side
+    official: bool  # whether the opponent is the benchmark's own baseline
 
     @property
     def examples(self) -> tuple[Example, ...]:
@@ -141,10 +142,11 @@ def _pair(match: Match, example: Example, judged: JudgedPair) -> PairRecord:
     task, answers = match.task, (match.candidate.answers[example.id], match.opponent.answers[example.id])
     shown = (answer_of(answers[0]), answer_of(answers[1]))
     instruction = task.instruction(example)
+    difficulty = task.difficulty(example) if match.official else None  # it is that against the baseline
     digest = hashlib.sha256("\0".join([instruction, *answers]).encode("utf-8", "replace")).hexdigest()
     return PairRecord(
         id=example.id, content=digest[:16], chars=(len(shown[0]), len(shown[1])),
-        tokens=(style.tokens(shown[0]), style.tokens(shown[1])), difficulty=task.difficulty(example),
+        tokens=(style.tokens(shown[0]), style.tokens(shown[1])), difficulty=difficulty,
         style=(style.features(shown[0]), style.features(shown[1])), flags=list(judged.flags),
         category=task.category(example),
     )  # fmt: skip

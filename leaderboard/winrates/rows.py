@@ -212,7 +212,10 @@ def _one_judge(judged: Sequence[Judged], reference: str | None) -> None:
             )
         same = kind == "direct" or standard.record.opponent.name == one.record.opponent.name
         if not same or standard.record.task.name != one.record.task.name:
-            raise LeaderboardError(f"one table takes one task and one baseline: {standard.title}, and {one.title}")
+            raise LeaderboardError(
+                f"one table takes one task and one baseline: {standard.title}, and {one.title}; verdicts against a "
+                "row of the table are told by --reference ROW"
+            )
 
 
 def _terms(one: Judged) -> tuple[object, ...]:

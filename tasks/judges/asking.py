@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from . import prices
-from .base import Failure, Game, Judge, JudgeError, Pair, Reply
+from .base import Failure, Game, Judge, JudgeError, JudgeStopped, Pair, Reply
 from .cache import Cache, key_of
 from .prices import Price
 from .results import Compared, Estimate, Judged, Progress, Usage, Verdict
@@ -188,7 +188,7 @@ class _Session:
         bounds = itertools.accumulate(map(self.most_usd, waiting), initial=self.spent)
         count = sum(bound <= self.limit for bound in bounds) - 1
         if count < 1:
-            raise JudgeError(
+            raise JudgeStopped(
                 f"--max-cost {self.limit:g}: ${self.spent:.4f} spent, and the next question may cost "
                 f"${self.most_usd(waiting[0]):.4f}; {len(waiting)} are left; replies are kept, so a larger one goes on"
             )

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .base import Failure, Game, JudgeError, Reply, Sink
+from .base import Failure, Game, JudgeError, JudgeStopped, Reply, Sink
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -79,7 +79,7 @@ class Attempts:
             self.sink(game, outcome)
             self.failures = self.failures + 1 if isinstance(outcome, Failure) else 0
             if isinstance(outcome, Failure) and self.failures >= MAX_FAILURES:
-                raise JudgeError(
+                raise JudgeStopped(
                     f"{self.client.base_url}: {self.failures} questions in a row got no reply, the last one because: "
                     f"{outcome.reason}; the replies so far are kept"
                 )

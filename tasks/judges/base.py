@@ -20,6 +20,10 @@ class JudgeError(TaskError):
     """A judge that cannot be asked here, or that stopped answering; the message says why, and what would help."""
 
 
+class JudgeStopped(JudgeError):
+    """A judge that was asked, and gave up on the way: what it replied is kept, and the same command goes on with it."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two answers to one instruction. `id` is the item's; the baseline is what the candidate is measured against."""
