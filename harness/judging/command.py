@@ -264,7 +264,8 @@ def _folder(places: Sequence[Path], match: Match) -> Path:
     """Beside the candidate's answers, or, head to head, in a folder of both names."""
     if len(places) == 1 and places[0].is_dir():
         return places[0] / match.key / "judged"
-    both = [re.sub(r"[^A-Za-z0-9@.]+", "-", p.name).strip("-") for p in (match.candidate.player, match.opponent.player)]
+    players = (match.candidate.player, match.opponent.player)
+    both = [re.sub(r"[^A-Za-z0-9@.]+", "-", Path(player.name).name).strip("-") for player in players]
     return Path("results") / "judged" / "-vs-".join(both) / match.key
 
 
