@@ -265,7 +265,7 @@ def lab(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="algorithms, tasks or models")] = "algorithms",
+    kind: Annotated[str, typer.Argument(help="algorithms, tasks, judges or models")] = "algorithms",
     name: Annotated[
         str | None,
         typer.Argument(help="An algorithm, to see its spec card and hyper-parameters, or a task, its protocols."),

@@ -1,4 +1,4 @@
-"""Algorithms and tasks by name: ours, those of installed packages, and those of files named on the command line."""
+"""Algorithms, tasks and judges by name: ours, installed packages', and those of files on the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,6 +21,9 @@ from algorithms import Algorithm
 from tasks.base import Task
 
 from .errors import UserError
+
+if TYPE_CHECKING:
+    from tasks.judges.base import Judge
 
 T = TypeVar("T")
 
@@ -39,6 +42,16 @@ def known_tasks() -> dict[str, type[Task]]:
         return tasks.registry.load()
     except Exception as error:
         raise UserError(f"entry points groupbench.tasks: {type(error).__name__}: {error}") from error
+
+
+def known_judges() -> dict[str, type[Judge]]:
+    """All registered judges. Raises UserError where an installed package's entry point fails."""
+    from tasks.judges import registry
+
+    try:
+        return registry.load()
+    except Exception as error:
+        raise UserError(f"entry points groupbench.judges: {type(error).__name__}: {error}") from error
 
 
 def load_file(path: Path) -> None:

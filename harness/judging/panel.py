@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from tasks.base import Example
 from tasks.comparison import ComparisonTask, OfficialPrompt
@@ -16,11 +18,12 @@ from tasks.judges.base import Identity, Judge, JudgeError
 from tasks.judges.parsing import PARSERS
 from tasks.judges.prompts import OURS, JudgePrompt
 
-from .. import models
+from .. import models, plugins
 from ..errors import UserError
 from ..plugins import suggestion
 from .local import LabelEngine, RewardScorer
 
+HANDED_IN = ("prompt", "engine", "scorer", "decode")  # fields that are no option of the command line
 AUTO, OFFICIAL = "auto", "official"
 MAIN_OPTION = {"openai": "model", "replay": "path"}  # what stands behind the colon of --judge
 OWN_PARSERS = {"reward_model": "share", "mock": "ours", "replay": "as recorded"}  # of those that are given no prompt
@@ -68,7 +71,7 @@ class Panel:
 
 def panel(wanted: Wanted, task: ComparisonTask, examples: Sequence[Example]) -> Panel:
     """The judges for these examples. Raises UserError, or a JudgeError or TaskError, that says what is wrong."""
-    known = registry.load()
+    known = plugins.known_judges()
     if wanted.kind not in known:
         raise UserError(f"--judge {wanted.judge}{suggestion(wanted.kind, known)}")
     asked: dict[str, tuple[JudgePrompt | None, list[Example]]] = {}
@@ -84,6 +87,9 @@ def panel(wanted: Wanted, task: ComparisonTask, examples: Sequence[Example]) -> 
 
 def _build(wanted: Wanted, prompt: JudgePrompt | None) -> Judge:
     options = dict(wanted.options)
+    if taken := [key for key in options if key in HANDED_IN]:
+        raise UserError(f"--judge-set {taken[0]}: no option of its own; groupbench list judges shows what there is")
+    options = _checked(wanted, options)
     engine, scorer = None, None
     if wanted.kind in ("engine", "reward_model"):
         if not wanted.model:
@@ -102,6 +108,18 @@ def _build(wanted: Wanted, prompt: JudgePrompt | None) -> Judge:
             raise UserError("--judge replay: name the file, replay:FILE")
         options["path"] = Path(options["path"]).expanduser()
     return registry.build(wanted.kind, options, prompt=prompt, engine=engine, scorer=scorer)
+
+
+def _checked(wanted: Wanted, options: dict[str, Any]) -> dict[str, Any]:
+    """The options as their fields have them; those that a judge does not have are left to the registry."""
+    hints = get_type_hints(plugins.known_judges()[wanted.kind])
+    found = dict(options)
+    for key in options.keys() & hints.keys():
+        try:
+            found[key] = TypeAdapter(hints[key]).validate_python(options[key])
+        except ValidationError as error:
+            raise UserError(f"--judge-set {key}={options[key]}: {error.errors()[0]['msg']}") from None
+    return found
 
 
 def _prompt(wanted: Wanted, task: ComparisonTask, example: Example) -> JudgePrompt | None:

@@ -151,6 +151,8 @@ def test_too_many_games_without_a_verdict_are_no_number(evaluated, plugin):
         (["--judge", "moc"], "did you mean 'mock'"),
         (["--judge", "mock", "--judge-set", "biass=1"], "no option 'biass'; it has"),
         (["--judge", "mock", "--judge-set", "bias"], "expected KEY=VALUE"),
+        (["--judge", "mock", "--judge-set", "bias=much"], "--judge-set bias=much: Input should be a valid number"),
+        (["--judge", "mock", "--judge-set", "prompt=x"], "--judge-set prompt: no option"),
         (["--judge", "engine"], "name a model, engine:MODEL"),
         (["--judge", "engine:{chat}", "--judge-prompt", "labels"], "did you mean 'labels-1'"),
         (["--judge", "engine:{chat}", "--judge-prompt", "verdict-1"], "has no two labels to read"),
@@ -173,6 +175,14 @@ def test_what_cannot_be_judged_is_said_before_anything_is_asked(
     code, found = run("judge", one, "--plugin", plugin, *(a.replace("{chat}", str(chat_model)) for a in arguments))
     assert code == 2 and said in found.replace("\n", " "), found
     assert not list(Path().rglob(verdicts.FILE))
+
+
+def test_judges_are_listed():
+    code, said = run("list", "judges")
+    assert code == 0
+    for name in ("engine", "mock", "openai", "replay", "reward_model", "base_url", "unreadable"):
+        assert name in said
+    assert run("list", "judges", "mock")[0] == 2
 
 
 def test_places_that_hold_no_answers(chat_model):
