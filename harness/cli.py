@@ -177,17 +177,22 @@ def winrates(
         list[str] | None, typer.Option("--set", help="Where AlpacaEval's side file lies: alpaca_eval.folder=~/alpaca.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where tables go; default: the first folder.")] = None,
+    tasks: Annotated[str, typer.Option(help="Verdicts on these alone, with commas.")] = "",
     lc: Annotated[
         str, typer.Option(help="ours; or official: AlpacaEval's own length control beside it (groupbench[judges]).")
     ] = "ours",
+    arena: Annotated[
+        str | None, typer.Option(help="Arena-Hard's score as upstream makes it, beside ours: upstream-v0.1 or -v2.")
+    ] = None,
 ) -> None:
     """Make a win-rate table (Markdown, CSV, LaTeX) for each judge from the verdicts on disk."""
     from .errors import UserError
-    from .judging import command
+    from .judging import tables
 
     if lc not in ("ours", "official"):
         raise UserError(f"--lc {lc}; allowed: ours, official")
-    sys.exit(command.win_rates(places, reference, set_ or [], out, lc == "official"))
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    sys.exit(tables.win_rates(places, names, reference, set_ or [], out, lc == "official", arena))
 
 
 @app.command()

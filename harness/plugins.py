@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 import algorithms.registry
@@ -113,6 +114,21 @@ def build_task(name: str, parameters: Mapping[str, Any], where: str) -> Task:
     if name not in known:
         raise UserError(f"{where}: unknown task {name!r}{suggestion(name, known)}")
     return build(known[name], parameters, f"{where}.parameters")
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`TASK.PARAMETER=VALUE` (the value in YAML) → {TASK: {PARAMETER: VALUE}}. Raises UserError."""
+    found: dict[str, dict[str, Any]] = {}
+    for text in settings:
+        place, equals, value = text.partition("=")
+        task, dot, parameter = place.partition(".")
+        if not (equals and dot and task and parameter):
+            raise UserError(f"--set {text!r}: expected TASK.PARAMETER=VALUE, e.g. gsm8k.folder=~/gsm8k")
+        try:
+            found.setdefault(task, {})[parameter] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {text!r}: {value!r} is not a YAML value") from None
+    return found
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:

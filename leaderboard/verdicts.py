@@ -33,6 +33,7 @@ class Task(msgspec.Struct, frozen=True):
 
     name: str
     parameters: dict[str, Any] = {}
+    instructions: int | None = None  # that it has; a record may be of fewer
 
 
 class Player(msgspec.Struct, frozen=True):
@@ -97,6 +98,7 @@ class Record(msgspec.Struct, frozen=True):
     cost: Cost = Cost()
     orders: int = 2  # games a pair: 2 with either answer first; 1 in the order that AlpacaEval shows
     cap_chars: int | None = None  # where both answers of a pair were cut
+    official: bool = True  # whether the opponent is the benchmark's own baseline
 
 
 class Style(msgspec.Struct, frozen=True):
@@ -117,6 +119,7 @@ class PairRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     difficulty: float | None = None  # AlpacaEval's γ
     style: tuple[Style, Style] | None = None
     flags: list[Flag] = []  # of the candidate's answer
+    opponent_flags: list[Flag] = []
     cluster: str | None = None  # pairs of a cluster are not independent of each other
     category: str | None = None
 
@@ -135,6 +138,7 @@ class GameRecord(msgspec.Struct, frozen=True):
     score: float | None = None  # the candidate's share of the point, in [0, 1]; None unless read or same
     weight: int = 1  # 3: Arena-Hard's "much better"
     label: str | None = None
+    mass: float | None = None  # probability of the two labels together, where log-probabilities were read
 
     @property
     def scored(self) -> bool:

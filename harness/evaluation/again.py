@@ -15,7 +15,7 @@ from ..benchmark import content_hash
 from ..commands import quiet_libraries, say
 from .asked import again, codec_of
 from .checkpoint import Examiner
-from .command import How, parse_settings
+from .command import How
 from .subject import find
 
 FOLDER = Path("results") / "gate"
@@ -67,4 +67,4 @@ def examine_again(
     quiet_libraries()
     engine, precision = baseline.checkpoint["engine"], baseline.checkpoint["precision"]
     examiner = How(engine, device, precision).examiner(find(candidate))
-    return Again(examiner, baseline, parse_settings(settings))
+    return Again(examiner, baseline, plugins.parse_settings(settings))

@@ -6,9 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import yaml
+from typing import TYPE_CHECKING
 
 from leaderboard import checkpoints
 from leaderboard.evaluations import EvaluationRecord, read_items
@@ -124,7 +122,7 @@ def run(
 
 def plan(subject: Subject, tasks: Sequence[str], settings: Sequence[str], changes: Changes) -> list[Asked]:
     """What is to be asked, checked: each of `tasks`, or the task that a cell was trained on where none is named."""
-    parameters = parse_settings(settings)
+    parameters = plugins.parse_settings(settings)
     names = list(dict.fromkeys(tasks))
     if not names:
         if subject.trained_task is None:
@@ -148,21 +146,6 @@ def plan(subject: Subject, tasks: Sequence[str], settings: Sequence[str], change
         remarks += said
     for remark in remarks:
         say(f"note: {remark}")
-    return found
-
-
-def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`TASK.PARAMETER=VALUE` (the value in YAML) → {TASK: {PARAMETER: VALUE}}. Raises UserError."""
-    found: dict[str, dict[str, Any]] = {}
-    for text in settings:
-        place, equals, value = text.partition("=")
-        task, dot, parameter = place.partition(".")
-        if not (equals and dot and task and parameter):
-            raise UserError(f"--set {text!r}: expected TASK.PARAMETER=VALUE, e.g. gsm8k.folder=~/gsm8k")
-        try:
-            found.setdefault(task, {})[parameter] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {text!r}: {value!r} is not a YAML value") from None
     return found
 
 

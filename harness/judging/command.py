@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,11 +13,9 @@ from typing import Any
 from leaderboard.evaluations import comparable
 from leaderboard.export.terminal import Plain
 from leaderboard.verdicts import Judged
-from leaderboard.winrates import alpaca_package, length_control
-from leaderboard.winrates.side_file import SideFile
+from leaderboard.winrates.pairs import read_pairs
 from leaderboard.winrates.table import table
 from tasks.comparison import ComparisonTask
-from tasks.judges.asking import Budget
 from tasks.judges.base import JudgeStopped
 from tasks.judges.cache import Cache
 from tasks.judges.prices import Price
@@ -32,14 +31,13 @@ from ..experiment import resolve_device
 from ..lock import Held, lock
 from ..plugins import build_task
 from . import judging, panel, sides
-from .judging import How, Match
+from .judging import How, Match, Purse
 from .panel import Panel, Wanted
 from .side import side_file
 from .sides import Side
 
 UNCACHED = ("mock", "replay")  # they have their replies at hand
-INCOMPLETE = 3  # exit code: a judge stopped answering; the same command goes on
-DEFAULT_CACHE = Path("results") / "judge-cache"
+INCOMPLETE = 3  # exit code: a judge stopped answering, or a number had to be refused; the same command goes on
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Judging:
     price: str | None = None  # IN,OUT
     max_cost: float | None = None
     dry_run: bool = False
-    cache: Path = DEFAULT_CACHE
+    cache: Path = Path("results/judge-cache")
     device: str = "auto"
     precision: str = "auto"
 
@@ -85,7 +83,7 @@ class Judging:
 
         def judge(folder: Path) -> int:
             matches = [
-                Match(key, task, sides.from_evaluation(folder, key), sides.baseline(task), official=True)
+                Match(key, task, sides.from_evaluation(folder, key, task), sides.baseline(task), official=True)
                 for key, task in tasks.items()
             ]
             return judge_all(matches, wanted, how, self, [folder / key / "judged" for key in tasks])
@@ -105,8 +103,9 @@ class Judging:
                 raise UserError(
                     f"--price {self.price}: expected IN,OUT, US dollars for a million tokens, e.g. 2,8"
                 ) from None
-        budget, local = Budget(self.max_cost, price), self.judge.partition(":")[0] in ("engine", "reward_model")
-        return replace(found, budget=budget, on_gpu=local and resolve_device(self.device) == "cuda")
+        local = self.judge.partition(":")[0] in ("engine", "reward_model")
+        on_gpu = local and resolve_device(self.device) == "cuda"
+        return replace(found, purse=Purse(self.max_cost, price), on_gpu=on_gpu)
 
 
 def run(
@@ -118,51 +117,22 @@ def run(
         plugins.load_file(file)
     quiet_libraries()
     wanted, how = asked.wanted(), asked.how()
+    parameters = plugins.parse_settings(settings)
+    for base in parameters:
+        if base not in plugins.known_tasks():
+            raise UserError(f"--set {base}.…: no such task{plugins.suggestion(base, plugins.known_tasks())}")
     if asked.dry_run and not all(_answered(name) for name in (candidate, opponent) if name):
         raise UserError("--dry-run: what checkpoints answer is not known before; evaluate them, and name the folders")
     places = [_place(name, names, settings, asked) for name in (candidate, opponent) if name is not None]
-    matches = list(_matches(places, names, evaluation.parse_settings(settings)))
-    return judge_all(matches, wanted, how, asked, [out or _folder(places, match) for match in matches])
-
-
-def win_rates(
-    places: Sequence[Path], reference: str | None, settings: Sequence[str], out: Path | None, official: bool = False
-) -> int:
-    """See `groupbench winrates`."""
-    from leaderboard.winrates import build
-
-    judged = build.find(places)
-    parameters = evaluation.parse_settings(settings).get("alpaca_eval", {})
-    recorded = [one.record.task for one in judged if one.record.task.name == "alpaca_eval"]
-    side = None
-    if recorded:
-        side = side_file(build_task("alpaca_eval", {**recorded[0].parameters, **parameters}, "alpaca_eval"))
-    if official:
-        _show_official(judged, side)
-    for built in build.build(judged, out or places[0], reference, side):
-        console.print(Plain(built.grid))
-        for path in built.paths:
-            say(f"wrote {path}")
-    return 0
-
-
-def _show_official(judged: Sequence[Judged], side: SideFile | None) -> None:
-    """AlpacaEval's own function beside ours; its standard error is not shown, for it is not the estimate's."""
-    if side is None:
-        raise UserError("--lc official: no verdicts on AlpacaEval 2, or no side file")
-    for one in judged:
-        if one.record.task.name != "alpaca_eval" or (rows := length_control.of_judged(one)) is None:
-            continue
-        theirs, ours = alpaca_package.official(rows, side), length_control.fit(rows, side)
-        say(
-            f"{one.title}: LC {100 * theirs.length_controlled:.2f} by alpaca_eval's own function, "
-            f"{100 * ours.win_rate:.2f} by ours"
-        )
+    matches = list(_matches(places, names, parameters))
+    folders = [out / match.key if out else _folder(places, match) for match in matches]
+    return judge_all(matches, wanted, how, asked, folders)
 
 
 def judge_all(matches: Sequence[Match], wanted: Wanted, how: How, asked: Judging, folders: Sequence[Path]) -> int:
     """Judge each match into a folder of the judge's name below its own."""
     panels = [panel.panel(wanted, match.task, match.examples) for match in matches]
+    refused = False
     with _cache(wanted, asked) as cache:
         if asked.dry_run:
             for match, one in zip(matches, panels, strict=True):
@@ -185,8 +155,9 @@ def judge_all(matches: Sequence[Match], wanted: Wanted, how: How, asked: Judging
                 say("interrupted; replies are kept, and the same command goes on with them")
                 return 130
             show(match, judged)
+            refused |= read_pairs(judged).refused is not None
             say(f"wrote {folder / 'judged.json'}")
-    return 0
+    return INCOMPLETE if refused else 0
 
 
 def _options(settings: Sequence[str]) -> dict[str, Any]:
@@ -194,7 +165,7 @@ def _options(settings: Sequence[str]) -> dict[str, Any]:
     for text in settings:
         if "=" not in text:
             raise UserError(f"--judge-set {text!r}: expected KEY=VALUE, e.g. base_url=http://127.0.0.1:8000/v1")
-    return evaluation.parse_settings([f"judge.{text}" for text in settings]).get("judge", {})
+    return plugins.parse_settings([f"judge.{text}" for text in settings]).get("judge", {})
 
 
 def _answered(name: str) -> bool:
@@ -239,7 +210,7 @@ def _matches(
         task = build_task(name, {**own, **parameters.get(name, {})}, f"--tasks {key}")
         if not isinstance(task, ComparisonTask):
             raise UserError(f"--tasks {key}: its answers are graded, not judged")
-        both = [sides.from_evaluation(p, key) if p.is_dir() else sides.from_outputs(p, task) for p in places]
+        both = [sides.from_evaluation(p, key, task) if p.is_dir() else sides.from_outputs(p, task) for p in places]
         first, second = both if len(both) > 1 else (both[0], sides.baseline(task))
         _check_alike(key, first, second)
         yield Match(key, task, first, second, official=len(both) == 1)
@@ -265,13 +236,14 @@ def _folder(places: Sequence[Path], match: Match) -> Path:
     if len(places) == 1 and places[0].is_dir():
         return places[0] / match.key / "judged"
     players = (match.candidate.player, match.opponent.player)
-    both = [re.sub(r"[^A-Za-z0-9@.]+", "-", Path(player.name).name).strip("-") for player in players]
+    both = [re.sub(r"[^A-Za-z0-9@.]+", "-", Path(player.name).name).strip("-")[:40] for player in players]
+    both[-1] += "-" + hashlib.sha256(repr(players).encode("utf-8", "replace")).hexdigest()[:6]
     return Path("results") / "judged" / "-vs-".join(both) / match.key
 
 
 @contextmanager
 def _cache(wanted: Wanted, asked: Judging) -> Iterator[Cache | None]:
-    if wanted.kind in UNCACHED:
+    if wanted.kind in UNCACHED or (asked.dry_run and not asked.cache.exists()):
         yield None
         return
     with Cache(asked.cache) as cache:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from leaderboard import verdicts
-from leaderboard.verdicts import Cost, GameRecord, JudgeRecord, PairRecord
+from leaderboard.verdicts import Cost, GameRecord, JudgeRecord, PairRecord, Player
 from leaderboard.winrates import style
 from tasks.base import Example
 from tasks.comparison import ComparisonTask
@@ -17,14 +17,29 @@ from tasks.judges import asking
 from tasks.judges.asking import Budget, Watch
 from tasks.judges.base import Pair, as_json
 from tasks.judges.cache import Cache
+from tasks.judges.prices import Price
 from tasks.judges.results import Compared, Estimate
 from tasks.judges.results import Judged as JudgedPair
-from tasks.judges.texts import CAP_CHARS, answer_of
+from tasks.judges.texts import CAP_CHARS, answer_of, content_of, prepare
 
 from ..errors import UserError
 from ..evaluation.asked import recorded_parameters
 from .panel import Panel
 from .sides import Side
+
+
+@dataclass
+class Purse:
+    """What a command may spend, on all that it judges, and what it has spent."""
+
+    max_usd: float | None = None  # None: no limit
+    price: Price | None = None  # the user's
+    spent: float = 0.0
+
+    @property
+    def budget(self) -> Budget:
+        """What is left."""
+        return Budget(None if self.max_usd is None else max(0.0, self.max_usd - self.spent), self.price)
 
 
 @dataclass(frozen=True)
@@ -33,7 +48,7 @@ class How:
 
     orders: int = 2
     cap_chars: int = CAP_CHARS
-    budget: Budget = Budget()  # noqa: RUF009, frozen
+    purse: Purse = field(default_factory=Purse)
     on_gpu: bool = False  # whether the judge computes on a GPU of one's own
 
 
@@ -76,7 +91,7 @@ def estimate(match: Match, panel: Panel, cache: Cache | None, how: How) -> list[
     """What `judge` would ask, a prompt at a time; asks nothing."""
     return [
         asking.estimate(
-            judge, match.pairs(examples), cache, orders=how.orders, budget=how.budget, cap_chars=how.cap_chars
+            judge, match.pairs(examples), cache, orders=how.orders, budget=how.purse.budget, cap_chars=how.cap_chars
         )
         for judge, examples in panel.judges
     ]
@@ -85,24 +100,23 @@ def estimate(match: Match, panel: Panel, cache: Cache | None, how: How) -> list[
 def judge(match: Match, panel: Panel, cache: Cache | None, how: How, folder: Path, watch: Watch) -> verdicts.Judged:
     """Ask what the cache does not hold, and write the verdicts into `folder`. Raises JudgeError, replies kept."""
     examples = match.examples
+    _check_place(folder, match)
     found: dict[str, JudgedPair] = {}
     done: list[Compared] = []
-    spent = 0.0
     for one, theirs in panel.judges:
-        budget = how.budget
-        if budget.max_usd is not None:
-            budget = Budget(budget.max_usd - spent, budget.price)
         compared = asking.compare(
-            one, match.pairs(theirs), cache, orders=how.orders, budget=budget, watch=watch, cap_chars=how.cap_chars
-        )
-        spent += compared.usd or 0.0
+            one, match.pairs(theirs), cache, orders=how.orders, budget=how.purse.budget, watch=watch,
+            cap_chars=how.cap_chars,
+        )  # fmt: skip
+        how.purse.spent += compared.usd or 0.0
         found |= {pair.id: pair for pair in compared.pairs}
         done.append(compared)
+    shown = {item.pair.id: item.pair for item in prepare(match.pairs(examples), how.cap_chars)}
     judged = verdicts.Judged(
         _record(match, panel, examples, how, done),
-        [_pair(match, example, found[example.id]) for example in examples],
+        [_pair(match, example, shown[example.id], found[example.id]) for example in examples],
         [
-            GameRecord(v.id, v.candidate_first, v.status, v.score, v.weight, v.label)
+            GameRecord(v.id, v.candidate_first, v.status, v.score, v.weight, v.label, v.mass)
             for example in examples
             for v in found[example.id].games
         ],
@@ -119,13 +133,14 @@ def _record(
     usages = [compared.usage for compared in done]
     return verdicts.Record(
         schema=verdicts.SCHEMA,
-        task=verdicts.Task(task.name, recorded_parameters(task)),
+        task=verdicts.Task(task.name, recorded_parameters(task), len(task.heldout)),
         candidate=match.candidate.player,
         opponent=match.opponent.player,
         judge=JudgeRecord(**as_json(identity), backend=identity.backend),
         parser=panel.parser,
         orders=how.orders,
         cap_chars=how.cap_chars,
+        official=match.official,
         pairs=[example.id for example in examples],
         cost=Cost(
             calls=sum(u.calls for u in usages),
@@ -138,18 +153,34 @@ def _record(
     )
 
 
-def _pair(match: Match, example: Example, judged: JudgedPair) -> PairRecord:
-    task, answers = match.task, (match.candidate.answers[example.id], match.opponent.answers[example.id])
-    shown = (answer_of(answers[0]), answer_of(answers[1]))
-    instruction = task.instruction(example)
+def _pair(match: Match, example: Example, shown: Pair, judged: JudgedPair) -> PairRecord:
+    """Lengths are of whole answers, as far as a judge could read them; the content is what it was shown."""
+    task = match.task
+    answers = [answer_of(side.answers[example.id]) for side in (match.candidate, match.opponent)]
     difficulty = task.difficulty(example) if match.official else None  # it is that against the baseline
-    digest = hashlib.sha256("\0".join([instruction, *answers]).encode("utf-8", "replace")).hexdigest()
     return PairRecord(
-        id=example.id, content=digest[:16], chars=(len(shown[0]), len(shown[1])),
-        tokens=(style.tokens(shown[0]), style.tokens(shown[1])), difficulty=difficulty,
-        style=(style.features(shown[0]), style.features(shown[1])), flags=list(judged.flags),
-        category=task.category(example),
+        id=example.id, content=content_of(shown), chars=(len(answers[0]), len(answers[1])),
+        tokens=(style.tokens(answers[0]), style.tokens(answers[1])), difficulty=difficulty,
+        style=(style.features(answers[0]), style.features(answers[1])), flags=list(judged.flags),
+        opponent_flags=list(judged.baseline_flags), category=task.category(example),
     )  # fmt: skip
+
+
+def _check_place(folder: Path, match: Match) -> None:
+    """Refuse to write over verdicts about something else."""
+    if not (folder / verdicts.FILE).exists():
+        return
+    there = verdicts.read(folder).record
+    asked = [("task", there.task.name, match.task.name)]
+    for name, mine in (("candidate", match.candidate.player), ("opponent", match.opponent.player)):
+        asked.append((name, _identity(getattr(there, name)), _identity(mine)))
+    for what, found, wanted in asked:
+        if found != wanted:
+            raise UserError(f"{folder} holds verdicts with another {what}: {found}, now {wanted}; choose another --out")
+
+
+def _identity(player: Player) -> str:
+    return player.fingerprint or f"{player.name} (answers {player.outputs_sha})"
 
 
 def slug(panel: Panel, how: How) -> str:

@@ -15,7 +15,8 @@ from tasks.base import Example
 from tasks.comparison import ComparisonTask, OfficialPrompt
 from tasks.judges import prompts, registry
 from tasks.judges.base import Identity, Judge, JudgeError
-from tasks.judges.parsing import PARSERS
+from tasks.judges.endpoint import loopback
+from tasks.judges.parsing import PARSERS, READS_LOGPROBS
 from tasks.judges.prompts import OURS, JudgePrompt
 
 from .. import models, plugins
@@ -26,7 +27,7 @@ from .local import LabelEngine, RewardScorer
 HANDED_IN = ("prompt", "engine", "scorer", "decode")  # fields that are no option of the command line
 AUTO, OFFICIAL = "auto", "official"
 MAIN_OPTION = {"openai": "model", "replay": "path"}  # what stands behind the colon of --judge
-OWN_PARSERS = {"reward_model": "share", "mock": "ours", "replay": "as recorded"}  # of those that are given no prompt
+PROMPTLESS = ("reward_model", "mock")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,11 @@ class Panel:
 
     judges: tuple[tuple[Judge, tuple[Example, ...]], ...]
     prompt: str  # the name of what is asked, for people
-    parser: str  # the policy by which replies are read
+
+    @property
+    def parser(self) -> str:
+        """The name of the policy by which replies are read."""
+        return self.judges[0][0].parser_name
 
     @property
     def identity(self) -> Identity:
@@ -79,10 +84,8 @@ def panel(wanted: Wanted, task: ComparisonTask, examples: Sequence[Example]) -> 
         prompt = _prompt(wanted, task, example)
         asked.setdefault(prompt.sha if prompt else "", (prompt, []))[1].append(example)
     judges = tuple((_build(wanted, prompt), tuple(theirs)) for prompt, theirs in asked.values())
-    asked_of = [prompt for prompt, _ in asked.values() if prompt]
-    names = [prompt.name for prompt in asked_of] or [""]
-    parser = asked_of[0].parser if asked_of else wanted.policy or OWN_PARSERS.get(wanted.kind, "the judge's own")
-    return Panel(judges, names[0].partition("/")[0] if len(names) > 1 else names[0], parser)
+    names = [prompt.name for prompt, _ in asked.values() if prompt] or [""]
+    return Panel(judges, names[0].partition("/")[0] if len(names) > 1 else names[0])
 
 
 def _build(wanted: Wanted, prompt: JudgePrompt | None) -> Judge:
@@ -96,9 +99,9 @@ def _build(wanted: Wanted, prompt: JudgePrompt | None) -> Judge:
             raise UserError(f"--judge {wanted.kind}: name a model, {wanted.kind}:MODEL (a folder, a Hub id, a wheel)")
         source = models.find(wanted.model, options.pop("revision", None))
         if wanted.kind == "engine":
-            engine = LabelEngine(source, wanted.precision, wanted.device)
+            engine = _engine(source, wanted.precision, wanted.device)
         else:
-            scorer = RewardScorer(source, wanted.precision, wanted.device)
+            scorer = _scorer(source, wanted.precision, wanted.device)
     elif wanted.model:
         options.setdefault(MAIN_OPTION.get(wanted.kind, "model"), wanted.model)
     if wanted.kind == "replay":
@@ -108,6 +111,17 @@ def _build(wanted: Wanted, prompt: JudgePrompt | None) -> Judge:
             raise UserError("--judge replay: name the file, replay:FILE")
         options["path"] = Path(options["path"]).expanduser()
     return registry.build(wanted.kind, options, prompt=prompt, engine=engine, scorer=scorer)
+
+
+@cache
+def _engine(source: models.Source, precision: str, device: str) -> LabelEngine:
+    """One copy of the weights, however many tasks and prompts it is asked about."""
+    return LabelEngine(source, precision, device)
+
+
+@cache
+def _scorer(source: models.Source, precision: str, device: str) -> RewardScorer:
+    return RewardScorer(source, precision, device)
 
 
 def _checked(wanted: Wanted, options: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +139,14 @@ def _checked(wanted: Wanted, options: dict[str, Any]) -> dict[str, Any]:
 def _prompt(wanted: Wanted, task: ComparisonTask, example: Example) -> JudgePrompt | None:
     """What is asked about an example; None for a judge that takes no prompt, or finds it by itself."""
     name = wanted.prompt
-    if wanted.kind in ("reward_model", "mock") or (wanted.kind == "replay" and name == AUTO):
+    if wanted.kind in PROMPTLESS:
+        for option, value in (("--judge-prompt", None if name == AUTO else name), ("--policy", wanted.policy)):
+            if value is not None:
+                raise UserError(f"{option} {value}: the judge {wanted.kind} is asked nothing in words")
+        return None
+    if wanted.policy is not None and wanted.policy not in PARSERS:
+        raise UserError(f"--policy {wanted.policy}{suggestion(wanted.policy, PARSERS)}")
+    if wanted.kind == "replay" and name == AUTO:
         return None
     if name == AUTO:
         name = OFFICIAL if wanted.kind == "openai" and _hosted(wanted) else "labels-1"
@@ -138,8 +159,10 @@ def _prompt(wanted: Wanted, task: ComparisonTask, example: Example) -> JudgeProm
         raise UserError(f"--judge-prompt {name}{suggestion(name, allowed)}")
     if wanted.policy is None:
         return found
-    if wanted.policy not in PARSERS:
-        raise UserError(f"--policy {wanted.policy}{suggestion(wanted.policy, PARSERS)}")
+    if found.needs_logprobs and wanted.policy != found.parser:
+        raise UserError(f"--policy {wanted.policy}: the prompt {found.name} is read by {found.parser}, from its labels")
+    if wanted.policy in READS_LOGPROBS and not found.needs_logprobs:
+        raise UserError(f"--policy {wanted.policy}: it reads labels, and the prompt {found.name} asks for a verdict")
     return replace(found, parser=wanted.policy)
 
 
@@ -164,7 +187,5 @@ def _official(task: str, official: OfficialPrompt, policy: str | None) -> JudgeP
 
 
 def _hosted(wanted: Wanted) -> bool:
-    from urllib.parse import urlsplit
-
-    host = urlsplit(str(wanted.options.get("base_url", ""))).hostname
-    return host not in ("127.0.0.1", "localhost", "::1")
+    base_url = wanted.options.get("base_url")
+    return base_url is None or not loopback(str(base_url))

@@ -12,6 +12,8 @@ from leaderboard import records
 from leaderboard.evaluations import CheckpointRecord, ProtocolRecord, TaskResult, read_record
 from leaderboard.verdicts import Player
 from tasks.comparison import ComparisonTask
+from tasks.data import fingerprint
+from tasks.judges.texts import clean
 from tasks.outputs import read_outputs
 
 from ..errors import UserError
@@ -35,7 +37,7 @@ def baseline(task: ComparisonTask) -> Side:
 def from_outputs(path: Path, task: ComparisonTask) -> Side:
     """An outputs file. Raises TaskDataError for one that does not answer exactly the task's instructions."""
     found = read_outputs(task, path)
-    return Side(Player(name=found.generator, outputs_sha=_sha(found.answers)), found.answers)
+    return Side(Player(name=clean(found.generator)[:200], outputs_sha=_sha(found.answers)), found.answers)
 
 
 def compared(folder: Path) -> dict[str, TaskResult]:
@@ -43,13 +45,20 @@ def compared(folder: Path) -> dict[str, TaskResult]:
     return {key: task for key, task in read_record(folder)["tasks"].items() if "accuracy" not in task["metrics"]}
 
 
-def from_evaluation(folder: Path, key: str) -> Side:
-    """A task of an evaluation: the first response to each example. UserError where one is missing."""
+def from_evaluation(folder: Path, key: str, task: ComparisonTask) -> Side:
+    """A task of an evaluation: the first response to each example.
+
+    UserError where one is missing, or the task's instructions or baseline are not those that were asked.
+    """
     record = read_record(folder)
     if key not in record["tasks"]:
         known = ", ".join(record["tasks"]) or "nothing"
         raise UserError(f"{folder}: {key} was not asked; there is {known}")
     protocol, answers = record["tasks"][key]["protocol"], {}
+    there = {example.id: example for example in task.heldout}
+    asked = [there[name] for name in protocol["examples"] if name in there]
+    if fingerprint(asked) != protocol["data"]:
+        raise UserError(f"{folder / key}: instructions or the baseline's answers are not those of {task.name} here")
     for block in records.read_lines(folder / key / "items.jsonl"):
         if block["first"] == 0 and block["responses"]:
             answers[block["id"]] = block["responses"][0]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from ..build import write
 from ..export import markdown
-from ..records import RecordError
+from ..records import LeaderboardError, RecordError
 from ..tables import Grid
 from ..verdicts import FILE, Judged, read
 from .side_file import SideFile
@@ -24,28 +25,57 @@ class Built:
     paths: list[Path]
 
 
-def find(places: Sequence[Path]) -> list[Judged]:
-    """All verdicts in or below the places, in the order of their paths. RecordError where there is none."""
-    folders = sorted({path.parent for place in places for path in place.rglob(FILE)})
-    if not folders:
-        raise RecordError(f"{', '.join(map(str, places))}: no {FILE}; `groupbench judge` writes one")
-    return [read(folder) for folder in folders]
+def find(places: Sequence[Path], tasks: Sequence[str] = ()) -> list[Judged]:
+    """All verdicts in or below the places (on `tasks`), in the order of their paths. RecordError for none."""
+    folders = sorted({path.parent.resolve() for place in places for path in place.rglob(FILE)})
+    found = [read(folder) for folder in folders]
+    found = [one for one in found if not tasks or one.record.task.name in tasks]
+    if not found:
+        on = f" on {', '.join(tasks)}" if tasks else ""
+        raise RecordError(f"{', '.join(map(str, places))}: no {FILE}{on}; `groupbench judge` writes one")
+    return found
 
 
-def build(judged: Sequence[Judged], out: Path, reference: str | None, side: SideFile | None) -> list[Built]:
-    """Write win-rates-<judge>.md, .csv, -tidy.csv and .tex for each judge, and way that it was asked, into `out`."""
-    groups: dict[str, list[Judged]] = {}
+def build(
+    judged: Sequence[Judged], out: Path, reference: str | None, side: SideFile | None
+) -> tuple[list[Built], list[LeaderboardError]]:
+    """Write win-rates-<judge>.md, .csv, -tidy.csv and .tex for each judge, and way that it was asked, into `out`.
+
+    Also what keeps a judge's verdicts from a table, where something does; the others are made.
+    """
+    built, errors = [], []
+    for name, group in _groups(judged).items():
+        try:
+            grid = table(group, reference, side)
+        except LeaderboardError as error:
+            errors.append(error)
+            continue
+        built.append(Built(grid, write(out, f"win-rates-{name}", markdown.grid(grid, "#") + "\n", [grid])))
+    return built, errors
+
+
+def _groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
+    """By judge, named for a file; a judge that was asked about one task in two ways is parted by these."""
+    by_judge: dict[tuple[str, ...], list[Judged]] = {}
     for one in judged:
-        groups.setdefault(_judge(one), []).append(one)
-    made = {name: table(group, reference, side) for name, group in sorted(groups.items())}
-    return [
-        Built(grid, write(out, f"win-rates-{name}", markdown.grid(grid, "#") + "\n", [grid]))
-        for name, grid in made.items()
-    ]
+        by_judge.setdefault((one.record.judge.kind, one.record.judge.model, one.record.judge.revision), []).append(one)
+    found: dict[str, list[Judged]] = {}
+    for judge, own in sorted(by_judge.items()):
+        ways: dict[str, set[str]] = {}
+        for one in own:
+            ways.setdefault(one.record.task.name, set()).add(_way(one))
+        apart = any(len(there) > 1 for there in ways.values())
+        for one in own:
+            found.setdefault(_name(judge, _way(one) if apart else ""), []).append(one)
+    return found
 
 
-def _judge(one: Judged) -> str:
-    """A file's name for a judge."""
-    judge = one.record.judge
-    said = f"{judge.kind}-{Path(judge.model).name}" + (f"-{judge.revision[-8:]}" if judge.revision else "")
-    return re.sub(r"[^A-Za-z0-9.]+", "-", said).strip("-.").lower()
+def _way(one: Judged) -> str:
+    record = one.record
+    return f"{record.judge.identity} {record.parser} {record.orders} {record.cap_chars}"
+
+
+def _name(judge: tuple[str, ...], way: str) -> str:
+    kind, model, _ = judge
+    digest = sha256(repr((judge, way)).encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return re.sub(r"[^A-Za-z0-9.]+", "-", f"{kind}-{Path(model).name[:60]}-{digest}").strip("-.").lower()

@@ -17,14 +17,14 @@ from ..stats import AGREEMENT, Estimate, over_items
 from ..stats.valid import Array
 from ..verdicts import GameRecord, Judged
 
-CONSISTENCY, FIRST, UNREAD, REFUSED = 0.75, 0.10, 0.02, 0.05  # the limits; see `notices`
+CONSISTENCY, FIRST, UNREAD, REFUSED, MASS = 0.75, 0.10, 0.02, 0.05, 0.5  # the limits; see `notices`
 
 
 @dataclass(frozen=True)
 class Notice:
     """Something that a reader must know, or (`refuse`) that forbids a number."""
 
-    kind: Literal["consistency", "first", "invalid", "failed"]
+    kind: Literal["consistency", "first", "mass", "invalid", "failed"]
     value: float  # in [0, 1]
     limit: float
     refuse: bool
@@ -35,6 +35,7 @@ class Notice:
         said = {
             "consistency": "of the pairs have the same winner in both orders; expected at least",
             "first": "of the points go to the answer shown first; expected within 10 points of",
+            "mass": "of the judge's probability is on the two labels, on average; expected at least",
             "invalid": "of the replies could not be read; allowed up to",
             "failed": "of the games have no verdict; allowed up to",
         }[self.kind]
@@ -57,7 +58,9 @@ class Pairs:
     games: int  # that the judge was asked and answered readably
     pessimistic: float  # the win rate if every game without a verdict were lost
     optimistic: float  # and if it were won
+    mass: float | None  # mean probability of the two labels together; None where no log-probabilities were read
     flags: Mapping[str, int]  # pairs by flag of the candidate's answer
+    opponent_flags: Mapping[str, int]
 
     @property
     def n(self) -> int:
@@ -96,7 +99,8 @@ class Pairs:
     def notices(self) -> tuple[Notice, ...]:
         """Warnings and refusals.
 
-        Warned of: consistency below 0.75, a first-answer rate off ½ by more than 0.10, more than 2 % of the replies
+        Warned of: consistency below 0.75, a first-answer rate off ½ by more than 0.10, a judge that gives less than
+        half of its probability to the labels that it was asked for, more than 2 % of the replies
         unreadable, or of the games without a verdict. Refused: more than 5 % of either.
         """
         found = []
@@ -104,6 +108,8 @@ class Pairs:
             found.append(Notice("consistency", self.consistency, CONSISTENCY, False))
         if self.first_rate is not None and abs(self.first_rate - 0.5) > FIRST + 1e-12:
             found.append(Notice("first", self.first_rate, 0.5, False))
+        if self.mass is not None and self.mass < MASS:
+            found.append(Notice("mass", self.mass, MASS, False))
         rates: tuple[tuple[Literal["invalid", "failed"], float], ...] = (
             ("invalid", self.invalid_rate), ("failed", self.failure_rate),
         )  # fmt: skip
@@ -126,7 +132,7 @@ def read_pairs(judged: Judged) -> Pairs:
     How many games a pair should have: two where any pair has two, else one. Identical answers need none.
     """
     names, by_pair = tuple(judged.record.pairs), judged.by_pair
-    orders = max(1, *(len(games) for games in by_pair.values()))
+    orders = max([1, *(len(games) for games in by_pair.values())])
     share, low, high = (
         np.array(part) for part in zip(*(_share(by_pair.get(n, ()), orders) for n in names), strict=True)
     )
@@ -137,7 +143,9 @@ def read_pairs(judged: Judged) -> Pairs:
     expected = sum(max(len(by_pair.get(name, ())), orders) for name in names if name not in identical)
     both = [found for games in by_pair.values() if len(found := _read(games)) == 2]
     clusters = {pair.id: pair.unit for pair in judged.pairs}
-    flags = Counter(flag for pair in judged.pairs for flag in pair.flags)
+    flags, theirs = (
+        Counter(flag for pair in judged.pairs for flag in getattr(pair, side)) for side in ("flags", "opponent_flags")
+    )
     return Pairs(
         ids=names,
         share=share,
@@ -151,7 +159,9 @@ def read_pairs(judged: Judged) -> Pairs:
         games=len(scores),
         pessimistic=float(low.mean()),
         optimistic=float(high.mean()),
+        mass=_mean([game.mass for game in asked if game.mass is not None]),
         flags=dict(sorted(flags.items())),
+        opponent_flags=dict(sorted(theirs.items())),
     )
 
 

@@ -172,10 +172,12 @@ def contest(judged: Sequence[Judged], reference: str | None = None, side: SideFi
         label: {kind: sorted(ones, key=lambda one: one.record.candidate.seed or 0) for kind, ones in by_kind.items()}
         for label, by_kind in sorted(kinds.items())
     }
-    first = sorted(found, key=lambda label: label != reference)  # whose terms are the table's
     others: dict[str, set[Kind]] = {label: set() for label in found}
     for kind in ("main", "arena"):
-        having = [label for label in first if kind in found[label]]
+        having = sorted(  # the first one's terms are the table's
+            (label for label in found if kind in found[label]),
+            key=lambda label: (label != reference, -len(found[label][kind][0].record.pairs)),
+        )
         for label in having:
             if any(_terms(one) != _terms(found[having[0]][kind][0]) for one in found[label][kind]):
                 others[label].add(kind)
@@ -191,6 +193,11 @@ def contest(judged: Sequence[Judged], reference: str | None = None, side: SideFi
 def _kind(one: Judged, reference: str | None) -> Kind:
     if reference is not None and one.record.opponent.label == reference:
         return "direct"
+    if not one.record.official:
+        raise LeaderboardError(
+            f"{one.title}: the opponent is not the benchmark's baseline; --reference {one.record.opponent.label!r} "
+            "shows it as a comparison with a row"
+        )
     return "arena" if one.record.task.name.startswith("arena_hard") else "main"
 
 
@@ -213,8 +220,8 @@ def _one_judge(judged: Sequence[Judged], reference: str | None) -> None:
         same = kind == "direct" or standard.record.opponent.name == one.record.opponent.name
         if not same or standard.record.task.name != one.record.task.name:
             raise LeaderboardError(
-                f"one table takes one task and one baseline: {standard.title}, and {one.title}; verdicts against a "
-                "row of the table are told by --reference ROW"
+                f"one table takes one task and one baseline a column: {standard.title}, and {one.title}; --tasks names "
+                "those to be shown"
             )
 
 

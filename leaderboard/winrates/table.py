@@ -7,6 +7,7 @@ row whose verdicts are too incomplete shows `refused: …` in the place of its n
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from ..columns.base import NOTHING, estimated
 from ..scores import Scores
 from ..stats import AGREEMENT, holm
 from ..tables import SIGNS, UNITS, Grid, Header, Line
-from ..verdicts import Judged
+from ..verdicts import Judged, JudgeRecord, Player
 from ..words import minus
 from . import arena, length_control, rows, style
 from .against import head_to_head
@@ -248,6 +249,7 @@ def _caption(found: Contest, names: set[str], lines: Sequence[Line]) -> tuple[st
     for name, words in (("lc_win_rate", LC), ("band", BAND), ("discrete", DISCRETE), ("arena_hard", ARENA),
                         ("style_controlled", STYLE), ("consistency", CONDUCT)):  # fmt: skip
         said += [words] * (name in names)
+    said += _terms(found)
     ranking = found.ranking
     if ranking.pairs:
         said.append(
@@ -259,8 +261,8 @@ def _caption(found: Contest, names: set[str], lines: Sequence[Line]) -> tuple[st
     entries = [entry for line in lines for entry in line.entries]
     if "vs_reference" in names:
         said.append(
-            f"Vs {found.reference}: the judge saw both answers to a prompt, in both orders; seeds paired. W/T/L: pairs "
-            "won, tied and lost there, in all seeds."
+            f"Vs {found.reference}: the judge saw both answers to a prompt; of several seeds, each meets its own. "
+            "W/T/L: pairs won, tied and lost there, in all seeds."
         )
     marks = {entry.mark for entry in entries}
     said += [SIGNS["*"]] * bool(marks & {"*", "**"}) + [SIGNS["†"]] * ("†" in marks)
@@ -270,25 +272,56 @@ def _caption(found: Contest, names: set[str], lines: Sequence[Line]) -> tuple[st
     return tuple([*said, *_notices(found)])
 
 
+def _same(judge: JudgeRecord, player: Player) -> bool:
+    """Whether the judge is the player, by weights or by name."""
+    plain = [re.sub(r"[^a-z0-9]", "", name.rpartition("/")[2].lower()) for name in (judge.model, player.name)]
+    return plain[0] == plain[1] or (judge.revision != "" and judge.revision == player.fingerprint)
+
+
+def _severity(notice: Notice) -> tuple[bool, float]:
+    return notice.refuse, abs(notice.value - notice.limit)
+
+
+def _terms(found: Contest) -> list[str]:
+    """Against whom each column is, and which rows were asked a part of the benchmark."""
+    said = []
+    for kind, name in (("main", "Win rate"), ("arena", "Arena-Hard")):
+        records = [one.record for row in found.rows for one in row.of(kind)]  # type: ignore[arg-type]
+        if records:
+            task = records[0].task
+            asked = "".join(f", {key} {value}" for key, value in sorted(task.parameters.items()) if value is not None)
+            said.append(f"{name}: {task.name}{asked}, against {records[0].opponent.label}.")
+    parts = {
+        (row.label, one.record.task.name, len(one.record.pairs), one.record.task.instructions)
+        for row in found.rows
+        for one in row.every
+        if one.record.task.instructions and len(one.record.pairs) < one.record.task.instructions
+    }
+    said += [f"{label}: {n} of the {whole} instructions of {name}." for label, name, n, whole in sorted(parts)]
+    return said
+
+
 def _notices(found: Contest) -> list[str]:
     """What is wrong with a row's verdicts, of each kind the worst seed's, with its answers, and with the judge."""
     every = [one.record for row in found.rows for one in row.every]
     judge = every[0].judge
     said = [PROXY] * (judge.kind == "reward_model")
-    if own := sorted({p.name for one in every for p in (one.candidate, one.opponent) if p.name == judge.model}):
+    if own := sorted({p.name for one in every for p in (one.candidate, one.opponent) if _same(judge, p)}):
         said.append(f"The judge is one of those judged, {own[0]}: judges prefer their own answers.")
     for row in found.rows:
         for kind in KINDS:
             worst: dict[str, Notice] = {}
-            flags: Counter[str] = Counter()
+            flags, theirs = Counter[str](), Counter[str]()
             for pairs in row.pairs[kind]:
                 flags.update(pairs.flags)
+                theirs.update(pairs.opponent_flags if kind == "direct" else {})
                 for notice in pairs.notices:
                     known = worst.get(notice.kind)
-                    if known is None or abs(notice.value - notice.limit) > abs(known.value - known.limit):
+                    if known is None or _severity(notice) > _severity(known):
                         worst[notice.kind] = notice
             words = [notice.words for notice in worst.values()]
             words += [f"{count} answers are flagged {flag}" for flag, count in sorted(flags.items())]
+            words += [f"{count} of the opponent's are flagged {flag}" for flag, count in sorted(theirs.items())]
             if words:
                 one = row.of(kind)[0].record
                 against = f"against {one.opponent.label}" if kind == "direct" else one.task.name

@@ -247,8 +247,14 @@ class _Session:
             usage=usage,
             price=price,
             usd=self.spent if price else None,
-            cached_usd=price.usd(usage.cached_prompt_tokens, usage.cached_completion_tokens) if price else None,
+            cached_usd=self._cached_usd(usage),
         )
+
+    def _cached_usd(self, usage: Usage) -> float | None:
+        """What earlier sessions paid; None where the price is not known, or replies do not say their tokens."""
+        if self.price is None or (usage.cached_unmetered and self.price.usd(1, 1)):
+            return None
+        return self.price.usd(usage.cached_prompt_tokens, usage.cached_completion_tokens)
 
     def _verdict(self, item: Prepared, first: bool) -> Verdict:
         """What a game has come to: the second reply's reading where there is one."""

@@ -57,7 +57,7 @@ class Attempts:
         self.open_at_most, self.timeout_seconds, self.sink = open_at_most, timeout_seconds, sink
         self.window, self.open, self.halved = float(open_at_most), 0, -1.0
         self.failures = 0  # games in a row
-        self.has_logprobs = False  # whether any reply had them
+        self.without_logprobs = 0  # replies in a row, from the first on; −1 once one had them
         self.limit_name = "max_tokens"  # newer OpenAI models want another name
         self._random = random.Random()
         self._room = asyncio.Condition()
@@ -126,10 +126,15 @@ class Attempts:
         return self._checked(reply_of(response.http_response.content, now - began))
 
     def _checked(self, reply: Reply) -> Reply:
-        """The reply; raises JudgeError where the endpoint writes, but does not report the log-probabilities it must."""
-        self.has_logprobs |= reply.logprobs is not None
-        if self.needs_logprobs and reply.logprobs is None and reply.text and not self.has_logprobs:
-            raise JudgeError(
+        """The reply; one without the log-probabilities that its prompt is read by is unreadable.
+
+        JudgeStopped where the endpoint writes, and has not reported any in its first MAX_FAILURES replies.
+        """
+        if not self.needs_logprobs or not reply.text or self.without_logprobs < 0:
+            return reply
+        self.without_logprobs = -1 if reply.logprobs is not None else self.without_logprobs + 1
+        if self.without_logprobs >= MAX_FAILURES:
+            raise JudgeStopped(
                 f"{self.client.base_url} gives no log-probabilities, by which this prompt is read; "
                 "ask with a prompt whose reply is a verdict, or serve the judge by something that gives them"
             )

@@ -25,6 +25,15 @@ OPEN_HOSTED, OPEN_LOCAL = 16, 64
 PROBE_SECONDS = 10.0
 
 
+def loopback(base_url: str) -> bool:
+    """Whether a URL's host is this machine."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @register("openai")
 @dataclass(frozen=True)
 class OpenAIJudge(Judge):
@@ -73,11 +82,7 @@ class OpenAIJudge(Judge):
     @property
     def loopback(self) -> bool:
         """Whether the host is this machine."""
-        host = urlsplit(self.base_url).hostname or ""
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
+        return loopback(self.base_url)
 
     @property
     def open_at_most(self) -> int:

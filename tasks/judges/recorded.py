@@ -2,7 +2,7 @@
 
     Arena-Hard   JSONL, a question a line with its `games`: the baseline is A in game 0, the candidate in game 1
     AlpacaEval   annotations, JSON or JSONL: output_1 is the baseline; the order shown is its seeded switch
-    ours         a cache's folder or shard, or the games.jsonl of a comparison
+    ours         a cache's folder or shard, or the games.jsonl of a comparison, with the pairs.jsonl beside it
 
 Arena-Hard: lmarena/arena-hard-auto@0489bf3 and @196f6b8, gen_judgment.py. AlpacaEval: tatsu-lab/alpaca_eval@cd543a1.
 """
@@ -22,7 +22,7 @@ from .base import Game, Identity, JudgeError, Pair, Reply
 from .cache import Line, key_of, read
 from .parsing import PARSERS
 from .prompts import OURS, JudgePrompt
-from .texts import prepare
+from .texts import content_of, prepare
 
 Rows = list[tuple[str, dict[str, Any]]]  # where a row stands, and the row
 
@@ -38,6 +38,7 @@ class Recorded:
     by_text: bool = False  # keys are of texts; else of the pair's id and the order
     shown: Mapping[str, str] | None = None  # by key, what the judge saw: a check where keys are ids
     identity: Identity | None = None  # of a cache's replies, whose keys it is part of
+    content: Mapping[str, str] | None = None  # by pair, `content_of` what was judged: a check where keys are ids
 
     def find(self, game: Game, prompt: JudgePrompt | None) -> Reply | None:
         """The reply to a game; None where there is none, or it was about other answers."""
@@ -51,6 +52,8 @@ class Recorded:
             key = _by_id(game.pair.id, game.candidate_first)
             shown = (self.shown or {}).get(key)
             if shown is not None and not (game.first in shown and game.second in shown):
+                return None
+            if self.content is not None and self.content.get(game.pair.id) != content_of(game.pair):
                 return None
             return self.replies.get(key)
         if prompt is not None:
@@ -111,6 +114,15 @@ def _of(candidate: str | None, key: str, rows: Rows, path: Path) -> Rows:
     return [(where, row) for where, row in rows if candidate is None or str(row.get(key)) == candidate]
 
 
+def _judge_of(rows: Rows, key: str) -> str:
+    """Whose replies the rows are. JudgeError where they are of several judges."""
+    where, first = rows[0]
+    for other, row in rows:
+        if row.get(key) != first.get(key):
+            raise JudgeError(f"{where} is by the judge {first.get(key)!r}, {other} by {row.get(key)!r}; expected one")
+    return str(first.get(key, ""))
+
+
 def _arena_hard(rows: Rows, prompt: JudgePrompt | None) -> Recorded:
     replies: dict[str, Reply] = {}
     shown: dict[str, str] = {}
@@ -136,7 +148,7 @@ def _arena_hard(rows: Rows, prompt: JudgePrompt | None) -> Recorded:
             if asked:
                 shown[by_id] = asked
     sha = prompt.sha if prompt is not None else ""
-    return Recorded(replies, str(rows[0][1].get("judge", "")), policy, sha, by_text=bool(shown and prompt), shown=shown)
+    return Recorded(replies, _judge_of(rows, "judge"), policy, sha, by_text=bool(shown and prompt), shown=shown)
 
 
 def _alpaca_eval(rows: Rows) -> Recorded:
@@ -153,7 +165,7 @@ def _alpaca_eval(rows: Rows) -> Recorded:
         game = Game(pair, first)
         if reply is not None:
             replies[_digest(pair.instruction, game.first, game.second)] = reply
-    return Recorded(replies, str(rows[0][1].get("annotator", "")), "alpaca_eval", by_text=True)
+    return Recorded(replies, _judge_of(rows, "annotator"), "alpaca_eval", by_text=True)
 
 
 def _alpaca_eval_reply(instruction: str, preference: float | None, choice: Any) -> tuple[bool, Reply | None]:
@@ -185,7 +197,9 @@ def _games(path: Path, rows: Rows) -> Recorded:
                 raise JudgeError(f"{where}: status {row['status']!r} with score {score!r}; expected one in [0, 1]")
             reply = Reply(str(row.get("label") or ""), share=score if first else 1 - score)
             replies[_by_id(row["id"], first)] = reply
-    return Recorded(replies, _recorded_model(path.with_name("judged.json")), "ours")
+    pairs = _rows(path.with_name("pairs.jsonl"))
+    content = {str(row.get("id")): str(row.get("content")) for _, row in pairs}
+    return Recorded(replies, _recorded_model(path.with_name("judged.json")), "ours", content=content)
 
 
 def _recorded_model(path: Path) -> str:

@@ -50,6 +50,7 @@ class Usage:
     wall_seconds: float = 0.0  # of asking
     unmetered: int = 0  # of `calls`, those that do not say their tokens
     cached: int = 0
+    cached_unmetered: int = 0
     cached_prompt_tokens: int = 0
     cached_completion_tokens: int = 0
     cached_seconds: float = 0.0
@@ -60,6 +61,7 @@ class Usage:
             return replace(
                 self,
                 cached=self.cached + 1,
+                cached_unmetered=self.cached_unmetered + (reply.prompt_tokens == 0),
                 cached_prompt_tokens=self.cached_prompt_tokens + reply.prompt_tokens,
                 cached_completion_tokens=self.cached_completion_tokens + reply.completion_tokens,
                 cached_seconds=self.cached_seconds + reply.seconds,

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Literal
 
 from .base import Pair
@@ -36,6 +37,12 @@ class Prepared:
     def same(self) -> bool:
         """Whether the answers are identical."""
         return self.pair.candidate == self.pair.baseline
+
+
+def content_of(pair: Pair) -> str:
+    """What a verdict is about: a hash of the instruction and both answers, as the judge was shown them."""
+    texts = (pair.instruction, pair.candidate, pair.baseline)
+    return sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def prepare(pairs: Sequence[Pair], cap_chars: int = CAP_CHARS) -> list[Prepared]:

@@ -140,7 +140,7 @@ def test_a_dry_run_asks_nothing(evaluated, plugin, chat_model):
 def test_too_many_games_without_a_verdict_are_no_number(evaluated, plugin):
     one, _ = evaluated
     code, said = run("judge", one, "--judge", "mock", "--judge-set", "failures=0.5", "--plugin", plugin)
-    assert code == 0 and "refused" in said
+    assert code == 3 and "refused" in said
     (found,) = judged_in(one)
     assert {game.status for game in found.games} == {"read", "failed"}
 

@@ -56,10 +56,22 @@ def test_label_logprobs_are_read(chat, labels, pairs):
 
 
 def test_a_server_without_logprobs_is_named(chat, labels, pairs):
+    """After as many replies as there may be failures in a row; one that leaves them out now and then goes on."""
     with chat.Server(lambda body, number: chat.says("A")) as server:
         with pytest.raises(JudgeError, match=r"http://127.* gives no log-probabilities.* a prompt whose reply is"):
             compare(judge(server, labels, concurrency=1), pairs, None)
-        assert len(server.requests) == 1
+        assert len(server.requests) == MAX_FAILURES
+
+
+def test_logprobs_that_are_missing_now_and_then_are_unreadable(chat, labels, pairs):
+    with chat.Server(lambda body, number: chat.says("A", {"A": -0.1, "B": -2.0} if number % 2 else None)) as server:
+        judged = compare(judge(server, labels, concurrency=1), pairs, None)
+    assert {game.status for game in judged.games} == {"read"}  # asked once more, they have them
+    with chat.Server(
+        lambda body, number: chat.says("A", {"A": -0.1, "B": -2.0} if number == 0 else None)
+    ) as server:
+        judged = compare(judge(server, labels, concurrency=1), pairs, None)
+    assert Counter(game.status for game in judged.games) == {"read": 1, "invalid": len(judged.games) - 1}
 
 
 def test_a_judge_without_the_labels_is_invalid(chat, labels, pairs):

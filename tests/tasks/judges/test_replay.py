@@ -129,12 +129,16 @@ def test_our_own_cache_and_games(pairs, tmp_path):
     fields = ("id", "candidate_first", "status", "score", "weight", "label")
     rows = [{name: getattr(game, name) for name in fields} for game in judged.games]
     path = write_lines(tmp_path / "games.jsonl", rows)
+    write_lines(tmp_path / "pairs.jsonl", [{"id": pair.id, "content": content_of(pair)} for pair in pairs])
     (tmp_path / "judged.json").write_text('{"judge": {"model": "mock"}}')
     again = compare(ReplayJudge(path), pairs, None)
     assert [[getattr(game, name) for name in fields] for game in again.games] == [
         [row[name] if name != "label" or row["status"] == "read" else None for name in fields] for row in rows
     ]
     assert again.identity.model == "mock"
+    others = [replace(pairs[0], candidate="Something else."), *pairs[1:]]
+    games = compare(ReplayJudge(path), others, None).games
+    assert [game.status for game in games[:2]] == ["failed", "failed"] and games[2:] == again.games[2:]
 
 
 def test_a_cache_of_two_judges_is_refused(pairs, tmp_path):
@@ -157,6 +161,7 @@ def test_what_is_no_record_is_named(pairs, tmp_path):
     with pytest.raises(JudgeError, match=r"z.jsonl, line 2, game 0: judged twice"):
         compare(ReplayJudge(write_lines(tmp_path / "z.jsonl", [row, other])), pairs, None)
     bad = {"id": "p0", "candidate_first": True, "status": "read", "score": 2}
+    write_lines(tmp_path / "pairs.jsonl", [{"id": "p0", "content": "x"}])
     with pytest.raises(JudgeError, match=r"status 'read' with score 2; expected one in \[0, 1\]"):
         compare(ReplayJudge(write_lines(tmp_path / "games.jsonl", [bad])), pairs, None)
     broken = {"instruction": "q", "output_1": 1, "output_2": "b", "preference": 1.0}
