@@ -18,7 +18,7 @@ from tasks.judges.texts import prepare
 BENCHMARK = "judge_agreement"
 MODEL = "smollm2-135m"
 COUNTS = {"LLMBar": 419, "processed by LLMBar": 466, "JudgeBench": 620}
-SHORTEST = {"LLMBar": 8, "processed by LLMBar": 6, "JudgeBench": 2}  # pairs that the real judge is asked here
+SHORTEST = {"LLMBar": 6, "processed by LLMBar": 4, "JudgeBench": 2}  # pairs that the real judge is asked here
 
 
 @pytest.fixture(scope="module")
