@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -47,6 +47,8 @@ class OpenAIJudge(Judge):
     decode: Decode | None = None  # None: as the prompt's publisher draws
     concurrency: int | None = None  # None: 64 on loopback, else 16
     timeout_seconds: float = 300.0  # of one request
+    # `Attempts.without_logprobs` after each call: what was seen of an endpoint is not forgotten between them.
+    _without_logprobs: list[int] = field(default_factory=lambda: [0], init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
@@ -129,9 +131,14 @@ class OpenAIJudge(Judge):
 
         async def all_of_them() -> None:
             async with self._client() as client:
-                await Attempts(
+                attempts = Attempts(
                     client, self.body, self.prompt.needs_logprobs, self.open_at_most, self.timeout_seconds, sink
-                ).all(games)
+                )
+                attempts.without_logprobs = self._without_logprobs[-1]
+                try:
+                    await attempts.all(games)
+                finally:
+                    self._without_logprobs.append(attempts.without_logprobs)
 
         asyncio.run(all_of_them())
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ from tasks.judges.base import JudgeError, Pair
 from tasks.judges.cache import Cache
 from tasks.judges.mock import MockJudge
 from tasks.judges.replay import ReplayJudge
+from tasks.judges.texts import content_of
 
 
 def write_lines(path, rows):
