@@ -12,8 +12,10 @@ endif
 VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 
-# Two processes, each with whole test files: the suite is made for two cores.
-PYTEST := -m pytest -n 2 --dist loadfile
+# Two processes of one thread each: the suite is made for two cores. The fast tests go by files, which share fixtures;
+# the slow ones one by one, the longest first.
+PYTEST := -m pytest -n 2
+test test-slow: export OMP_NUM_THREADS = 1
 
 .PHONY: quickstart test test-slow test-vllm vllm-env lint clean
 
@@ -28,11 +30,11 @@ quickstart: $(VENV)/.installed
 	$(BIN)/groupbench run recipes/quickstart.yaml
 
 test: $(VENV)/.installed
-	$(BIN)/python $(PYTEST)
+	$(BIN)/python $(PYTEST) --dist loadfile
 
 test-slow: $(VENV)/.installed
 	$(BIN)/groupbench fetch smollm2-135m
-	$(BIN)/python $(PYTEST) -m 'slow and not gpu and not vllm'
+	$(BIN)/python $(PYTEST) --dist load --maxschedchunk 1 --timeout 900 -m 'slow and not gpu and not vllm'
 
 # torchvision, torchaudio and torchcodec have no build for CPU torch here, and break `import vllm` where they are installed.
 $(VLLM_VENV)/.installed: pyproject.toml

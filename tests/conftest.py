@@ -37,6 +37,15 @@ def data_folder() -> Path:
     pytest.skip(missing)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, so that no process is left alone with one; `slow(seconds=…)` says about how long they are."""
+
+    def seconds(item: pytest.Item) -> int:
+        return max((marker.kwargs.get("seconds", 0) for marker in item.iter_markers("slow")), default=0)
+
+    items.sort(key=seconds, reverse=True)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """With CI=true a skip is a failure, but for what CI cannot have: what it did not run, it did not show."""

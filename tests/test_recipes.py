@@ -13,7 +13,7 @@ from leaderboard.build import build
 
 ROOT = Path(__file__).parents[1]
 FIVE = {"grpo@no-kl", "dapo@verl", "gspo@paper", "gift@released", "gft@released"}
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow(seconds=200), pytest.mark.timeout(1200)]
 
 
 def run(name, out, *overrides):
@@ -56,29 +56,30 @@ def test_quickstart(tmp_path, monkeypatch, capsys):
 
 
 def test_gsm8k_smoke(tmp_path, data_folder):
-    """Five algorithms, three steps each, on real GSM8K with a real model: complete records, honest about signal."""
-    cells = run("gsm8k-smoke", tmp_path, f"task.parameters.folder={data_folder / 'math'}", "evaluation.examples=4",
-                "evaluation.probe=4", "training.prompts_per_step=2", "sampling.max_tokens=48",
-                "training.max_refills=1")  # fmt: skip
+    """Five algorithms, a step each, on real GSM8K with a real model: complete records, honest about signal."""
+    cells = run("gsm8k-smoke", tmp_path, f"task.parameters.folder={data_folder / 'math'}", "evaluation.examples=2",
+                "evaluation.probe=2", "training.prompts_per_step=2", "training.responses_per_prompt=4",
+                "sampling.max_tokens=24", "training.max_refills=1", "budget.steps=1", "evaluation.every=1")  # fmt: skip
     assert {label.split("(")[0] for label, _ in cells} == FIVE  # DAPO's names its overlong range too
     for (label, _), cell in cells.items():
         assert cell["status"]["state"] == "done"
-        assert [s["step"] for s in cell["steps"]] == [1, 2, 3], label
+        assert [s["step"] for s in cell["steps"]] == [1], label
         assert all(math.isfinite(s["loss"] or 0) and math.isfinite(s["grad_norm"] or 0) for s in cell["steps"])
         assert {(e["step"], e["mode"]) for e in cell["evals"]} == {
-            (s, m) for s in (0, 3) for m in ("greedy", "sampled")
+            (s, m) for s in (0, 1) for m in ("greedy", "sampled")
         }
         signal = sum(s["updates"] - s["updates_without_signal"] for s in cell["steps"])
         moved = cell["status"]["weights_start"] != cell["status"]["weights_end"]
         assert moved or not signal, label
     gft = cells["gft@released", 0]["steps"]
-    assert all(s["responses"]["expert"] == s["groups"] and s["responses"]["policy"] == 7 * s["groups"] for s in gft)
+    assert all(s["responses"]["expert"] == s["groups"] and s["responses"]["policy"] == 3 * s["groups"] for s in gft)
     assert sum(s["updates"] - s["updates_without_signal"] for s in gft) > 0  # the expert alone is right: that is signal
 
 
 def test_smollm2_arithmetic(tmp_path):
     """A real instruct model has rewards that vary on one-digit sums, and its weights move."""
-    cells = run("smollm2-arithmetic", tmp_path, "budget.steps=1", "training.prompts_per_step=4", "evaluation.samples=1")
+    cells = run("smollm2-arithmetic", tmp_path, "budget.steps=1", "evaluation.samples=1", "evaluation.examples=4",
+                "evaluation.probe=4")  # fmt: skip
     assert {label for label, _ in cells} == {"grpo@no-kl", "gift@released"}
     for cell in cells.values():
         assert cell["status"]["weights_start"] != cell["status"]["weights_end"]

@@ -101,8 +101,8 @@ class Small:
         program = Path(sys.executable).with_name("groupbench")
         return [str(program), "run", str(path), *overrides, "--out", str(folder / "out")]
 
-    def wait_for_steps(self, results: Path, steps: int, seconds: float = 60) -> Path:
-        """The first cell of a running command that has recorded so many steps."""
+    def wait_for_steps(self, results: Path, steps: int, seconds: float = 240) -> Path:
+        """The first cell of a running command that has recorded so many steps; a busy machine takes a minute to it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for path in results.glob("cells/*/steps.jsonl"):

@@ -18,6 +18,7 @@ from tasks.selftest import selftest
 
 DOCS = Path(__file__).parents[2] / "docs" / "tasks.md"
 NAMES = [name for name, cls in tasks.load().items() if issubclass(cls, MathProblems) and name != "tabmwp"]
+SECONDS = {"college_math": 200, "math": 60}  # of the whole set
 EXACT = {"aime24", "aime25", "aime26", "amc23", "dapo_math", "gsm8k", "math500"}
 
 
@@ -35,9 +36,10 @@ def test_a_sample_of_each_set(data_folder, name):
     assert found.examples == len(sample) >= 5 and "gold answers right" in str(found)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow(seconds=SECONDS.get(name, 0))) for name in NAMES]
+)
 def test_the_whole_of_each_set(data_folder, name):
     found = selftest(tasks.load()[name](folder=str(data_folder)))
     assert found.passed and not found.credited, found

@@ -57,7 +57,7 @@ def test_seed_standard_deviation_is_what_it_says(tables):
         assert 100 * math.sqrt(d.mean(-1).var(1, ddof=1).mean() - noise) == pytest.approx(3.0, rel=0.15)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=20)
 @pytest.mark.parametrize("kind", KINDS)
 def test_coverage_with_seeds_and_items_both_new(tables, kind):
     """3, 5 and 10 seeds × 30, 200 and 1319 items, at every standard deviation of the seeds from 0 to 10 pp."""
