@@ -51,6 +51,7 @@ class ArenaHard(ComparisonTask):
     """Ask these alone: of "hard_prompt" and "creative_writing" in v2.0; None: all."""
 
     licence = "Apache-2.0"
+    outputs_file = "outputs.jsonl"
     protocols: ClassVar[Mapping[str, EvalProtocol]] = {
         "greedy": replace(
             GREEDY, max_tokens=4096, source="Arena-Hard-Auto v0.1, config/gen_answer_config.yaml@7f1b7f5"

@@ -44,6 +44,7 @@ class ComparisonTask(Task):
     """A folder with the files, instead of the Hub; `~` and `$VARIABLES` are expanded."""
 
     licence: ClassVar[str] = ""
+    outputs_file: ClassVar[str] = "outputs.json"  # how the benchmark's own tools want a model's answers
     locations: ClassVar[frozenset[str]] = frozenset({"folder"})
     verifier: ClassVar[str] = "none"
 

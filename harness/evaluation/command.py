@@ -113,11 +113,25 @@ def run(
             say(f"note: evaluation.json speaks of {len(one.examples)} of the {recorded} items recorded of {one.key}")
     crosscheck(checked, folder)
     say(f"wrote {folder / 'evaluation.json'}\nwrote {folder / 'evaluation.md'}")
+    _write_outputs(subject.name, asked, folder)
     if judge is not None:
         return judge(folder)
     if unjudged := [one.key for one in asked if isinstance(one.task, ComparisonTask)]:
         say(f"next: groupbench judge {folder} --judge …: {', '.join(unjudged)} are not scored until then")
     return 0
+
+
+def _write_outputs(name: str, asked: Sequence[Asked], folder: Path) -> None:
+    """Of tasks that a judge is needed for, all answers as the benchmark's own tools read them."""
+    from tasks.outputs import write_outputs
+
+    from ..judging.sides import from_evaluation
+
+    for one in asked:
+        if isinstance(one.task, ComparisonTask) and len(one.examples) == len(one.task.heldout):
+            path = folder / one.key / one.task.outputs_file
+            write_outputs(one.task, from_evaluation(folder, one.key, one.task).answers, name, path)
+            say(f"wrote {path}")
 
 
 def plan(subject: Subject, tasks: Sequence[str], settings: Sequence[str], changes: Changes) -> list[Asked]:

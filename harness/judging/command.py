@@ -125,7 +125,7 @@ def run(
         raise UserError("--dry-run: what checkpoints answer is not known before; evaluate them, and name the folders")
     places = [_place(name, names, settings, asked) for name in (candidate, opponent) if name is not None]
     matches = list(_matches(places, names, parameters))
-    folders = [out / match.key if out else _folder(places, match) for match in matches]
+    folders = [_folder(places, match, out) for match in matches]
     return judge_all(matches, wanted, how, asked, folders)
 
 
@@ -231,14 +231,14 @@ def _fewer(match: Match) -> str:
     return f"{match.key}: {count} of the task's {whole} instructions: not its number" if count < whole else ""
 
 
-def _folder(places: Sequence[Path], match: Match) -> Path:
-    """Beside the candidate's answers, or, head to head, in a folder of both names."""
-    if len(places) == 1 and places[0].is_dir():
+def _folder(places: Sequence[Path], match: Match, out: Path | None) -> Path:
+    """Beside the candidate's answers, or, head to head and where the user says where, in a folder of both names."""
+    if len(places) == 1 and places[0].is_dir() and out is None:
         return places[0] / match.key / "judged"
     players = (match.candidate.player, match.opponent.player)
     both = [re.sub(r"[^A-Za-z0-9@.]+", "-", Path(player.name).name).strip("-")[:40] for player in players]
     both[-1] += "-" + hashlib.sha256(repr(players).encode("utf-8", "replace")).hexdigest()[:6]
-    return Path("results") / "judged" / "-vs-".join(both) / match.key
+    return (out or Path("results") / "judged") / "-vs-".join(both) / match.key
 
 
 @contextmanager

@@ -87,6 +87,58 @@ def test_head_to_head_is_the_mirror_image(evaluated, plugin):
     assert (mine.wins, mine.losses) == (theirs.losses, theirs.wins)
 
 
+def test_outputs_files_are_answers_too(evaluated, plugin):
+    one, other = evaluated
+    assert run("judge", one, other, "--judge", "mock", "--plugin", plugin, "--out", "a")[0] == 0
+    files = [folder / "six_questions" / "outputs.json" for folder in (one, other)]
+    arguments = ("--tasks", "six_questions", "--judge", "mock", "--plugin", plugin)
+    code, said = run("judge", *files, *arguments, "--out", "b")
+    assert code == 0, said
+    (mine,), (theirs,) = judged_in("a"), judged_in("b")
+    assert mine.games == theirs.games and mine.pairs == theirs.pairs and not mine.record.official
+    assert run("judge", *reversed(files), *arguments, "--out", "b")[0] == 0
+    assert len(judged_in("b")) == 2
+    place = next(Path("b").rglob("judged.json"))
+    record = json.loads(place.read_text())
+    record["opponent"]["outputs_sha"] = "of another file"
+    place.write_text(json.dumps(record))
+    codes = [run("judge", *pair, *arguments, "--out", "b") for pair in (files, files[::-1])]
+    assert sorted(code for code, _ in codes) == [0, 2]
+    assert any("holds verdicts with another opponent" in said for _, said in codes)
+
+
+def test_head_to_head_is_no_benchmarks_number(evaluated, plugin, other_model):
+    one, other = evaluated
+    assert run("judge", one, other, "--judge", "mock", "--plugin", plugin, "--out", "h")[0] == 0
+    code, said = run("winrates", "h")
+    assert code == 2 and "the opponent is not the benchmark's baseline; --reference" in said
+    code, said = run("winrates", "h", "--reference", str(other_model))
+    assert code == 0 and "W/T/L" in said
+    assert run("judge", one, "--judge", "mock", "--plugin", plugin, "--out", "h")[0] == 0
+    code, said = run("winrates", "h", "--reference", str(other_model))
+    assert code == 0 and "Win rate: six_questions, size 6, against nobody." in said.replace("\n", " ")
+
+
+def test_instructions_that_are_not_those_that_were_asked(evaluated, plugin):
+    one, _ = evaluated
+    code, said = run("judge", one, "--judge", "mock", "--plugin", plugin, "--set", "six_questions.size=5")
+    assert code == 2 and "are not those of six_questions here" in said
+    code, said = run("judge", one, "--judge", "mock", "--plugin", plugin, "--set", "six_question.size=5")
+    assert code == 2 and "did you mean 'six_questions'" in said
+
+
+def test_recorded_verdicts_are_about_their_own_texts(evaluated, plugin):
+    one, other = evaluated
+    assert run("judge", one, "--judge", "mock", "--plugin", plugin, "--out", "a")[0] == 0
+    (games,) = Path("a").rglob("games.jsonl")
+    code, said = run("judge", one, "--judge", f"replay:{games}", "--plugin", plugin, "--out", "b")
+    assert code == 0, said
+    (first,), (again,) = judged_in("a"), judged_in("b")
+    assert [g.score for g in again.games] == [g.score for g in first.games]
+    code, said = run("judge", other, "--judge", f"replay:{games}", "--plugin", plugin, "--out", "c")
+    assert code == 3 and "refused" in said and {g.status for g in judged_in("c")[0].games} == {"failed"}
+
+
 def test_evaluate_and_judge_in_one_command(chat_model, plugin):
     code, said = run(
         "evaluate", chat_model, "--tasks", "six_questions", "--out", "e", "--plugin", plugin, "--limit", 4,
@@ -161,6 +213,9 @@ def test_too_many_games_without_a_verdict_are_no_number(evaluated, plugin):
         (["--judge", "openai:x", "--judge-prompt", "verdict-1"], "OPENAI_API_KEY holds no key"),
         (["--judge", "openai:x", "--judge-prompt", "verdict-1", "--price", "cheap"], "expected IN,OUT"),
         (["--judge", "openai:x", "--judge-prompt", "verdict-1", "--max-cost", "1"], "give --price"),
+        (["--judge", "engine:{chat}", "--policy", "ours"], "the prompt labels-1 is read by labels"),
+        (["--judge", "openai:x", "--judge-prompt", "verdict-1", "--policy", "labels"], "asks for a verdict"),
+        (["--judge", "mock", "--policy", "ours"], "is asked nothing in words"),
         (["--judge", "replay"], "name the file"),
         (["--judge", "replay:none.jsonl"], "none.jsonl"),
         (["--judge", "mock", "--tasks", "arena_hard"], "arena_hard was not asked; there is six_questions"),
