@@ -79,7 +79,7 @@ class Judging:
             raise UserError("--judge: no task is asked whose answers are compared: alpaca_eval, arena_hard")
         examples = {one.key: one.examples for one in asked}
         for key, task in tasks.items():
-            panel.panel(wanted, task, examples[key])
+            panel.panel(wanted, task, examples[key]).check()
 
         def judge(folder: Path) -> int:
             matches = [

@@ -90,14 +90,19 @@ class LabelEngine(_Local):
     def _network(self) -> Any:
         return models.load_model(self.source, self.precision).to(self.device).eval()
 
+    def check(self, chat: Sequence[Message], labels: Sequence[str]) -> list[int]:
+        """The labels' tokens behind a chat; reads no weights. Raises JudgeError as `label_logprobs` does."""
+        ids = [self._label(chat, label) for label in labels]
+        if len(set(ids)) < len(ids):
+            raise JudgeError(f"judge {self.model!r}: labels {' and '.join(labels)} are the same token")
+        return ids
+
     def label_logprobs(
         self, chats: Sequence[Sequence[Message]], labels: Sequence[str]
     ) -> list[tuple[list[float], int]]:
         """See `TextEngine`."""
         rows = [self.tokens(chat) for chat in chats]
-        ids = [self._label(chats[0], label) for label in labels]
-        if len(set(ids)) < len(ids):
-            raise JudgeError(f"judge {self.model!r}: labels {' and '.join(labels)} are the same token")
+        ids = self.check(chats[0], labels)
         found: dict[int, list[float]] = {}
         for batch in self._batches(rows):
             inputs = self._padded([rows[n] for n in batch])
@@ -126,9 +131,9 @@ class LabelEngine(_Local):
 class RewardScorer(_Local):
     """A `tasks.judges.base.Scorer`: a classifier with one output, of the Skywork-Reward kind; the raw logit."""
 
-    @cached_property
-    def _network(self) -> Any:
-        from transformers import AutoConfig, AutoModelForSequenceClassification
+    def check(self) -> None:
+        """Raise JudgeError unless it is a reward model; reads no weights."""
+        from transformers import AutoConfig
 
         config = AutoConfig.from_pretrained(self.source.location, revision=self.source.revision or "main")
         kinds = getattr(config, "architectures", None) or []
@@ -137,6 +142,12 @@ class RewardScorer(_Local):
                 f"judge {self.model!r}: no reward model: {', '.join(kinds) or 'no architecture'} with "
                 f"{config.num_labels} outputs; expected …ForSequenceClassification with one"
             )
+
+    @cached_property
+    def _network(self) -> Any:
+        from transformers import AutoModelForSequenceClassification
+
+        self.check()
         network = AutoModelForSequenceClassification.from_pretrained(
             self.source.location, revision=self.source.revision, dtype=getattr(torch, self.precision)
         )

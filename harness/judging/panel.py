@@ -14,10 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 from tasks.base import Example
 from tasks.comparison import ComparisonTask, OfficialPrompt
 from tasks.judges import prompts, registry
-from tasks.judges.base import Identity, Judge, JudgeError
+from tasks.judges.base import Game, Identity, Judge, JudgeError, Pair
 from tasks.judges.endpoint import loopback
+from tasks.judges.engine import EngineJudge
 from tasks.judges.parsing import PARSERS, READS_LOGPROBS
 from tasks.judges.prompts import OURS, JudgePrompt
+from tasks.judges.reward_model import RewardModelJudge
 
 from .. import models, plugins
 from ..errors import UserError
@@ -63,6 +65,16 @@ class Panel:
     def parser(self) -> str:
         """The name of the policy by which replies are read."""
         return self.judges[0][0].parser_name
+
+    def check(self) -> None:
+        """Raise JudgeError for what is wrong with a judge and can be known before its weights are read."""
+        for judge, _ in self.judges:
+            if isinstance(judge, EngineJudge) and isinstance(judge.engine, LabelEngine):
+                judge.engine.check(judge.messages(Game(Pair("", "Hello", "Hi", "Hey"), True)), judge.labels)
+            elif isinstance(judge, RewardModelJudge) and isinstance(judge.scorer, RewardScorer):
+                judge.scorer.check()
+            else:
+                judge.require()
 
     @property
     def identity(self) -> Identity:

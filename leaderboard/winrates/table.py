@@ -7,25 +7,23 @@ row whose verdicts are too incomplete shows `refused: …` in the place of its n
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
 
-from ..analysis import ALPHA, OTHER_PROTOCOL, mark
+from ..analysis import OTHER_PROTOCOL, mark
 from ..columns import Entry, Kind
 from ..columns.base import NOTHING, estimated
 from ..scores import Scores
 from ..stats import AGREEMENT, holm
-from ..tables import SIGNS, UNITS, Grid, Header, Line
-from ..verdicts import Judged, JudgeRecord, Player
+from ..tables import Grid, Header, Line
+from ..verdicts import Judged
 from ..words import minus
 from . import arena, length_control, rows, style
 from .against import head_to_head
-from .pairs import Notice
+from .remarks import caption
 from .rows import KINDS, Contest, Row, contest
 from .side_file import SideFile
 
@@ -34,23 +32,6 @@ OPTIONAL = {
     "rank", "lc_win_rate", "win_rate", "band", "discrete", "vs_reference", "vs_reference_wtl", "arena_hard",
     "style_controlled", "consistency", "first_rate", "chars", "cost_usd", "gpu_hours",
 }  # fmt: skip
-LC = (
-    "LC: AlpacaEval's length-controlled win rate; interval: 95 % of 1,000 bootstraps over instructions, refitted, for "
-    "one seed, and over seeds and jackknifed instructions for several."
-)
-BAND = "If unread: the win rate if every game without a verdict were lost, and if it were won."
-DISCRETE = "Discrete: pairs won, and half of those tied."
-ARENA = "Arena-Hard: weighted mean over games; 95 % interval over questions, and seeds where there are several."
-STYLE = "Style-controlled: Arena-Hard at the baseline's length and Markdown, fitted over the rows of this table alone."
-CONDUCT = (
-    "Consistency: pairs with the same winner in both orders. First: the share of the answer shown first, 50 % without "
-    "bias. Invalid: replies that could not be read. They and n are those of the leftmost win rate of the row."
-)
-PROXY = (
-    "The judge is a reward model: where the rows were trained on it, or on one of its family, a win rate measures how "
-    "far they optimised it, not how good they are."
-)
-REFUSED = "Refused: more than 5 % of the games have no verdict, or of the replies could not be read."
 
 
 def table(judged: Sequence[Judged], reference: str | None = None, side: SideFile | None = None) -> Grid:
@@ -72,7 +53,7 @@ def table(judged: Sequence[Judged], reference: str | None = None, side: SideFile
         title=f"Win rates, judged by {judge.words}",
         headers=tuple(Header(name, heading, kind) for name, kind, heading, _ in shown),
         lines=lines,
-        caption=_caption(found, {name for name, *_ in shown}, lines),
+        caption=caption(found, {name for name, *_ in shown}, lines),
         model=judge.words,
         reference=reference or "",
     )
@@ -242,88 +223,3 @@ def _place(found: Contest, row: Row) -> tuple[bool, float]:
 
 def _says(entry: Entry) -> bool:
     return entry.value is not None or (bool(entry.text) and entry.text != "reference")
-
-
-def _caption(found: Contest, names: set[str], lines: Sequence[Line]) -> tuple[str, ...]:
-    said = [UNITS["share"]]
-    for name, words in (("lc_win_rate", LC), ("band", BAND), ("discrete", DISCRETE), ("arena_hard", ARENA),
-                        ("style_controlled", STYLE), ("consistency", CONDUCT)):  # fmt: skip
-        said += [words] * (name in names)
-    said += _terms(found)
-    ranking = found.ranking
-    if ranking.pairs:
-        said.append(
-            f"Rank: 1 + the number of rows that are significantly better (paired by seed and item, p < {ALPHA:g} after "
-            f"Holm over {ranking.tests} pairs); rows that cannot be told apart share a rank."
-        )
-    else:
-        said.append("No ranks: they take two rows of two seeds each, on the same pairs.")
-    entries = [entry for line in lines for entry in line.entries]
-    if "vs_reference" in names:
-        said.append(
-            f"Vs {found.reference}: the judge saw both answers to a prompt; of several seeds, each meets its own. "
-            "W/T/L: pairs won, tied and lost there, in all seeds."
-        )
-    marks = {entry.mark for entry in entries}
-    said += [SIGNS["*"]] * bool(marks & {"*", "**"}) + [SIGNS["†"]] * ("†" in marks)
-    said += ["‡ judged on other pairs than the reference: not ranked."] * ("‡" in marks)
-    said += [SIGNS["Bold"]] * any(entry.bold for entry in entries)
-    said += [REFUSED] * any((entry.text or "").startswith("refused") for entry in entries)
-    return tuple([*said, *_notices(found)])
-
-
-def _same(judge: JudgeRecord, player: Player) -> bool:
-    """Whether the judge is the player, by weights or by name."""
-    plain = [re.sub(r"[^a-z0-9]", "", name.rpartition("/")[2].lower()) for name in (judge.model, player.name)]
-    return plain[0] == plain[1] or (judge.revision != "" and judge.revision == player.fingerprint)
-
-
-def _severity(notice: Notice) -> tuple[bool, float]:
-    return notice.refuse, abs(notice.value - notice.limit)
-
-
-def _terms(found: Contest) -> list[str]:
-    """Against whom each column is, and which rows were asked a part of the benchmark."""
-    said = []
-    for kind, name in (("main", "Win rate"), ("arena", "Arena-Hard")):
-        records = [one.record for row in found.rows for one in row.of(kind)]  # type: ignore[arg-type]
-        if records:
-            task = records[0].task
-            asked = "".join(f", {key} {value}" for key, value in sorted(task.parameters.items()) if value is not None)
-            said.append(f"{name}: {task.name}{asked}, against {records[0].opponent.label}.")
-    parts = {
-        (row.label, one.record.task.name, len(one.record.pairs), one.record.task.instructions)
-        for row in found.rows
-        for one in row.every
-        if one.record.task.instructions and len(one.record.pairs) < one.record.task.instructions
-    }
-    said += [f"{label}: {n} of the {whole} instructions of {name}." for label, name, n, whole in sorted(parts)]
-    return said
-
-
-def _notices(found: Contest) -> list[str]:
-    """What is wrong with a row's verdicts, of each kind the worst seed's, with its answers, and with the judge."""
-    every = [one.record for row in found.rows for one in row.every]
-    judge = every[0].judge
-    said = [PROXY] * (judge.kind == "reward_model")
-    if own := sorted({p.name for one in every for p in (one.candidate, one.opponent) if _same(judge, p)}):
-        said.append(f"The judge is one of those judged, {own[0]}: judges prefer their own answers.")
-    for row in found.rows:
-        for kind in KINDS:
-            worst: dict[str, Notice] = {}
-            flags, theirs = Counter[str](), Counter[str]()
-            for pairs in row.pairs[kind]:
-                flags.update(pairs.flags)
-                theirs.update(pairs.opponent_flags if kind == "direct" else {})
-                for notice in pairs.notices:
-                    known = worst.get(notice.kind)
-                    if known is None or _severity(notice) > _severity(known):
-                        worst[notice.kind] = notice
-            words = [notice.words for notice in worst.values()]
-            words += [f"{count} answers are flagged {flag}" for flag, count in sorted(flags.items())]
-            words += [f"{count} of the opponent's are flagged {flag}" for flag, count in sorted(theirs.items())]
-            if words:
-                one = row.of(kind)[0].record
-                against = f"against {one.opponent.label}" if kind == "direct" else one.task.name
-                said.append(f"{row.label}, {against}: {'; '.join(words)}.")
-    return said

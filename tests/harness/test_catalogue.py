@@ -96,7 +96,10 @@ def test_a_name_stands_for_its_presets(capsys):
     [
         (lambda: catalogue.check(["gripo"], []), "unknown algorithm 'gripo'; did you mean 'grpo'"),
         (lambda: catalogue.check(["grpo@tlr"], []), "grpo has no preset 'tlr'; did you mean 'trl'"),
-        (lambda: catalogue.list_names("algoritms", None, []), "list 'algoritms': allowed: algorithms, tasks, models"),
+        (
+            lambda: catalogue.list_names("algoritms", None, []),
+            "list 'algoritms': allowed: algorithms, tasks, judges, models",
+        ),
         (lambda: catalogue.list_names("algorithms", "gfit", []), "list algorithms: unknown algorithm 'gfit'"),
         (
             lambda: catalogue.list_names("models", "tiny", []),

@@ -151,6 +151,25 @@ def test_evaluate_and_judge_in_one_command(chat_model, plugin):
     assert code == 2 and "no task is asked whose answers are compared" in said and not Path("f").exists()
 
 
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        ("openai:x", "OPENAI_API_KEY holds no key"),
+        ("reward_model:{chat}", "no reward model: LlamaForCausalLM"),
+        ("engine:tiny", "no chat template"),
+        ("replay:none.json", "none.json"),
+    ],
+)
+def test_a_judge_that_cannot_be_asked_is_said_before_the_checkpoint_is(chat_model, plugin, monkeypatch, judge, said):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    prompt = ["--judge-prompt", "verdict-1"] if judge.startswith("openai") else []
+    code, found = run(
+        "evaluate", chat_model, "--tasks", "six_questions", "--out", "e", "--plugin", plugin,
+        "--judge", judge.replace("{chat}", str(chat_model)), *prompt,
+    )  # fmt: skip
+    assert code == 2 and said in found and not Path("e").exists()
+
+
 @pytest.mark.parametrize("kind", ["engine", "reward_model"])
 def test_local_judges_are_asked_once(evaluated, plugin, chat_model, reward_model, kind):
     one, other = evaluated
