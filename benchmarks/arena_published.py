@@ -115,6 +115,7 @@ def main() -> None:
               f"{one.low:.2f} to {one.high:.2f} | {_ends(one.upstream)} | {_ends(one.ours)} | "
               f"{one.ours.se / one.upstream.se:.2f} |")  # fmt: skip
     summary(found)
+    lengths(folder)
     published = published_style(folder)
     for battle_set in ("official_2models", "danielwetzel_20240806"):
         fits, games = styled(folder, battle_set)
@@ -127,6 +128,19 @@ def main() -> None:
 
 def _ends(score: Score) -> str:
     return f"{100 * score.low:.2f} to {100 * score.high:.2f}"
+
+
+def lengths(folder: Path) -> None:
+    """How near counting words and marks comes to counting gpt-4o's tokens, in the feature that style control takes."""
+    answers = pd.read_parquet(folder / "arena_hard" / "v0.1_answers_official_models.parquet")
+    answers["counted"] = [style.tokens(answer) for answer in answers["answer"]]
+    baseline = answers[answers["model"] == BASELINE].set_index("uid")
+    theirs, ours = (
+        (answers[column] - answers["uid"].map(baseline[column]))
+        / (answers[column] + answers["uid"].map(baseline[column]) + 1)
+        for column in ("token_len", "counted")
+    )
+    print(f"length feature of {len(answers)} answers, words and marks against tokens: r = {theirs.corr(ours):.3f}")
 
 
 def summary(found: Sequence[Compared]) -> None:

@@ -32,6 +32,7 @@ from harness import models
 from harness.experiment import resolve_device
 from harness.judging.local import LabelEngine, RewardScorer
 from leaderboard.stats import AGREEMENT, of_shares
+from leaderboard.winrates.pairs import consistent, first_share
 from tasks.judges import asking, registry
 from tasks.judges.base import Judge, Pair
 from tasks.judges.cache import Cache
@@ -138,8 +139,8 @@ def agreement(name: str, judged: Sequence[Judged], units: Mapping[str, str], sec
         share = float(np.mean(scores))
         right[one.id] = 0.5 if abs(share - 0.5) < AGREEMENT else float(share > 0.5)
         if len(scores) == 2 and all(game.status == "read" for game in one.games):  # identical answers show nothing
-            same[one.id] = float(np.sign(scores[0] - 0.5) == np.sign(scores[1] - 0.5))
-            first[one.id] = (scores[0] + 1 - scores[1]) / 2
+            same[one.id] = float(consistent(*scores))
+            first[one.id] = first_share(*scores)
     games = [game for one in judged for game in one.games]
     masses = [game.mass for game in games if game.mass is not None]
     return Agreement(

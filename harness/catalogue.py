@@ -161,11 +161,12 @@ def _one_task(name: str) -> None:
 
 
 def _judges() -> None:
-    from .judging.panel import HANDED_IN
+    from .judging.panel import HANDED_IN, LOCAL
 
     table = _table("judge", "options (--judge-set)", "what it is")
     for name, cls in plugins.known_judges().items():
         options = [f.name for f in fields(cls) if f.init and f.name not in HANDED_IN]  # type: ignore[arg-type]
+        options += ["revision"] * (name in LOCAL)
         table.add_row(name, ", ".join(options), _first_line(inspect.getmodule(cls).__doc__))
     console.print(table)
 

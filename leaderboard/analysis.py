@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from itertools import combinations
 from typing import Any, Literal
 
 from . import scores
+from .ranking import ALPHA, Ranking, rank_all
 from .records import Axis
 from .runs import SPLITS, Cell, Mode, Row, Split, Table
 from .scores import Scores, When
-from .stats import Estimate, convergence, holm, ranks
+from .stats import Estimate, convergence, holm
 
 Family = Literal["all", "shown"]
-ALPHA = 0.05
 STARS = ((0.01, "**"), (ALPHA, "*"))
 ONE_SEED, OTHER_PROTOCOL = "†", "‡"
 
@@ -57,16 +56,6 @@ class Tested:
     def mark(self) -> str:
         """As `Contrast`'s."""
         return mark(self.estimate.seeds, self.adjusted)
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """All pairs of ranked rows, tested; by row hash."""
-
-    rank: Mapping[str, int]  # 1 + the number of rows that are significantly better; shared
-    best: frozenset[str]  # the best, and the rows that were compared with it and are not significantly worse
-    pairs: int  # of ranked rows
-    tests: int  # of those pairs: Holm's family. The others share too few seeds, or agree exactly
 
 
 class Analysis:
@@ -189,26 +178,8 @@ class Analysis:
         if against is None and ranked:
             against = ranked[0][1]
         ranked = [(row, own) for row, own in ranked if against is not None and own.comparable(against)]
-        names = [row.hash for row, _ in ranked]
-        if len(names) < 2:
-            return Ranking({}, frozenset(), 0, 0)
-        every = list(combinations(range(len(names)), 2))
-        less = {(a, b): self._less(ranked[a][0], ranked[b][0], mode) for a, b in every}
-        pairs = {pair: one for pair, one in less.items() if one is not None and len(one.seeds) > 1}
-        adjusted = holm([_p(one) for one in pairs.values()])
-        better = {
-            (a, b) if one.estimate.mean > 0 else (b, a)
-            for ((a, b), one), p in zip(pairs.items(), adjusted, strict=True)
-            if p is not None and p < ALPHA
-        }
-        best = max(range(len(names)), key=lambda n: ranked[n][1].values.mean())
-        compared = {n for pair in pairs if best in pair for n in pair} | {best}
-        return Ranking(
-            rank=dict(zip(names, ranks(len(names), better), strict=True)),
-            best=frozenset(names[n] for n in compared if (best, n) not in better),
-            pairs=len(every),
-            tests=sum(p is not None for p in adjusted),
-        )
+        rows, own = [row for row, _ in ranked], [found for _, found in ranked]
+        return rank_all([row.hash for row in rows], own, lambda a, b: self._less(rows[a], rows[b], mode))
 
     def _less(self, row: Row, other: Row, mode: Mode) -> Scores | None:
         key = "less", row.hash, other.hash, mode

@@ -103,7 +103,7 @@ class Judging:
                 raise UserError(
                     f"--price {self.price}: expected IN,OUT, US dollars for a million tokens, e.g. 2,8"
                 ) from None
-        local = self.judge.partition(":")[0] in ("engine", "reward_model")
+        local = self.judge.partition(":")[0] in panel.LOCAL
         on_gpu = local and resolve_device(self.device) == "cuda"
         return replace(found, purse=Purse(self.max_cost, price), on_gpu=on_gpu)
 

@@ -20,7 +20,7 @@ from tasks.judges.cache import Cache
 from tasks.judges.prices import Price
 from tasks.judges.results import Compared, Estimate
 from tasks.judges.results import Judged as JudgedPair
-from tasks.judges.texts import CAP_CHARS, answer_of, content_of, prepare
+from tasks.judges.texts import CAP_CHARS, answer_of, content_of
 
 from ..errors import UserError
 from ..evaluation.asked import recorded_parameters
@@ -111,10 +111,9 @@ def judge(match: Match, panel: Panel, cache: Cache | None, how: How, folder: Pat
         how.purse.spent += compared.usd or 0.0
         found |= {pair.id: pair for pair in compared.pairs}
         done.append(compared)
-    shown = {item.pair.id: item.pair for item in prepare(match.pairs(examples), how.cap_chars)}
     judged = verdicts.Judged(
         _record(match, panel, examples, how, done),
-        [_pair(match, example, shown[example.id], found[example.id]) for example in examples],
+        [_pair(match, example, found[example.id]) for example in examples],
         [
             GameRecord(v.id, v.candidate_first, v.status, v.score, v.weight, v.label, v.mass)
             for example in examples
@@ -153,13 +152,13 @@ def _record(
     )
 
 
-def _pair(match: Match, example: Example, shown: Pair, judged: JudgedPair) -> PairRecord:
+def _pair(match: Match, example: Example, judged: JudgedPair) -> PairRecord:
     """Lengths are of whole answers, as far as a judge could read them; the content is what it was shown."""
     task = match.task
     answers = [answer_of(side.answers[example.id]) for side in (match.candidate, match.opponent)]
     difficulty = task.difficulty(example) if match.official else None  # it is that against the baseline
     return PairRecord(
-        id=example.id, content=content_of(shown), chars=(len(answers[0]), len(answers[1])),
+        id=example.id, content=content_of(judged.shown), chars=(len(answers[0]), len(answers[1])),
         tokens=(style.tokens(answers[0]), style.tokens(answers[1])), difficulty=difficulty,
         style=(style.features(answers[0]), style.features(answers[1])), flags=list(judged.flags),
         opponent_flags=list(judged.baseline_flags), category=task.category(example),

@@ -30,6 +30,7 @@ HANDED_IN = ("prompt", "engine", "scorer", "decode")  # fields that are no optio
 AUTO, OFFICIAL = "auto", "official"
 MAIN_OPTION = {"openai": "model", "replay": "path"}  # what stands behind the colon of --judge
 PROMPTLESS = ("reward_model", "mock")
+LOCAL = ("engine", "reward_model")  # of a model that we load; its revision is an option
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _build(wanted: Wanted, prompt: JudgePrompt | None) -> Judge:
         raise UserError(f"--judge-set {taken[0]}: no option of its own; groupbench list judges shows what there is")
     options = _checked(wanted, options)
     engine, scorer = None, None
-    if wanted.kind in ("engine", "reward_model"):
+    if wanted.kind in LOCAL:
         if not wanted.model:
             raise UserError(f"--judge {wanted.kind}: name a model, {wanted.kind}:MODEL (a folder, a Hub id, a wheel)")
         source = models.find(wanted.model, options.pop("revision", None))

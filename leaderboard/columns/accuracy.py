@@ -7,7 +7,8 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from ..analysis import ALPHA, Analysis
+from ..analysis import Analysis
+from ..ranking import ALPHA
 from ..runs import MODES, Mode, Row, Split
 from ..scores import Scores, When
 from .base import NOTHING, Entry, Kind, add, estimated, over_seeds, tested

@@ -150,8 +150,8 @@ def read_pairs(judged: Judged) -> Pairs:
         ids=names,
         share=share,
         clusters=tuple(clusters.get(name, name) for name in names),
-        consistency=_mean([np.sign(a - 0.5) == np.sign(b - 0.5) for a, b in both]),
-        first_rate=_mean([(a + 1 - b) / 2 for a, b in both]),
+        consistency=_mean([consistent(a, b) for a, b in both]),
+        first_rate=_mean([first_share(a, b) for a, b in both]),
         tie_rate=_mean([score == 0.5 for score in scores]),
         invalid_rate=invalid / (len(scores) + invalid) if scores or invalid else 0.0,
         failure_rate=(expected - len(scores)) / expected if expected else 0.0,
@@ -163,6 +163,19 @@ def read_pairs(judged: Judged) -> Pairs:
         flags=dict(sorted(flags.items())),
         opponent_flags=dict(sorted(theirs.items())),
     )
+
+
+def consistent(first: float, second: float) -> bool:
+    """Whether both games of a pair have the same winner, a tie agreeing with a tie.
+
+    The candidate's scores, of the game in which it was shown first and of the other.
+    """
+    return bool(np.sign(first - 0.5) == np.sign(second - 0.5))
+
+
+def first_share(first: float, second: float) -> float:
+    """What the answer shown first got of the two games' points, in [0, 1]; scores as in `consistent`."""
+    return (first + 1 - second) / 2
 
 
 def _share(games: Sequence[GameRecord], orders: int) -> tuple[float, float, float]:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from ..analysis import ALPHA
+from ..ranking import ALPHA
 from ..tables import SIGNS, UNITS, Line
 from ..verdicts import JudgeRecord, Player
 from .pairs import Notice

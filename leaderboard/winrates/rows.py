@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations
 from typing import Literal
 
 import numpy as np
 
-from ..analysis import ALPHA, Ranking
+from ..ranking import Ranking, rank_all
 from ..records import LeaderboardError
 from ..scores import Scores
-from ..stats import holm, ranks
 from ..verdicts import Judged, comparable
 from . import against, arena, length_control
 from .pairs import Pairs, read_pairs
@@ -129,26 +127,8 @@ class Contest:
         """Ranks by Holm over all pairs of the rows with two seeds or more, paired by seed and item."""
         compared_rows = [row for row in self.rows if self._ranked_by[0] not in row.other]
         found = [(row, own) for row in compared_rows if (own := self.metric(row)) and len(own.seeds) > 1]
-        if len(found) < 2:
-            return Ranking({}, frozenset(), 0, 0)
-        names = [row.label for row, _ in found]
-        every = list(combinations(range(len(names)), 2))
-        less = {(a, b): against.less(found[a][1], found[b][1]) for a, b in every}
-        tested = {pair: one.estimate for pair, one in less.items() if one is not None and len(one.seeds) > 1}
-        adjusted = holm([estimate.p for estimate in tested.values()])
-        better = {
-            (a, b) if estimate.mean > 0 else (b, a)
-            for ((a, b), estimate), p in zip(tested.items(), adjusted, strict=True)
-            if p is not None and p < ALPHA
-        }
-        best = max(range(len(names)), key=lambda n: found[n][1].values.mean())
-        compared = {n for pair in tested if best in pair for n in pair} | {best}
-        return Ranking(
-            rank=dict(zip(names, ranks(len(names), better), strict=True)),
-            best=frozenset(names[n] for n in compared if (best, n) not in better),
-            pairs=len(every),
-            tests=sum(p is not None for p in adjusted),
-        )
+        scores = [one for _, one in found]
+        return rank_all([row.label for row, _ in found], scores, lambda a, b: against.less(scores[a], scores[b]))
 
 
 def _questions(judged: Judged) -> tuple[Sequence[str], np.ndarray, Sequence[str]]:

@@ -237,7 +237,7 @@ class _Session:
             parser=self.judge.parser_name,
             pairs=tuple(
                 Judged(
-                    item.pair.id,
+                    item.pair,
                     tuple(self._verdict(item, first) for first in self.orders[item.pair.id]),
                     item.flags,
                     item.baseline_flags,

@@ -139,13 +139,15 @@ class Judge(ABC):
 
     @property
     @abstractmethod
-    def parser(self) -> Parser:
-        """Reads its replies."""
-
-    @property
-    @abstractmethod
     def parser_name(self) -> str:
         """The parser's name, for records: another policy reads other scores from the same replies."""
+
+    @property
+    def parser(self) -> Parser:
+        """Reads its replies: by default the one of that name in `parsing.PARSERS`."""
+        from .parsing import PARSERS
+
+        return PARSERS[self.parser_name]
 
     @abstractmethod
     def require(self) -> None:
@@ -165,8 +167,8 @@ class Judge(ABC):
         return None
 
 
-class TextEngine(Protocol):
-    """A local model that the harness hands in."""
+class LocalModel(Protocol):
+    """What the harness hands in: a model on this machine."""
 
     @property
     def model(self) -> str:
@@ -179,6 +181,10 @@ class TextEngine(Protocol):
     @property
     def backend(self) -> str:
         """What computes it, and in which precision."""
+
+
+class TextEngine(LocalModel, Protocol):
+    """A local language model."""
 
     def label_logprobs(
         self, chats: Sequence[Sequence[Message]], labels: Sequence[str]
@@ -189,20 +195,8 @@ class TextEngine(Protocol):
         """
 
 
-class Scorer(Protocol):
-    """A local reward model that the harness hands in."""
-
-    @property
-    def model(self) -> str:
-        """As the user named it."""
-
-    @property
-    def revision(self) -> str:
-        """Of the weights."""
-
-    @property
-    def backend(self) -> str:
-        """What computes it, and in which precision."""
+class Scorer(LocalModel, Protocol):
+    """A local reward model."""
 
     def score(self, answered: Sequence[tuple[str, str]]) -> list[tuple[float, int]]:
         """The reward (raw logit) of each (instruction, answer), and its tokens; in order."""

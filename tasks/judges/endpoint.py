@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 
 from ..base import Message
 from .attempts import Attempts
-from .base import Decode, Game, Identity, Judge, JudgeError, Parser, Sink
-from .parsing import PARSERS
+from .base import Decode, Game, Identity, Judge, JudgeError, Sink
 from .prices import TABLE
 from .prompts import JudgePrompt
 from .registry import register
@@ -70,11 +69,6 @@ class OpenAIJudge(Judge):
     def parser_name(self) -> str:
         """The prompt's."""
         return self.prompt.parser
-
-    @property
-    def parser(self) -> Parser:
-        """The prompt's."""
-        return PARSERS[self.parser_name]
 
     @property
     def free(self) -> bool:

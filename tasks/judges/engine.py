@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..base import Message
-from .base import Decode, Game, Identity, Judge, JudgeError, Pair, Parser, Reply, Sink, TextEngine
-from .parsing import PARSERS
+from .base import Decode, Game, Identity, Judge, JudgeError, Pair, Reply, Sink, TextEngine
 from .prompts import JudgePrompt
 from .registry import register
 
@@ -50,11 +49,6 @@ class EngineJudge(Judge):
     def parser_name(self) -> str:
         """The prompt's."""
         return self.prompt.parser
-
-    @property
-    def parser(self) -> Parser:
-        """The prompt's."""
-        return PARSERS[self.parser_name]
 
     @property
     def free(self) -> bool:

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from statistics import NormalDist
 
-from .base import Failure, Game, Identity, Judge, JudgeError, Parser, Reply, Sink
-from .parsing import PARSERS
+from .base import Failure, Game, Identity, Judge, JudgeError, Reply, Sink
 from .registry import register
 
 _BOUNDS = (("A>>B", 1.5), ("A>B", 0.2), ("A=B", -0.2), ("B>A", -1.5))
@@ -38,11 +37,6 @@ class MockJudge(Judge):
     def parser_name(self) -> str:
         """Of our own labels."""
         return "ours"
-
-    @property
-    def parser(self) -> Parser:
-        """Of our own labels."""
-        return PARSERS[self.parser_name]
 
     @property
     def free(self) -> bool:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
+from ..plugging import import_all, registering
 from .base import Judge, JudgeError, Scorer, TextEngine
 from .prompts import JudgePrompt
 
@@ -23,27 +22,12 @@ JudgeClass = TypeVar("JudgeClass", bound=type[Judge])
 
 def register(name: str) -> Callable[[JudgeClass], JudgeClass]:
     """Make a `Judge` class known as `name`. Raises ValueError when another class already has the name."""
-
-    def add(cls: JudgeClass) -> JudgeClass:
-        known = _JUDGES.get(name)
-        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise ValueError(f"judge {name!r} is already registered by {known.__module__}.{known.__qualname__}")
-        cls.name = name
-        _JUDGES[name] = cls
-        return cls
-
-    return add
+    return registering(_JUDGES, "judge", name)  # type: ignore[return-value]
 
 
 def load() -> dict[str, type[Judge]]:
     """All judges by name: ours, and those of installed packages that declare the entry point."""
-    for module in _BUILT_IN:
-        import_module(module, __package__)
-    for entry in entry_points(group="groupbench.judges"):
-        try:
-            entry.load()
-        except Exception as error:
-            raise ImportError(f"{entry.value} (name {entry.name!r}) failed: {error}") from error
+    import_all(_BUILT_IN, __package__, "groupbench.judges")
     return dict(sorted(_JUDGES.items()))
 
 

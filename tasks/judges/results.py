@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from .base import Identity, Reply
+from .base import Identity, Pair, Reply
 from .prices import Price
 from .texts import Flag
 
@@ -32,10 +32,15 @@ class Verdict:
 class Judged:
     """A pair's games, the one with the candidate first before the other, and what is to be known about its answers."""
 
-    id: str
+    shown: Pair  # as the judge got it: cleaned, and cut
     games: tuple[Verdict, ...]
     flags: tuple[Flag, ...]  # of the candidate's answer
     baseline_flags: tuple[Flag, ...]
+
+    @property
+    def id(self) -> str:
+        """The pair's."""
+        return self.shown.id
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .base import Decode, Game, Identity, Judge, JudgeError, Parser, Reply, Scorer, Sink
-from .parsing import PARSERS
+from .base import Decode, Game, Identity, Judge, JudgeError, Reply, Scorer, Sink
 from .registry import register
 
 TIE = 1e-6  # of the difference of two rewards
@@ -45,11 +44,6 @@ class RewardModelJudge(Judge):
     def parser_name(self) -> str:
         """The share as it is."""
         return "share"
-
-    @property
-    def parser(self) -> Parser:
-        """The share as it is."""
-        return PARSERS[self.parser_name]
 
     @property
     def free(self) -> bool:

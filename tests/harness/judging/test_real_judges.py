@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness import models
-from tasks.judges.base import Game
+from tasks.judges.base import Game, Pair
 from tasks.judges.cache import Cache
 from tasks.judges.prompts import OURS
 from tasks.judges.results import Judged, Verdict
@@ -61,7 +61,7 @@ def test_rates_by_hand(benchmark_script):
         games = (
             Verdict(name, first, status, score, mass=0.5) for first, score in zip((True, False), scores, strict=True)
         )
-        return Judged(name, tuple(games), flags, baseline_flags)
+        return Judged(Pair(name, "", "", ""), tuple(games), flags, baseline_flags)
 
     judged = [
         pair("a", 0.9, 0.6),  # right in both orders; the first answer gets 0.9 + 0.4 of 2

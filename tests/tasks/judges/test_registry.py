@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks import plugging
 from tasks.judges import registry
 from tasks.judges.base import Judge, JudgeError
 from tasks.judges.mock import MockJudge
@@ -35,7 +36,7 @@ def test_a_plug_in_is_found_and_a_broken_one_is_named(monkeypatch):
         assert group == "groupbench.judges"
         return [EntryPoint("broken", "no.such.module:Judge", group)]
 
-    monkeypatch.setattr(registry, "entry_points", entries)
+    monkeypatch.setattr(plugging, "entry_points", entries)
     with pytest.raises(ImportError, match=r"no\.such\.module:Judge \(name 'broken'\) failed"):
         registry.load()
 
