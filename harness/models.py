@@ -125,7 +125,7 @@ def save(model: Any, codec: Codec, folder: Path) -> None:
 
 def context_limit(source: Source) -> int | None:
     """How many tokens the model reads; None where it does not say. Reads the configuration only."""
-    return getattr(_config(source), "max_position_embeddings", None)
+    return getattr(config(source), "max_position_embeddings", None)
 
 
 def fingerprint(source: Source) -> str:
@@ -133,7 +133,7 @@ def fingerprint(source: Source) -> str:
     if source.name == TINY:
         return TINY
     if source.folder is None:
-        commit = getattr(_config(source), "_commit_hash", None)
+        commit = getattr(config(source), "_commit_hash", None)
         return f"{source.name}@{commit or source.revision}"
     digest = hashlib.sha256()
     for path in sorted(source.folder.iterdir()):
@@ -142,7 +142,8 @@ def fingerprint(source: Source) -> str:
     return f"sha256:{digest.hexdigest()[:16]}"
 
 
-def _config(source: Source) -> Any:
+def config(source: Source) -> Any:
+    """The model's configuration; reads no weights. Raises ModelError."""
     if source.name == TINY and source.folder is None:
         return _tiny_config()
     from transformers import AutoConfig

@@ -135,6 +135,7 @@ class AddedToSteps(TypedDict, total=False):
     mismatch: dict[str, float] | None  # an engine of other code against the trainer's log-probabilities: mean and max
     # |Δ|, k3, tokens compared; None where the trainer itself decodes, or where no group was kept
     timed_out: float  # share of sampled responses on which the grader ran out of time or memory
+    reward_cut: float  # share of sampled responses whose end the reward model did not read
 
 
 class StepRecord(AddedToSteps):
@@ -172,6 +173,11 @@ class AddedToEvals(TypedDict, total=False):
 
     strict: float  # as `accuracy`, of the verdict that training sees: an answer in the form that the prompt wants
     timed_out: float
+    reward: float  # mean over examples of the mean over samples; recorded where a recipe names a reward, as all below
+    gold: float  # the same of what responses are truly worth, in the reward's unit; only tasks that know it
+    reward_cut: float
+    kl: float  # KL(policy ‖ start) in nats a response, estimated on the samples; sampled mode alone
+    entropy: float  # of the policy in nats a token, mean over the samples' tokens; likewise
     items: list[int]  # [start, stop): where in items.jsonl its `ItemRecord` lines lie, in bytes; see `reading.items`
 
 
@@ -182,7 +188,8 @@ class EvalRecord(AddedToEvals):
     split: str  # of SPLITS
     mode: str  # greedy | sampled
     counters: Counters
-    accuracy: float  # mean over examples of the mean over samples, of the verdict that tables count
+    accuracy: float | None  # mean over examples of the mean over samples, of the verdict that tables count; None where
+    # there is no verifier: tables then rank by `reward`
     examples: int
     samples: int  # per example
     truncated: float
@@ -191,12 +198,16 @@ class EvalRecord(AddedToEvals):
     seconds: float  # of the call for all splits, the share of this one's examples
 
 
-class _Clustered(TypedDict, total=False):
+class AddedToItems(TypedDict, total=False):
+    """What is only there where there is anything to say."""
+
     cluster: str  # `Task.leak_key`, where it is not the id: items of equal keys are not independent
+    reward: list[float]  # one a sample; where a recipe names a reward
+    gold: list[float]  # one a sample
 
 
-class ItemRecord(_Clustered):
-    """One example within one evaluation: `correct` holds one verdict a sample."""
+class ItemRecord(AddedToItems):
+    """One example within one evaluation: `correct` holds one verdict a sample, and is empty without a verifier."""
 
     step: int
     split: str

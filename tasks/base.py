@@ -46,7 +46,8 @@ class Grade:
     prompt wants; training (DAPO's selection, say) sees no other. `lenient` is the verdict that tables count: it also
     takes an answer that stands elsewhere; None where there is no other verdict than `correct`. All are None where there
     is no verifier. `extracted` is the answer found in the response, None when none was found (an extraction failure).
-    A response on which the verifier ran out of time or memory is wrong, and `timed_out`.
+    A response on which the verifier ran out of time or memory is wrong, and `timed_out`. `cut`: a reward model has not
+    read its end. `gold` is what the response is truly worth where the task knows that: measured, and never trained on.
     """
 
     reward: float
@@ -54,6 +55,8 @@ class Grade:
     extracted: str | None
     lenient: bool | None = None
     timed_out: bool = False
+    cut: bool = False
+    gold: float | None = None
 
     @property
     def counted(self) -> bool | None:
@@ -95,6 +98,7 @@ class Task(ABC):
     demonstration_sources: ClassVar[frozenset[Source]] = frozenset()  # what `demonstrate` can give
     locations: ClassVar[frozenset[str]] = frozenset()  # fields that say where the data lie, not what they are
     verifier: ClassVar[str] = "1"  # version of the grader, another one whenever a verdict may change
+    graded: ClassVar[bool] = True  # whether `grade` gives verdicts; without, a recipe must name a reward to train on
     protocols: ClassVar[Mapping[str, EvalProtocol]] = {"avg@4": AVG_4, "greedy": GREEDY, "gft": GFT_16}  # default first
 
     @property

@@ -24,7 +24,8 @@ from tasks.judges.reward_model import RewardModelJudge
 from .. import models, plugins
 from ..errors import UserError
 from ..plugins import suggestion
-from .local import LabelEngine, RewardScorer
+from ..rewards.scorer import RewardScorer
+from .labels import LabelEngine
 
 HANDED_IN = ("prompt", "engine", "scorer", "decode")  # fields that are no option of the command line
 AUTO, OFFICIAL = "auto", "official"

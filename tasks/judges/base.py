@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from ..base import Message, TaskError
 
@@ -165,41 +165,6 @@ class Judge(ABC):
     def messages(self, game: Game) -> tuple[Message, ...] | None:
         """The chat that would be sent, for estimates (`--dry-run`); None where none is."""
         return None
-
-
-class LocalModel(Protocol):
-    """What the harness hands in: a model on this machine."""
-
-    @property
-    def model(self) -> str:
-        """As the user named it."""
-
-    @property
-    def revision(self) -> str:
-        """Of the weights."""
-
-    @property
-    def backend(self) -> str:
-        """What computes it, and in which precision."""
-
-
-class TextEngine(LocalModel, Protocol):
-    """A local language model."""
-
-    def label_logprobs(
-        self, chats: Sequence[Sequence[Message]], labels: Sequence[str]
-    ) -> list[tuple[list[float], int]]:
-        """Log-probability of each label as the reply's first token, and the chat's tokens; in order.
-
-        Raises JudgeError where a label is no single token of this model's tokenizer, or two labels share one.
-        """
-
-
-class Scorer(LocalModel, Protocol):
-    """A local reward model."""
-
-    def score(self, answered: Sequence[tuple[str, str]]) -> list[tuple[float, int]]:
-        """The reward (raw logit) of each (instruction, answer), and its tokens; in order."""
 
 
 def as_json(identity: Identity) -> dict[str, Any]:

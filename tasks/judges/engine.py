@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..base import Message
-from .base import Decode, Game, Identity, Judge, JudgeError, Pair, Reply, Sink, TextEngine
+from ..engines import TextEngine
+from .base import Decode, Game, Identity, Judge, JudgeError, Pair, Reply, Sink
 from .prompts import JudgePrompt
 from .registry import register
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
+from ..engines import Scorer, TextEngine
 from ..plugging import import_all, registering
-from .base import Judge, JudgeError, Scorer, TextEngine
+from .base import Judge, JudgeError
 from .prompts import JudgePrompt
 
 _BUILT_IN = (".endpoint", ".engine", ".mock", ".replay", ".reward_model")

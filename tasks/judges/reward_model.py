@@ -12,7 +12,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .base import Decode, Game, Identity, Judge, JudgeError, Reply, Scorer, Sink
+from ..base import Message
+from ..engines import Scored, Scorer
+from .base import Decode, Game, Identity, Judge, JudgeError, Reply, Sink
 from .registry import register
 
 TIE = 1e-6  # of the difference of two rewards
@@ -60,12 +62,27 @@ class RewardModelJudge(Judge):
             part, began = games[start : start + PART], time.monotonic()
             shown = [(game.pair.instruction, answer) for game in part for answer in (game.first, game.second)]
             new = [answered for answered in dict.fromkeys(shown) if answered not in rewards]
-            scored = dict(zip(new, self.scorer.score(new), strict=True)) if new else {}
-            rewards |= {answered: reward for answered, (reward, _) in scored.items()}
+            scored = dict(zip(new, self._scores(new), strict=True)) if new else {}
+            rewards |= {answered: one.reward for answered, one in scored.items()}
             seconds = (time.monotonic() - began) / len(part)
             for game, pair in zip(part, zip(shown[::2], shown[1::2], strict=True), strict=True):
-                tokens = sum(scored.pop(answered)[1] for answered in dict.fromkeys(pair) if answered in scored)
+                tokens = sum(scored.pop(answered).tokens for answered in dict.fromkeys(pair) if answered in scored)
                 sink(game, self._reply(rewards[pair[0]], rewards[pair[1]], tokens, seconds))
+
+    def _scores(self, answered: Sequence[tuple[str, str]]) -> list[Scored]:
+        """Of (instruction, answer) pairs. JudgeError for one that is not read whole: the other side's might be."""
+        found = self.scorer.score(
+            [
+                (Message(role="user", content=instruction), Message(role="assistant", content=answer))
+                for instruction, answer in answered
+            ]
+        )
+        if cut := [one for one, score in zip(answered, found, strict=True) if score.cut]:
+            raise JudgeError(
+                f"judge {self.scorer.model!r}: an answer of {len(cut[0][1])} characters to {cut[0][0]!r:.60} does not "
+                "fit into what it reads; cut both answers with --cap-chars, or choose a judge with a longer context"
+            )
+        return found
 
     def _reply(self, first: float, second: float, tokens: int, seconds: float) -> Reply:
         share = None  # a reward that is no number says nothing

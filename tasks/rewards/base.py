@@ -1,0 +1,50 @@
+"""What a reward is: a number for each response to a prompt. What it is trained on decides what a policy becomes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar, NamedTuple
+
+from ..base import Example, Message, TaskError
+
+
+class RewardError(TaskError):
+    """A reward that cannot be given here; the message names the model, what was found and what would help."""
+
+
+class Worth(NamedTuple):
+    """A response's reward, and whether its end was left unread."""
+
+    reward: float
+    cut: bool = False
+
+
+class Reward(ABC):
+    """A reward is a frozen dataclass: its fields are its parameters. What the harness hands in goes to `scorer`."""
+
+    name: ClassVar[str]  # set by @register
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides its numbers, as JSON: part of a cell's identity. By default name and parameters."""
+        return {"name": self.name, "parameters": asdict(self)}  # type: ignore[call-overload]
+
+    def require(self, examples: Sequence[Example]) -> None:  # noqa: B027, most functions have nothing to require
+        """Raise RewardError unless responses to these prompts can be rated here: asked before anything is sampled."""
+
+    @abstractmethod
+    def rate(self, answered: Sequence[tuple[Example, str]]) -> list[Worth]:
+        """The reward of each response, in order; a pure function of the prompt and the response."""
+
+
+def conversation(example: Example, response: str) -> tuple[Message, ...]:
+    """The prompt and the response as a reward model sees them; a plain prompt is a user's message."""
+    return (*prompt_of(example), Message(role="assistant", content=response))
+
+
+def prompt_of(example: Example) -> tuple[Message, ...]:
+    """The prompt as messages."""
+    plain = isinstance(example.prompt, str)
+    return (Message(role="user", content=example.prompt),) if plain else example.prompt  # type: ignore[return-value, typeddict-item]

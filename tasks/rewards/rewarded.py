@@ -1,0 +1,40 @@
+"""A task whose responses are rated by a reward: the harness wraps the recipe's task in its reward."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..base import Example, Grade
+from ..wrapped import Wrapped
+from .base import Reward, RewardError
+
+
+@dataclass(frozen=True)
+class Rewarded(Wrapped):
+    """`task` with the rewards of `reward`; a verifier's verdicts stay, and are what tables count."""
+
+    reward: Reward
+
+    def require_grader(self) -> None:
+        """As the task and the reward require."""
+        self.task.require_grader()
+        self.reward.require((*self.train, *self.heldout))
+
+    def grade(self, example: Example, response: str) -> Grade:
+        """As `grade_all`."""
+        return self.grade_all([(example, response)])[0]
+
+    def grade_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Grade]:
+        """The task's grades with the reward's rewards. Raises RewardError for one that is no finite number."""
+        rated = self.reward.rate(pairs) if pairs else []
+        for (example, response), worth in zip(pairs, rated, strict=True):
+            if not math.isfinite(worth.reward):
+                raise RewardError(
+                    f"reward {self.reward.name}: {worth.reward} for a response of {len(response)} characters to "
+                    f"example {example.id}, {response!r:.60}; expected a finite number: try another precision "
+                    "(reward.parameters.precision) or another model"
+                )
+        grades = self.task.grade_all(pairs)
+        return [replace(g, reward=w.reward, cut=w.cut) for g, w in zip(grades, rated, strict=True)]
