@@ -14,10 +14,13 @@ from leaderboard.records import SCHEMA, BenchmarkRecord, PlannedCell
 from tasks.base import Source, Task
 from tasks.data import fingerprint
 from tasks.dev import DevSplit
+from tasks.rewards.rewarded import Rewarded
+from tasks.wrapped import Wrapped, innermost
 
 from . import contamination, controls, models, sinks
 from .errors import UserError
 from .plugins import build, build_algorithm, build_task, source_hash, suggestion
+from .rewards.building import rewarded
 from .rollout import engines
 from .settings import (
     AlgorithmChoice,
@@ -105,6 +108,7 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     engines.check_available(recipe.rollout)
     sinks.check_installed(recipe.execution.sinks)
     task = task or build_task(recipe.task.name, recipe.task.parameters, "task")
+    task = rewarded(task, recipe.reward, None, device)
     notes: list[str] = []
     entries = []
     for number, choice in enumerate(recipe.algorithms):
@@ -116,13 +120,15 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     entries += [_control_arm(arm, n, entries, recipe.algorithms) for n, arm in enumerate(recipe.controls)]
     task.require_grader()
     notes += contamination.remarks(task)
+    if isinstance(task, Rewarded):
+        notes += task.remarks(recipe.sampling.max_tokens)
     precision = recipe.model.precision
     if precision == "auto":
         precision = "bfloat16" if device == "cuda" else "float32"
     start = models.find(recipe.model.name, recipe.model.revision)
     check_texts(start, task, recipe, [entry.algorithm for entry in entries])
     model_spec = {"name": models.fingerprint(start), "precision": precision}
-    shared = {"task": task_identity(task), "model": model_spec}
+    shared = {"task": task_identity(task), "model": model_spec} | reward_identity(task)
     warm = _warm_start(recipe, task, start, shared)
     if warm is not None:
         shared = {**shared, "model": {**model_spec, "warm_start": warm.id}}
@@ -240,15 +246,25 @@ def task_identity(task: Task) -> dict[str, Any]:
     What is trained on counts as well as what is asked: the hash covers demonstrations, and a third party's grader; ours
     by the number that it gives itself, from the second on.
     """
-    whole = task.task if isinstance(task, DevSplit) else task
+    whole, around = innermost(task), task
     parameters = {name: value for name, value in asdict(whole).items() if name not in whole.locations}  # type: ignore[call-overload]
-    if isinstance(task, DevSplit):
-        parameters["dev_share"] = task.share
+    while isinstance(around, Wrapped):
+        if isinstance(around, DevSplit):
+            parameters["dev_share"] = around.share
+        around = around.task
     shown = [task.demonstrate(e, s, 2, 0) for s in sorted(task.demonstration_sources) for e in task.train]
     data = [fingerprint((*task.train, *task.heldout)), content_hash(shown)]
     identity = {"name": task.name, "parameters": parameters, "data": content_hash(data), "source": source_hash(whole)}
     verifier = whole.verifier.partition(" ")[0]  # ours alone: versions of libraries are provenance here too
     return identity | ({} if verifier == "1" else {"verifier": verifier})
+
+
+def reward_identity(task: Task) -> dict[str, Any]:
+    """What rates responses in the verifier's place, where something does."""
+    if not isinstance(task, Rewarded):
+        return {}
+    reward = task.reward
+    return {"reward": reward.identity | ({} if (source := source_hash(reward)) is None else {"source": source})}
 
 
 def content_hash(content: Any) -> str:

@@ -126,8 +126,9 @@ class Collector:
         for source, count in wanted:
             if count and source in self.task.demonstration_sources:
                 seed = derive("demonstration", self.seed, number, refill_round, example.id)
-                for number_shown, text in enumerate(self.task.demonstrate(example, source, count, seed)):
-                    grade = self.task.grade(example, text)
+                texts = self.task.demonstrate(example, source, count, seed)
+                grades = self.task.grade_all([(example, text) for text in texts])
+                for number_shown, (text, grade) in enumerate(zip(texts, grades, strict=True)):
                     grade = controls.reward(self.control, grade, derive(source, seed, number_shown))
                     found.append(Response(self.codec.demonstration(text), text, grade, source))
         return found

@@ -47,7 +47,7 @@ class Progress:
     step: int
     share: float  # of the budget, 0 to 1
     reward: float | None = None
-    sampled: float | None = None  # held-out accuracy
+    sampled: float | None = None  # held-out accuracy, or reward where there is no verifier
     greedy: float | None = None
     error: str | None = None
     note: str | None = None  # said once
@@ -242,12 +242,12 @@ class _Run:
         cell, heldout = self.cell, {}
         for record, items in evaluations(
             trainer.engine, trainer.codec, cell.task, cell.evaluation, cell.sampling.max_tokens, cell.seed,
-            trainer.spent.counters(),
+            trainer.spent.counters(), trainer.drift,
         ):  # fmt: skip
             record["items"] = list(records.append(self.folder / "items.jsonl", items))
             records.append(self.folder / "evals.jsonl", [record])
             if record["split"] == "heldout":
-                heldout[record["mode"]] = record["accuracy"]
+                heldout[record["mode"]] = records.headline(record)
         self.evaluated = trainer.spent.steps
         self._tell(**heldout)
 

@@ -25,6 +25,7 @@ from .errors import UserError
 
 if TYPE_CHECKING:
     from tasks.judges.base import Judge
+    from tasks.rewards.base import Reward
 
 T = TypeVar("T")
 
@@ -53,6 +54,16 @@ def known_judges() -> dict[str, type[Judge]]:
         return registry.load()
     except Exception as error:
         raise UserError(f"entry points groupbench.judges: {type(error).__name__}: {error}") from error
+
+
+def known_rewards() -> dict[str, type[Reward]]:
+    """All registered rewards. Raises UserError where an installed package's entry point fails."""
+    from tasks.rewards import registry
+
+    try:
+        return registry.load()
+    except Exception as error:
+        raise UserError(f"entry points groupbench.rewards: {type(error).__name__}: {error}") from error
 
 
 def load_file(path: Path) -> None:
@@ -161,8 +172,8 @@ def suggestion(found: object, allowed: Sequence[str] | Mapping[str, Any]) -> str
     return f"{hint} allowed: {', '.join(allowed) or 'none'}"
 
 
-def source_hash(thing: Algorithm | Task) -> str | None:
-    """A hash of the file that defines a third-party algorithm or task; None for ours, whose version is the package's.
+def source_hash(thing: Algorithm | Task | Reward) -> str | None:
+    """A hash of the file that defines a plug-in's algorithm, task or reward; None for ours: the package has a version.
 
     It is part of a cell's identity: whoever edits a plug-in and runs again gets new cells, not the old results.
     """

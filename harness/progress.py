@@ -47,12 +47,12 @@ class ProgressBoard:
             self.live.update(self.table())
         elif progress.state in ENDED:
             seconds = time.monotonic() - self.started[cell.id][0]
-            accuracy = f"held-out {_percent(progress.sampled)} sampled, {_percent(progress.greedy)} greedy"
+            score = f"held-out {_score(cell, progress.sampled)} sampled, {_score(cell, progress.greedy)} greedy"
             number = sum(p.state in ENDED for _, p in self.rows.values()) + self.already_done
             total = len(self.rows) + self.already_done
             self._print(
                 f"[{number}/{total}] {cell.label} seed {cell.seed}: {progress.state} after {progress.step} steps, "
-                f"{seconds:.0f} s; {progress.error or accuracy}"
+                f"{seconds:.0f} s; {progress.error or score}"
             )
 
     def _print(self, text: str) -> None:
@@ -67,7 +67,7 @@ class ProgressBoard:
             reward = "" if progress.reward is None else f"{progress.reward:.3f}"
             table.add_row(
                 cell.label, str(cell.seed), str(progress.step), f"{progress.share:.0%}", reward,
-                _percent(progress.sampled), _percent(progress.greedy), self._time_left(cell, progress),
+                _score(cell, progress.sampled), _score(cell, progress.greedy), self._time_left(cell, progress),
             )  # fmt: skip
         return table
 
@@ -81,5 +81,8 @@ class ProgressBoard:
         return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
 
 
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f} %"
+def _score(cell: Cell, score: float | None) -> str:
+    """An accuracy, or a reward where there is no verifier."""
+    if score is None:
+        return ""
+    return f"{100 * score:.1f} %" if cell.task.graded else f"{score:.2f}"

@@ -34,7 +34,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 def parse(content: Mapping[str, Any], where: str) -> Recipe:
     """A recipe from parsed YAML; `where` stands in front of every complaint."""
     content = dict(content)
-    for key in ("task", "model"):
+    for key in ("task", "model", "reward"):
         if isinstance(content.get(key), str):
             content[key] = {"name": content[key]}
     if isinstance(content.get("algorithms"), list):

@@ -151,6 +151,18 @@ class AlgorithmChoice(Choice):
     label: str | None = None  # the table's row; null: name@preset and what differs from it
 
 
+@dataclass(frozen=True)
+class RewardTraining:
+    base: str
+
+
+@dataclass(frozen=True)
+class RewardChoice(Choice):
+    """What responses are worth, where no verifier says so (or instead of one): a reward by name."""
+
+    train: RewardTraining | None = None  # of reward_model: fitted first, instead of `parameters.model`
+
+
 Control = Literal["random-reward", "a-a"]  # coin flips for rewards; the same algorithm again, with draws of its own
 
 
@@ -234,6 +246,7 @@ class Recipe:
     model: Model
     algorithms: tuple[AlgorithmChoice, ...]
     budget: Budget
+    reward: RewardChoice | None = None  # null: the task's verifier
     seeds: tuple[int, ...] = (0,)
     controls: tuple[ControlArm, ...] = ()
     training: Training = Training()

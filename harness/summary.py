@@ -41,6 +41,7 @@ def step_record(
         truncated=_mean(r.truncated for r in rated),
         no_answer=_mean(r.grade.extracted is None for r in rated),
         timed_out=_mean(r.grade.timed_out for r in rated),
+        reward_cut=_mean(r.grade.cut for r in rated),
         groups=len(collected.groups),
         groups_discarded=max(0, len(collected.sampled) - len(collected.groups)),
         refill_rounds=collected.refill_rounds,

@@ -19,11 +19,13 @@ from algorithms.base import ABSENT
 from algorithms.step import accumulate_gradient, attributes, prepare
 from leaderboard.records import StepRecord
 from tasks.base import Task
+from tasks.rewards.rewarded import Rewarded
 
 from .budget import Clock, Spent
 from .codec import Codec
 from .collect import Collector
 from .errors import UserError
+from .evaluation.drift import Drift
 from .policy import Policy, Row
 from .rollout import Engine
 from .rollout.mismatch import Mismatch, measure, whole_responses
@@ -55,7 +57,10 @@ class Trainer:
         self.needs = algorithm.needs
         if self.needs.value:
             policy.add_value_head()
-        self.reference = policy.frozen_copy() if self.needs.reference else None
+        drifts = isinstance(task, Rewarded)  # nothing but the reward holds such a policy: how far it goes is measured
+        self.start = policy.frozen_copy() if self.needs.reference or drifts else None
+        self.reference = self.start if self.needs.reference else None
+        self.drift = Drift(policy, self.start, execution.micro_batch_tokens) if self.start and drifts else None
         self.optimizer = torch.optim.AdamW(
             policy.parameters(), lr=training.learning_rate, betas=training.adam_betas,
             weight_decay=training.weight_decay, fused=True,

@@ -24,7 +24,7 @@ from .space import Setting, dimensions, points
 
 FOLDER = "tuning"  # of the trials, below the results folder
 RECORD = "tuning.json"
-METRIC = "final sampled accuracy on the dev split"
+METRIC = "final sampled accuracy on the dev split"  # or reward
 ONLY_THE_ENDS = 10**9  # steps between two evaluations of a trial: no choice looks at what lies between
 SHARED = "shared"  # the part of the space that every algorithm searches
 _TRAINING = "training."
@@ -191,7 +191,7 @@ def _tried(trial: Trial, benchmark: Benchmark, results: Path) -> TrialRecord:
         there = (folder / "status.json").exists()  # not where a worker process died before it could begin
         status = records.read_json(folder / "status.json") if there else {"state": "missing", "error": None}
         evaluations = records.read_lines(folder / "evals.jsonl")
-        scores = [e["accuracy"] for e in evaluations if (e["split"], e["mode"]) == ("heldout", "sampled")]
+        scores = [records.headline(e) for e in evaluations if (e["split"], e["mode"]) == ("heldout", "sampled")]
         if status["state"] == "done":
             finals.append(scores[-1])
         else:

@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from .base import Example, Grade, Message, Task, TaskDataError
+from .base import Example, Grade, TaskDataError
 from .data import Hub
+from .open_ended import OpenEnded, user
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class OfficialPrompt:
 
 
 @dataclass(frozen=True)
-class ComparisonTask(Task):
+class ComparisonTask(OpenEnded):
     """Held-out instructions alone: nothing to train on, and no verifier.
 
     An example's `answer` is the baseline's, so that whatever identifies an item covers what it was compared with.
@@ -46,7 +47,6 @@ class ComparisonTask(Task):
     licence: ClassVar[str] = ""
     outputs_file: ClassVar[str] = "outputs.json"  # how the benchmark's own tools want a model's answers
     locations: ClassVar[frozenset[str]] = frozenset({"folder"})
-    verifier: ClassVar[str] = "none"
 
     def __post_init__(self) -> None:
         if self.folder is not None and not (isinstance(self.folder, str) and self.folder.strip()):
@@ -100,13 +100,7 @@ class ComparisonTask(Task):
         return found
 
     def _example(self, entry: Entry) -> Example:
-        message: Message = {"role": "user", "content": entry.instruction}
-        return Example(entry.id, (message,), entry.baseline)
-
-    def instruction(self, example: Example) -> str:
-        """The instruction, to the letter."""
-        assert isinstance(example.prompt, tuple)
-        return example.prompt[-1]["content"]
+        return Example(entry.id, user(entry.instruction), entry.baseline)
 
     def opponent(self, example: Example) -> str:
         """Whose answer `example.answer` is."""
@@ -116,14 +110,6 @@ class ComparisonTask(Task):
         """What kind of instruction it is, as the source says."""
         return self._entries[example.id].category
 
-    def difficulty(self, example: Example) -> float | None:
-        """Of the instruction, as far as the benchmark knows one (AlpacaEval 2's γ)."""
-        return None
-
-    def question(self, example: Example) -> str:
-        """The instruction: whoever trains on it has seen the test."""
-        return self.instruction(example)
-
     def questions_at_hand(self) -> Mapping[str, str] | None:
         """Instructions by id, from a folder or already loaded; None where they are not there."""
         if "_entries" in self.__dict__ or self.folder is not None:
@@ -131,5 +117,5 @@ class ComparisonTask(Task):
         return self._asked()
 
     def grade(self, example: Example, response: str) -> Grade:
-        """No verdict: only a judge can give one."""
+        """No verdict: only a judge can give one. The response is recorded as it is, and not once more as an answer."""
         return Grade(reward=0.0, correct=None, extracted=None)

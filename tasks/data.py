@@ -70,6 +70,11 @@ def load_rows(
         return file_rows(path, columns)
     if hub.file is not None:
         return file_rows(hub_file(hub, patterns), columns)._replace(origin=hub.place, from_hub=True)
+    return hub_rows(hub, columns, patterns)
+
+
+def hub_rows(hub: Hub, columns: Sequence[Columns], patterns: Sequence[str] = ()) -> Rows:
+    """The rows of a split on the Hub. `patterns` say what a folder would have to hold instead. Raises TaskDataError."""
     rows: list[Any] = []
     alternative = 0
     for config in hub.configs:
@@ -215,8 +220,8 @@ def file_sha256(path: Path) -> str:
 def _out_of_reach(hub: Hub, what: str, error: Exception, patterns: Sequence[str]) -> TaskDataError:
     shared = os.environ.get(DATA_VARIABLE)
     looked = f" {DATA_VARIABLE} = {shared!r} does not hold it either." if shared else ""
+    instead = f"set `folder` to a folder that holds {' or '.join(patterns)}" if patterns else "name a file"
     return TaskDataError(
         f"{hub.id} ({what}, revision {hub.revision}) could not be loaded from the "
-        f"Hugging Face Hub: {type(error).__name__}: {one_line(error)}.{looked} "
-        f"Without a network, set `folder` to a folder that holds {' or '.join(patterns)}."
+        f"Hugging Face Hub: {type(error).__name__}: {one_line(error)}.{looked} Without a network, {instead}."
     )

@@ -47,6 +47,9 @@ class Scored(NamedTuple):
 class Scorer(LocalModel, Protocol):
     """A local reward model."""
 
+    def room(self, prompt: Sequence[Message]) -> int | None:
+        """Tokens that are left for an answer behind `prompt`; None: any number. Raises TaskError where none are."""
+
     def score(self, chats: Sequence[Sequence[Message]]) -> list[Scored]:
         """The reward of the last message of each conversation, which is the assistant's; in order.
 

@@ -10,7 +10,8 @@ from .plugging import import_all, registering
 
 _BUILT_IN = (
     ".aime", ".alpaca_eval", ".amc", ".arena_hard", ".arithmetic", ".college_math", ".dapo_math", ".gaokao", ".gsm8k",
-    ".hendrycks_math", ".minerva", ".multiple_choice", ".olympiadbench", ".tabmwp", ".word_problems",
+    ".hendrycks_math", ".instructions", ".minerva", ".multiple_choice", ".olympiadbench", ".preference", ".tabmwp",
+    ".word_problems",
 )  # fmt: skip
 _TASKS: dict[str, type[Task]] = {}
 

@@ -18,9 +18,29 @@ class Answer:
     """One response, judged."""
 
     text: str
-    tokens: int
+    ids: tuple[int, ...]  # its tokens
     truncated: bool
     grade: Grade
+
+    @property
+    def tokens(self) -> int:
+        """How many."""
+        return len(self.ids)
+
+    @property
+    def reward(self) -> float:
+        """What training maximises."""
+        return self.grade.reward
+
+    @property
+    def gold(self) -> float | None:
+        """What it is truly worth; None where the task does not know."""
+        return self.grade.gold
+
+    @property
+    def cut(self) -> bool:
+        """Whether the reward model has not read its end."""
+        return self.grade.cut
 
     @property
     def correct(self) -> bool:
@@ -51,13 +71,17 @@ class Item:
     answers: tuple[Answer, ...]
 
     def each(self, field: str) -> list[int]:
-        """A field of `Answer`, one number a sample."""
+        """A count or a yes of `Answer`, one number a sample."""
         return [int(getattr(answer, field)) for answer in self.answers]
+
+    def values(self, field: str) -> list[float]:
+        """A number of `Answer`, one a sample."""
+        return [float(getattr(answer, field)) for answer in self.answers]
 
 
 def mean(items: Sequence[Item], field: str) -> float:
     """Mean over examples of the mean over samples of a field of `Answer`."""
-    return sum(sum(item.each(field)) / len(item.answers) for item in items) / len(items)
+    return sum(sum(item.values(field)) / len(item.answers) for item in items) / len(items)
 
 
 def ask(
@@ -77,6 +101,6 @@ def ask(
 
     def answers(number: int) -> Iterator[Answer]:
         for completion, text in zip(completions[number], texts[number], strict=True):
-            yield Answer(text, len(completion.tokens), completion.truncated, next(grades))
+            yield Answer(text, tuple(completion.tokens), completion.truncated, next(grades))
 
     return [Item(example.id, tuple(answers(number))) for number, example in enumerate(examples)]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from leaderboard.records import SPLITS, Counters, EvalRecord, ItemRecord
 from tasks.base import Example, Task
 from tasks.data import fixed_subset
+from tasks.rewards.rewarded import Rewarded
 
 from ..codec import Codec
+from ..policy import Row
 from ..rollout import Engine
 from ..settings import Evaluation, Sampling
 from .answers import Item, ask, mean
+from .drift import Drift
 
 
 def greedy(sampling: Sampling) -> Sampling:
@@ -32,12 +35,14 @@ def splits_of(task: Task, settings: Evaluation) -> dict[str, tuple[Example, ...]
 
 
 def evaluations(
-    engine: Engine, codec: Codec, task: Task, settings: Evaluation, max_tokens: int, seed: int, counters: Counters
-) -> Iterator[tuple[EvalRecord, list[ItemRecord]]]:
+    engine: Engine, codec: Codec, task: Task, settings: Evaluation, max_tokens: int, seed: int, counters: Counters,
+    drift: Drift | None = None,
+) -> Iterator[tuple[EvalRecord, list[ItemRecord]]]:  # fmt: skip
     """The records of one look at the policy: every split, greedy and sampled (sharpening alone moves only the second).
 
     All splits are asked in one call a mode, so that the engine's batches are full. `max_tokens`: of a response, where
-    `settings` has no limit of its own; `counters`: what the run has spent so far.
+    `settings` has no limit of its own; `counters`: what the run has spent so far; `drift`: where the policy began, for
+    the distance to it on the held-out samples.
     """
     splits = splits_of(task, settings)
     examples = [example for part in splits.values() for example in part]
@@ -49,19 +54,50 @@ def evaluations(
         for split, part in splits.items():
             found = [next(items) for _ in part]
             record = EvalRecord(
-                step=counters["steps"], split=split, mode=mode, counters=counters, accuracy=mean(found, "correct"),
-                strict=mean(found, "strict"), examples=len(part), samples=samples, truncated=mean(found, "truncated"),
-                no_answer=1 - mean(found, "answered"), timed_out=mean(found, "timed_out"),
-                response_tokens=mean(found, "tokens"), seconds=seconds * len(part) / len(examples),
+                step=counters["steps"], split=split, mode=mode, counters=counters,
+                accuracy=mean(found, "correct") if task.graded else None, examples=len(part), samples=samples,
+                truncated=mean(found, "truncated"), no_answer=1 - mean(found, "answered"),
+                timed_out=mean(found, "timed_out"), response_tokens=mean(found, "tokens"),
+                seconds=seconds * len(part) / len(examples),
             )  # fmt: skip
+            if task.graded:
+                record["strict"] = mean(found, "strict")
+            if isinstance(task, Rewarded):
+                record["reward"], record["reward_cut"] = mean(found, "reward"), mean(found, "cut")
+            if _gold(found):
+                record["gold"] = mean(found, "gold")
+            if drift is not None and (split, mode) == ("heldout", "sampled"):
+                record["kl"], record["entropy"] = _moved(drift, codec, part, found, sampling.temperature)
             yield record, [_item_record(record, task, *pair) for pair in zip(part, found, strict=True)]
+
+
+def _gold(items: Sequence[Item]) -> bool:
+    return all(answer.gold is not None for item in items for answer in item.answers)
+
+
+def _moved(
+    drift: Drift, codec: Codec, examples: Sequence[Example], items: Sequence[Item], temperature: float
+) -> tuple[float, float]:
+    """KL to the start in nats a response, and entropy in nats a token; an empty response has no token."""
+    rows = [
+        Row(prompt, answer.ids)
+        for prompt, item in zip(map(codec.prompt, examples), items, strict=True)
+        for answer in item.answers
+    ]
+    found = drift.measure(rows, temperature)
+    tokens = sum(len(row.response) for row in rows)
+    return sum(one.log_ratio for one in found) / len(found), sum(one.entropy for one in found) / max(1, tokens)
 
 
 def _item_record(evaluation: EvalRecord, task: Task, example: Example, item: Item) -> ItemRecord:
     record = ItemRecord(
         step=evaluation["step"], split=evaluation["split"], mode=evaluation["mode"], id=item.id,
-        correct=item.each("correct"), tokens=item.each("tokens"),
+        correct=item.each("correct") if task.graded else [], tokens=item.each("tokens"),
     )  # fmt: skip
     if (cluster := task.leak_key(example)) != example.id:
         record["cluster"] = cluster
+    if "reward" in evaluation:
+        record["reward"] = item.values("reward")
+    if "gold" in evaluation:
+        record["gold"] = item.values("gold")
     return record

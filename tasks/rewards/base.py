@@ -31,8 +31,12 @@ class Reward(ABC):
         """What decides its numbers, as JSON: part of a cell's identity. By default name and parameters."""
         return {"name": self.name, "parameters": asdict(self)}  # type: ignore[call-overload]
 
-    def require(self, examples: Sequence[Example]) -> None:  # noqa: B027, most functions have nothing to require
-        """Raise RewardError unless responses to these prompts can be rated here: asked before anything is sampled."""
+    def require(self, examples: Sequence[Example]) -> int | None:
+        """The tokens of a response that are read behind the longest of these prompts; None: all.
+
+        Raises RewardError unless responses to all of them can be rated here: asked before anything is sampled.
+        """
+        return None
 
     @abstractmethod
     def rate(self, answered: Sequence[tuple[Example, str]]) -> list[Worth]:

@@ -8,8 +8,10 @@ from typing import Any
 
 from ..base import Example
 from ..engines import Scorer
-from .base import Reward, Worth, conversation
+from .base import Reward, Worth, conversation, prompt_of
 from .registry import register
+
+LONGEST = 16  # prompts whose tokens are counted: counting all would take seconds
 
 
 @register("reward_model")
@@ -26,6 +28,12 @@ class RewardModel(Reward):
     def identity(self) -> dict[str, Any]:
         """Of the weights that the scorer holds."""
         return {"name": self.name, "model": self.scorer.revision, "backend": self.scorer.backend}
+
+    def require(self, examples: Sequence[Example]) -> int | None:
+        """As much as the model's context leaves behind the longest prompt. Raises RewardError where that is nothing."""
+        longest = sorted(examples, key=lambda example: len(str(example.prompt)))[-LONGEST:]
+        rooms = [self.scorer.room(prompt_of(example)) for example in longest]
+        return min((room for room in rooms if room is not None), default=None)
 
     def rate(self, answered: Sequence[tuple[Example, str]]) -> list[Worth]:
         """See `Reward`; an answer whose end the model does not read is `cut`."""

@@ -22,6 +22,16 @@ class Rewarded(Wrapped):
         self.task.require_grader()
         self.reward.require((*self.train, *self.heldout))
 
+    def remarks(self, max_tokens: int) -> list[str]:
+        """What a user should know before training with responses of at most `max_tokens`."""
+        room = self.reward.require((*self.train, *self.heldout))
+        if room is None or room >= max_tokens:
+            return []
+        return [
+            f"reward {self.reward.name}: behind the longest prompt it reads {room} tokens of a response, which may "
+            f"have {max_tokens}: the end of longer ones is not rated, and their share recorded (reward_cut)"
+        ]
+
     def grade(self, example: Example, response: str) -> Grade:
         """As `grade_all`."""
         return self.grade_all([(example, response)])[0]

@@ -1,0 +1,88 @@
+"""A recipe's reward, resolved and checked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, cast
+
+from tasks.base import Task, TaskError
+from tasks.rewards.base import Reward
+from tasks.rewards.rewarded import Rewarded
+from tasks.wrapped import innermost
+
+from .. import models
+from ..errors import UserError
+from ..plugins import build, known_rewards, suggestion
+from ..settings import RewardChoice
+from .scorer import RewardScorer
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+OF_A_MODEL = ("model", "revision", "precision")  # parameters of a reward that is handed a scorer
+
+
+def rewarded(task: Task, choice: RewardChoice | None, trained: models.Source | None, device: str) -> Task:
+    """`task` in the recipe's reward; itself where the recipe names none. `trained`: where `choice.train` will put its
+    model.
+
+    Raises UserError for a task that needs a reward, and for one that cannot be given.
+    """
+    if choice is None:
+        if not task.graded:
+            raise UserError(
+                f"task {task.name} has no verifier, so that a run needs a reward: `reward: {{name: reward_model, "
+                f"parameters: {{model: …}}}}`; there are {', '.join(known_rewards())}"
+            )
+        return task
+    where = f"reward ({choice.name})"
+    known = known_rewards()
+    if choice.name not in known:
+        raise UserError(f"reward: unknown reward {choice.name!r}{suggestion(choice.name, known)}")
+    cls = known[choice.name]
+    own = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    parameters = dict(choice.parameters)
+    try:
+        handed: dict[str, Any] = {"task": innermost(task)} if "task" in own else {}
+        if "scorer" in own:
+            said = {key: parameters.pop(key) for key in OF_A_MODEL if key in parameters}
+            handed["scorer"] = _scorer(said, trained, device, where)
+        elif choice.train is not None:
+            raise UserError(f"{where}.train: it takes no model that could be trained")
+        made = _build(cls, parameters, handed, where)
+        return Rewarded(task, made)
+    except TaskError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _build(cls: type[Reward], parameters: Mapping[str, Any], handed: Mapping[str, Any], where: str) -> Reward:
+    if taken := sorted(set(parameters) & set(handed)):
+        raise UserError(f"{where}.parameters: {taken[0]!r} is handed in by the harness, and no parameter")
+    if not handed:
+        return build(cls, parameters, f"{where}.parameters")
+    allowed = [field.name for field in fields(cls) if field.name not in handed]  # type: ignore[arg-type]
+    for key in parameters:
+        if key not in allowed:
+            every = [*allowed, *OF_A_MODEL * ("scorer" in handed)]
+            raise UserError(f"{where}.parameters: unknown key {key!r}{suggestion(key, every)}")
+    made: Reward = cast(Any, cls)(**handed, **parameters)
+    return made
+
+
+def _scorer(said: Mapping[str, Any], trained: models.Source | None, device: str, where: str) -> RewardScorer:
+    precision = said.get("precision", "auto")
+    if precision not in PRECISIONS:
+        raise UserError(f"{where}.parameters.precision = {precision!r}{suggestion(precision, PRECISIONS)}")
+    if precision == "auto":
+        precision = "bfloat16" if device == "cuda" else "float32"
+    if trained is not None:
+        if taken := [key for key in ("model", "revision") if key in said]:
+            raise UserError(f"{where}: has both parameters.{taken[0]} and train; a reward comes from one model")
+        return RewardScorer(trained, precision, device)
+    if not isinstance(said.get("model"), str):
+        raise UserError(
+            f"{where}.parameters: model is missing; expected a folder or a Hub id, e.g. "
+            "Skywork/Skywork-Reward-V2-Qwen3-0.6B, or `train:` for one that is fitted first"
+        )
+    scorer = RewardScorer(models.find(said["model"], said.get("revision")), precision, device)
+    scorer.check()
+    return scorer
