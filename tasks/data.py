@@ -189,9 +189,9 @@ def _listing(folder: Path) -> str:
 
 
 def hub_rows(hub: Hub, config: str | None, columns: Sequence[Columns], instead: str) -> tuple[list[Any], int]:
-    """A config's rows, not checked yet, and which set of columns they have; `instead` is said where there is no network.
+    """A config's rows, not checked yet, and which set of columns they have. Raises TaskDataError.
 
-    Raises TaskDataError.
+    `instead` says what helps where there is no network.
     """
     try:
         from datasets import load_dataset

@@ -47,8 +47,8 @@ class Bin:
 class Calibration:
     """`ece`: Σ n_b/N |accuracy_b − confidence_b| over bins of equal mass (Guo et al., arXiv 1706.04599).
 
-    `temperature`: the T > 0 that makes the log-loss of d/T least: above 1, the model is too sure; inf, where it would be
-    better to say nothing; 0, where it is right on every pair. `calibrated_loss`: the log-loss with it.
+    `temperature`: the T > 0 that makes the log-loss of d/T least: above 1, the model is too sure; inf, where it had
+    better say nothing; 0, where it is right on every pair. `calibrated_loss`: the log-loss with it.
     """
 
     ece: float
@@ -61,7 +61,7 @@ class Calibration:
 class LengthBias:
     """What length has to do with it. δ is the difference of two answers' lengths over its root mean square.
 
-    `longer` and `shorter`: accuracy where the chosen answer is the longer, and the shorter one; None without such pairs.
+    `longer` and `shorter`: accuracy where the chosen answer is the longer, or the shorter one; None without such pairs.
     `baseline`: accuracy of "the longer one wins", ties count ½; `gain`: the accuracy minus that, paired.
     `model` and `labels`: β of P(first of two preferred) = σ(β δ), for the model's preferences and for the labels: the
     log-odds of a typical difference in length. `given_label` and `equal_length`: β and σ(γ) of P(the model prefers the

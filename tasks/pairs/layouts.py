@@ -1,4 +1,4 @@
-"""How preference sets write a pair in a row: which columns, and how a prompt and two answers are read from them.
+r"""How preference sets write a pair in a row: which columns, and how a prompt and two answers are read from them.
 
     prompt, chosen, rejected               texts, or messages (UltraFeedback; Skywork has no prompt column)
     conversations, chosen, rejected        ShareGPT: {"from": "human" | "gpt" | …, "value": text}
@@ -148,9 +148,7 @@ def _messages(cell: Any, column: str) -> tuple[Message, ...] | None:
         cell = listed
     turns = [cell] if isinstance(cell, dict) else cell
     if not turns or not all(_is_message(one) for one in turns):
-        raise BadCell(
-            f"{column} is {cell!r:.60}; expected text, or messages with role and content (or from and value)"
-        )
+        raise BadCell(f"{column} is {cell!r:.60}; expected text, or messages with role and content (or from and value)")
     return tuple(_message(turn, column) for turn in turns)
 
 

@@ -121,4 +121,3 @@ def _folder(folder: Path, split: str, columns: Sequence[Columns]) -> Rows:
         raise TaskDataError(f"pairs {str(folder)!r}: {', '.join(sorted(p.name for p in files))} have other columns")
     rows: list[dict[str, Any]] = [row for one in every for row in one.rows]
     return every[0]._replace(rows=rows, origin=f"{folder}" if len(every) > 1 else every[0].origin)
-
