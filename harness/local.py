@@ -45,7 +45,7 @@ class Local:
     @cached_property
     def tokenizer(self) -> Any:
         """Raises the model's error where it has no chat template: what a conversation looks like cannot be guessed."""
-        tokenizer = models.load_codec(self.source).tokenizer
+        tokenizer = models.load_tokenizer(self.source)
         if not tokenizer.chat_template:
             raise self.error(
                 f"{self.role} {self.model!r}: its tokenizer has no chat template; choose an instruct model"
@@ -59,10 +59,15 @@ class Local:
 
     def encoded(self, chat: Sequence[Message], reply: bool) -> list[int]:
         """A chat's token ids, up to where the `reply` begins."""
-        ids: list[int] = self.tokenizer.apply_chat_template(
-            [dict(message) for message in chat], add_generation_prompt=reply, tokenize=True, return_dict=False
-        )
-        return ids
+        return encoded(self.tokenizer, chat, reply)
+
+
+def encoded(tokenizer: Any, chat: Sequence[Message], reply: bool) -> list[int]:
+    """A chat's token ids by the tokenizer's own template, up to where the `reply` begins."""
+    ids: list[int] = tokenizer.apply_chat_template(
+        [dict(message) for message in chat], add_generation_prompt=reply, tokenize=True, return_dict=False
+    )
+    return ids
 
 
 def batches(rows: Sequence[Sequence[int]], device: str) -> Iterator[list[int]]:

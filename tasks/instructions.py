@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, ClassVar, NamedTuple
 
 from .base import GREEDY, EvalProtocol, Example, Message, Source, TaskDataError
 from .data import Hub, content_ids, expand, hub_rows
-from .files import Columns, Rows, file_rows
+from .files import Columns, Rows, checked, file_rows
 from .open_ended import OpenEnded, user
 from .registry import register
 
@@ -142,7 +142,9 @@ class Instructions(OpenEnded):
                 )
             return file_rows(path, _LAYOUTS)
         hub = SETS.get(self.data) or Hub(self.data, "train")
-        return hub_rows(hub if self.split is None else Hub(hub.id, self.split, configs=hub.configs), _LAYOUTS)
+        hub = hub if self.split is None else replace(hub, split=self.split)
+        found, layout = hub_rows(hub, hub.configs[0], _LAYOUTS, "Without a network, set `file` to a file of prompts.")
+        return Rows(checked(found, hub.place, _LAYOUTS[layout]), hub.place, layout, True)
 
     def demonstrate(self, example: Example, source: Source, count: int, seed: int) -> tuple[str, ...]:
         """Expert: the set's best response. Teacher: its others, as many as there are. `seed` decides nothing."""

@@ -347,7 +347,7 @@ def test_a_failed_download_says_what_to_do_instead(cache: Path, monkeypatch: pyt
 def test_the_pinned_files_are_pinned() -> None:
     for requirement, member, digest in models.WHEELS.values():
         assert "==" in requirement
-        assert member.endswith(".gguf")
+        assert member.endswith((".gguf", ".safetensors"))
         assert len(digest) == 64
 
 
