@@ -28,9 +28,9 @@ def row(table, label):
 def test_curve_is_the_mean_over_seeds_with_its_t_interval(table):
     points = curve(row(table, "gift@released"), "sampled")
     assert [point.x for point in points] == [0, 2, 4]
-    assert [point.accuracy.mean for point in points] == pytest.approx([0.2, 0.32, 0.52])
-    assert points[0].accuracy.half_width() == pytest.approx(0.0, abs=1e-9)
-    assert points[2].accuracy.half_width() == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
+    assert [point.value.mean for point in points] == pytest.approx([0.2, 0.32, 0.52])
+    assert points[0].value.half_width() == pytest.approx(0.0, abs=1e-9)
+    assert points[2].value.half_width() == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
 
 
 @pytest.mark.parametrize(("axis", "end"), [("generated_tokens", 4000), ("flops", 1e13), ("seconds", 6.0)])

@@ -108,7 +108,7 @@ def test_a_wrong_type_is_named_with_its_record(cell):
     path = cell / "evals.jsonl"
     first, second = records.read_lines(path)
     path.write_text(json.dumps(first) + "\n" + json.dumps(second | {"accuracy": "high"}) + "\n")
-    with pytest.raises(RecordError, match=r"evals\.jsonl, record 2: Expected `float`, got `str` - at `\$\.accuracy`"):
+    with pytest.raises(RecordError, match=r"evals\.jsonl, record 2: Expected `float \| null`, got `str` - at `\$\.accuracy`"):
         reading.lines(path, EvalRecord)
 
 
