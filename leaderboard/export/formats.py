@@ -22,8 +22,13 @@ def _signed(text: str) -> str:
     return text if text.startswith("−") else f"+{text}"
 
 
+def _reward(value: float) -> str:
+    """Three digits, and no rounding error of what is 0: rewards are about 1."""
+    return number(round(value, 6) + 0.0)
+
+
 def _change(value: float) -> str:
-    return _signed(number(value))
+    return _signed(_reward(value))
 
 
 PLAIN: Mapping[Kind, Callable[[float], str]] = {
@@ -33,7 +38,7 @@ PLAIN: Mapping[Kind, Callable[[float], str]] = {
     "quantity": quantity,
     "log_ratio": lambda value: f"{math.exp(value):.2f}",
     "number": number,
-    "reward": number,
+    "reward": _reward,
     "reward_difference": _change,
     "change": _change,
     "seconds": lambda value: f"{value:.1f}",
