@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from . import scores
 from .ranking import ALPHA, Ranking, rank_all
-from .records import Axis
+from .records import Axis, Measure
 from .runs import SPLITS, Cell, Mode, Row, Split, Table
 from .scores import Scores, When
 from .stats import Estimate, convergence, holm
@@ -28,13 +28,13 @@ class View:
     axis: Axis = "steps"  # on which the way to the target is measured
     reference: str | None = None  # label or pattern; None: the first GRPO of the recipe, else its first row
     target_gain: float = 0.9  # the target: start + this share of the reference's median gain
-    target_accuracy: float | None = None  # in [0, 1]; the target itself, instead
+    target_accuracy: float | None = None  # in [0, 1]; the target itself, instead; a table of rewards has none then
     family: Family = "all"  # the rows that ranks and Holm's corrections count: who picks rows picks stars
 
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """One row's final accuracy minus another's, paired by seed and item."""
+    """One row's final scores minus another's, paired by seed and item."""
 
     difference: Scores | None  # None: their items are not the same
     adjusted: float | None  # two-sided p, after Holm over its family; None where nothing can be tested
@@ -65,22 +65,34 @@ class Analysis:
         self.table, self.rows, self.view, self._known = table, tuple(rows), view, known
         self.family = tuple(row for row in (table.rows if view.family == "all" else rows) if not row.control)
         self._rankings: dict[Mode, Ranking] = {}
-        self._contrasts: dict[Mode, dict[str, Contrast]] = {}
+        self._contrasts: dict[tuple[Mode, Measure], dict[str, Contrast]] = {}
         self._overfits: dict[Mode, dict[str, Tested]] = {}
 
-    # --- accuracies ---
+    # --- accuracies, or rewards ---
 
-    def scores(self, row: Row, mode: Mode, split: Split = "heldout", when: When = "final") -> Scores | None:
+    @property
+    def measure(self) -> Measure:
+        """What rows are ranked by, and what every number is of for which no other measure is asked for."""
+        return self.table.measure
+
+    def scores(
+        self, row: Row, mode: Mode, split: Split = "heldout", when: When = "final", measure: Measure | None = None
+    ) -> Scores | None:
         """By seed and item; None where no finished seed has them."""
-        key = row.hash, mode, split, when
+        key = row.hash, mode, split, when, measure or self.measure
         if key not in self._known:
-            self._known[key] = scores.read(row, mode, split, when)
+            self._known[key] = scores.read(row, mode, split, when, measure or self.measure)
         return self._known[key]
 
-    def gain(self, row: Row, mode: Mode, split: Split = "heldout") -> Scores | None:
+    def gain(self, row: Row, mode: Mode, split: Split = "heldout", measure: Measure | None = None) -> Scores | None:
         """Final − start, paired."""
-        start, final = (self.scores(row, mode, split, when) for when in ("start", "final"))
+        start, final = (self.scores(row, mode, split, when, measure) for when in ("start", "final"))
         return final.less(start) if start is not None and final is not None else None
+
+    def overoptimisation(self, row: Row, mode: Mode) -> Scores | None:
+        """Gain in reward minus gain in gold, paired; None where one of the two was not recorded."""
+        proxy, gold = (self.gain(row, mode, measure=measure) for measure in ("reward", "gold"))
+        return proxy.less(gold) if proxy is not None and gold is not None else None
 
     def overfit(self, row: Row, mode: Mode) -> Estimate | None:
         """How much more the row gained on its own training examples than on held-out ones."""
@@ -98,25 +110,27 @@ class Analysis:
             return next((row for row in rows if matches(row, wanted)), None)
         return next((row for row in rows if row.algorithm == "grpo"), rows[0] if rows else None)
 
-    def contrast(self, row: Row, mode: Mode) -> Contrast | None:
+    def contrast(self, row: Row, mode: Mode, measure: Measure | None = None) -> Contrast | None:
         """The row against the reference; None for the reference itself, and where one of the two has no scores.
 
-        Holm's family: the tests of the view's rows against the reference in this mode, control arms left out.
+        Holm's family: the tests of the view's rows against the reference in this mode and measure, control arms left
+        out.
         """
-        if mode not in self._contrasts:
-            self._contrasts[mode] = self._against_reference(mode)
-        return self._contrasts[mode].get(row.hash)
+        key = mode, measure or self.measure
+        if key not in self._contrasts:
+            self._contrasts[key] = self._against_reference(*key)
+        return self._contrasts[key].get(row.hash)
 
-    def _against_reference(self, mode: Mode) -> dict[str, Contrast]:
+    def _against_reference(self, mode: Mode, measure: Measure) -> dict[str, Contrast]:
         reference = self.reference
-        theirs = None if reference is None else self.scores(reference, mode)
+        theirs = None if reference is None else self.scores(reference, mode, measure=measure)
         if reference is None or theirs is None:
             return {}
         found: dict[str, Scores | None] = {}
         for row in self._compared():
-            mine = self.scores(row, mode)
+            mine = self.scores(row, mode, measure=measure)
             if row.hash != reference.hash and mine is not None and mine.by_seed.keys() & theirs.by_seed.keys():
-                found[row.hash] = self._less(row, reference, mode)
+                found[row.hash] = self._less(row, reference, mode, measure)
         adjusted = self._adjusted({row: _p(less) for row, less in found.items()})
         return {row: Contrast(less, adjusted.get(row)) for row, less in found.items()}
 
@@ -179,12 +193,12 @@ class Analysis:
             against = ranked[0][1]
         ranked = [(row, own) for row, own in ranked if against is not None and own.comparable(against)]
         rows, own = [row for row, _ in ranked], [found for _, found in ranked]
-        return rank_all([row.hash for row in rows], own, lambda a, b: self._less(rows[a], rows[b], mode))
+        return rank_all([row.hash for row in rows], own, lambda a, b: self._less(rows[a], rows[b], mode, self.measure))
 
-    def _less(self, row: Row, other: Row, mode: Mode) -> Scores | None:
-        key = "less", row.hash, other.hash, mode
+    def _less(self, row: Row, other: Row, mode: Mode, measure: Measure) -> Scores | None:
+        key = "less", row.hash, other.hash, mode, measure
         if key not in self._known:
-            mine, theirs = self.scores(row, mode), self.scores(other, mode)
+            mine, theirs = (self.scores(one, mode, measure=measure) for one in (row, other))
             self._known[key] = mine.less(theirs) if mine is not None and theirs is not None else None
         return self._known[key]
 
@@ -192,10 +206,10 @@ class Analysis:
 
     @cached_property
     def target(self) -> float | None:
-        """The accuracy to be reached; None where the reference's gain has no interval that excludes 0."""
+        """What is to be reached; None where the reference's gain has no interval that excludes 0."""
         view, reference = self.view, self.reference
         if view.target_accuracy is not None:
-            return view.target_accuracy
+            return view.target_accuracy if self.measure == "accuracy" else None
         gain = None if reference is None else self.gain(reference, view.metric)
         if reference is None or gain is None or gain.estimate.low is None or gain.estimate.low <= 0:
             return None
@@ -211,7 +225,7 @@ class Analysis:
         Those of the family are compared whether shown or not: the stars of a speed-up stand on it.
         """
         done = (cell for row in self._compared() for cell in row.done)
-        ends = [self._curve(cell)[0][-1] for cell in done if cell.curve(self.view.metric)]
+        ends = [x[-1] for cell in done if (x := self._curve(cell)[0])]
         return min(ends, default=None) or None
 
     def times(self, row: Row) -> dict[int, float]:
@@ -224,7 +238,7 @@ class Analysis:
         return {
             cell.seed: convergence.time_to_target(*self._curve(cell), self.target)
             for cell in row.done
-            if len(cell.curve(self.view.metric)) > 2
+            if len(cell.measured(self.view.metric, self.measure)) > 2
         }
 
     def early(self, row: Row) -> dict[int, float]:
@@ -233,15 +247,17 @@ class Analysis:
             return {}
         found = {}
         for cell in row.done:
-            start = cell.start(self.view.metric)
-            if start is not None and self.target > start["accuracy"]:
+            record = cell.start(self.view.metric)
+            start = None if record is None else record.get(self.measure)
+            if start is not None and self.target > start:
                 x, y = self._curve(cell)
-                found[cell.seed] = convergence.nauc(x, y, self.target - start["accuracy"], self.horizon)
+                found[cell.seed] = convergence.nauc(x, y, self.target - start, self.horizon)
         return found
 
-    def peak_drops(self, row: Row, mode: Mode) -> dict[int, float]:
+    def peak_drops(self, row: Row, mode: Mode, measure: Measure | None = None) -> dict[int, float]:
         """By finished seed: how far the smoothed held-out curve ends below its highest point."""
-        curves = {cell.seed: [record["accuracy"] for record in cell.curve(mode)] for cell in row.done}
+        found = {cell.seed: cell.measured(mode, measure or self.measure) for cell in row.done}
+        curves = {seed: [value for _, value in curve] for seed, curve in found.items()}
         return {seed: convergence.peak_drop(curve) for seed, curve in curves.items() if curve}
 
     def _curve(self, cell: Cell) -> tuple[list[float], list[float]]:
@@ -249,7 +265,8 @@ class Analysis:
         metric, axis = self.view.metric, self.view.axis
         key = id(cell), metric, axis
         if key not in self._known:
-            points = {float(record["counters"][axis]): record["accuracy"] for record in cell.curve(metric)}
+            curve = cell.measured(metric, self.measure)
+            points = {float(record["counters"][axis]): value for record, value in curve}
             self._known[key] = list(points), list(points.values())
         return self._known[key]
 

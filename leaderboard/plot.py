@@ -1,4 +1,4 @@
-"""The convergence figure: held-out accuracy against what was spent, mean and 95 % t-interval over seeds."""
+"""The convergence figure: held-out accuracy, or reward, against what was spent; mean and 95 % t-interval over seeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from .analysis import Analysis
-from .records import Axis
+from .records import Axis, Measure
 from .runs import MODES, Mode, Row
 from .stats import Estimate, over_seeds
 from .tables import ordered
@@ -54,22 +54,43 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Point:
-    """One evaluation of a row: the mean counter of its seeds, and the accuracy in [0, 1] with its interval."""
+    """One evaluation of a row: the mean counter of its seeds, and what they measured, with its interval."""
 
     x: float
-    accuracy: Estimate  # over seeds
+    value: Estimate  # over seeds; an accuracy is in [0, 1]
 
 
-def curve(row: Row, mode: Mode, axis: Axis = "steps") -> list[Point]:
+@dataclass(frozen=True)
+class Panel:
+    """What one of the two shows."""
+
+    mode: Mode
+    measure: Measure
+    title: str
+
+
+def curve(row: Row, mode: Mode, axis: Axis = "steps", measure: Measure = "accuracy") -> list[Point]:
     """The row's mean over finished seeds at each step at which all of them were evaluated, by step."""
-    by_step = [{record["step"]: record for record in cell.curve(mode)} for cell in row.done if cell.curve(mode)]
+    found = [cell.measured(mode, measure) for cell in row.done]
+    by_step = [{record["step"]: (record, value) for record, value in one} for one in found if one]
     common = set.intersection(*map(set, by_step)) if by_step else set()
     points = []
     for step in sorted(common):
         evaluations = [records[step] for records in by_step]
-        x = step if axis == "steps" else fmean(record["counters"][axis] for record in evaluations)
-        points.append(Point(x, over_seeds([record["accuracy"] for record in evaluations])))
+        x = step if axis == "steps" else fmean(record["counters"][axis] for record, _ in evaluations)
+        points.append(Point(x, over_seeds([value for _, value in evaluations])))
     return points
+
+
+def panels(analysis: Analysis) -> tuple[Panel, Panel]:
+    """Sampled and greedy decoding; where gold is recorded, reward and gold in the view's mode."""
+    mode, measure = analysis.view.metric, analysis.measure
+    cells = [cell for row in analysis.rows for cell in row.done]
+    if measure == "reward" and any(cell.measured(mode, "gold") for cell in cells):
+        proxy = Panel(mode, "reward", f"{mode} decoding: reward (proxy)")
+        return proxy, Panel(mode, "gold", f"{mode} decoding: gold")
+    sampled, greedy = (Panel(mode, measure, f"{mode} decoding") for mode in MODES)
+    return sampled, greedy
 
 
 def draw(analysis: Analysis, path: Path, title: str | None = None) -> list[Path]:
@@ -88,9 +109,10 @@ def draw(analysis: Analysis, path: Path, title: str | None = None) -> list[Path]
 
 
 def figure(analysis: Analysis, title: str | None = None) -> Figure:
-    """Two panels, sampled and greedy accuracy, on the view's axis: one line and band a row, the best on top.
+    """Two `panels` on the view's axis: one line and band a row, the best on top.
 
-    The start is dashed, the target dotted in the panel of the view's metric; rows without a finished seed are named.
+    The start is dashed, the target dotted in the panel of what rows are ranked by; rows without a finished seed are
+    named. Reward and gold, of one unit, have one scale: a gold that stands still while the reward climbs looks it.
     """
     from matplotlib.figure import Figure
 
@@ -98,12 +120,17 @@ def figure(analysis: Analysis, title: str | None = None) -> Figure:
     looks = _looks(rows)
     shown = Figure(figsize=(9.2, 4.4))
     shown.set_layout_engine("constrained", wspace=0.04)
-    panels = shown.subplots(1, 2)  # each on its own scale: greedy accuracy is often far above sampled
-    for panel, mode in zip(panels, MODES, strict=True):
-        _panel(panel, rows, looks, mode, axis)
-        if mode == analysis.view.metric and analysis.target is not None:
-            panel.axhline(100 * analysis.target, **TARGET)
-    panels[0].set_ylabel("held-out accuracy (%)")
+    drawn = panels(analysis)
+    gold = drawn[1].measure == "gold"
+    axes = shown.subplots(1, 2, sharey=gold)  # else each on its own: greedy accuracy is often far above sampled
+    for ax, panel in zip(axes, drawn, strict=True):
+        _panel(ax, rows, looks, panel, axis)
+        ranked = (panel.mode, panel.measure) == (analysis.view.metric, analysis.measure)
+        if ranked and analysis.target is not None:
+            ax.axhline(_factor(panel.measure) * analysis.target, **TARGET)
+    axes[0].set_ylabel("held-out accuracy (%)" if analysis.measure == "accuracy" else "held-out reward")
+    if gold:
+        axes[1].yaxis.set_tick_params(labelleft=True)
     _legend(shown, rows, looks, analysis.target is not None)
     if title:
         shown.suptitle(title, x=0.012, ha="left", fontsize=11, fontweight="bold")
@@ -124,36 +151,43 @@ def _looks(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _panel(panel: Axes, rows: Sequence[Row], looks: dict[str, dict[str, Any]], mode: Mode, axis: Axis) -> None:
+def _factor(measure: Measure) -> int:
+    """By which a value is multiplied to be drawn: accuracies are in %."""
+    return 100 if measure == "accuracy" else 1
+
+
+def _panel(ax: Axes, rows: Sequence[Row], looks: dict[str, dict[str, Any]], panel: Panel, axis: Axis) -> None:
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
+    mode, measure = panel.mode, panel.measure
     for depth, row in enumerate(rows):
-        _draw_row(panel, curve(row, mode, axis), looks[row.label], on_top=1 - depth / len(rows))
-    firsts = [cell.curve(mode)[0] for row in rows for cell in row.done if cell.curve(mode)]
-    if starts := [record["accuracy"] for record in firsts if record["step"] == 0]:
-        panel.axhline(100 * fmean(starts), **START)
+        _draw_row(ax, curve(row, mode, axis, measure), looks[row.label], 1 - depth / len(rows), measure)
+    firsts = [found[0] for row in rows for cell in row.done if (found := cell.measured(mode, measure))]
+    if starts := [value for record, value in firsts if record["step"] == 0]:
+        ax.axhline(_factor(measure) * fmean(starts), **START)
     if not firsts:
-        panel.text(0.5, 0.5, "no finished seed", transform=panel.transAxes, ha="center", color=GREY)
-    panel.set_title(f"{mode} decoding", loc="left")
-    panel.set_xlabel(AXIS_NAMES[axis] if axis == "steps" else f"{AXIS_NAMES[axis]} (mean over seeds)")
-    panel.margins(x=0.02)
+        ax.text(0.5, 0.5, "no finished seed", transform=ax.transAxes, ha="center", color=GREY)
+    ax.set_title(panel.title, loc="left")
+    ax.set_xlabel(AXIS_NAMES[axis] if axis == "steps" else f"{AXIS_NAMES[axis]} (mean over seeds)")
+    ax.margins(x=0.02)
     if axis in ("steps", "optimizer_steps"):
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     elif axis != "seconds":  # 500 m s would be read as metres
-        panel.xaxis.set_major_formatter(EngFormatter(sep=" "))
+        ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
 
 
-def _draw_row(panel: Axes, points: Sequence[Point], look: dict[str, Any], on_top: float) -> None:
-    """One line and, where there is more than one seed, its band, cut at 0 and 100 %; `on_top` is in (0, 1]."""
-    x = [point.x for point in points]
-    panel.plot(x, [100 * point.accuracy.mean for point in points], zorder=3 + on_top, **look)
-    bands = [(point.accuracy.mean, point.accuracy.half_width()) for point in points]
-    low = [100 * max(0.0, mean - width) for mean, width in bands if width is not None]
-    high = [100 * min(1.0, mean + width) for mean, width in bands if width is not None]
+def _draw_row(ax: Axes, points: Sequence[Point], look: dict[str, Any], on_top: float, measure: Measure) -> None:
+    """One line and, where there is more than one seed, its band, an accuracy's cut at 0 and 100 %; `on_top`: (0, 1]."""
+    x, factor = [point.x for point in points], _factor(measure)
+    ax.plot(x, [factor * point.value.mean for point in points], zorder=3 + on_top, **look)
+    least, most = (0.0, 1.0) if measure == "accuracy" else (-math.inf, math.inf)
+    bands = [(point.value.mean, point.value.half_width()) for point in points]
+    low = [factor * max(least, mean - width) for mean, width in bands if width is not None]
+    high = [factor * min(most, mean + width) for mean, width in bands if width is not None]
     if low:  # all points of a row have equally many seeds
-        panel.fill_between(x, low, high, color=look["color"], alpha=0.08, linewidth=0, zorder=1 + on_top)
+        ax.fill_between(x, low, high, color=look["color"], alpha=0.08, linewidth=0, zorder=1 + on_top)
         for edge in (low, high):  # so that overlapping bands can be told apart
-            panel.plot(x, edge, color=look["color"], alpha=0.3, linewidth=0.6, zorder=2 + on_top)
+            ax.plot(x, edge, color=look["color"], alpha=0.3, linewidth=0.6, zorder=2 + on_top)
 
 
 def _legend(shown: Figure, rows: Sequence[Row], looks: dict[str, dict[str, Any]], target: bool) -> None:

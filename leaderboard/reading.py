@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_type_hints, is_typeddict
 
 import msgspec
 
-from .records import SCHEMA, CellRecord, EvalRecord, RecordError, State, Status, StepRecord, TuningRecord
+from .records import SCHEMA, CellRecord, EvalRecord, Measure, RecordError, State, Status, StepRecord, TuningRecord
 
 T = TypeVar("T")
 
@@ -39,6 +39,14 @@ class Verdicts(msgspec.Struct, gc=False):
     id: str
     correct: list[int]
     cluster: str | None = None
+    reward: list[float] | None = None
+    gold: list[float] | None = None
+
+    def of(self, measure: Measure) -> Sequence[float]:
+        """One value a sample; empty where it was not measured."""
+        if measure == "accuracy":
+            return self.correct
+        return (self.reward if measure == "reward" else self.gold) or ()
 
 
 def one(path: Path, schema: type[T]) -> T:
@@ -95,10 +103,10 @@ def evaluations(folder: Path) -> dict[tuple[str, str], tuple[EvalRecord, ...]]:
     return {key: tuple(curve[step] for step in sorted(curve)) for key, curve in curves.items()}
 
 
-def items(folder: Path, evaluation: EvalRecord) -> list[Verdicts]:
+def items(folder: Path, evaluation: EvalRecord, measure: Measure = "accuracy") -> list[Verdicts]:
     """The items of one evaluation of the cell in `folder`, without reading those of others; none where it has no range.
 
-    Raises RecordError, naming file and bytes, unless exactly this evaluation's items lie there.
+    Raises RecordError, naming file and bytes, unless exactly this evaluation's items lie there, each with its measure.
     """
     if "items" not in evaluation:
         return []
@@ -111,8 +119,9 @@ def items(folder: Path, evaluation: EvalRecord) -> list[Verdicts]:
             found: list[Verdicts] = _decoder(Verdicts).decode_lines(file.read(stop - start))
     except (OSError, ValueError, TypeError, msgspec.MsgspecError) as error:
         raise RecordError(f"{where}: not readable as items ({type(error).__name__}: {error})") from None
-    if empty := [item.id for item in found if not item.correct]:
-        raise RecordError(f"{where}: item {empty[0]!r} has no verdict: correct = []; expected one a sample")
+    if empty := [item.id for item in found if not item.of(measure)]:
+        what = "verdict: correct = []" if measure == "accuracy" else measure
+        raise RecordError(f"{where}: item {empty[0]!r} has no {what}; expected one a sample")
     kinds = {(item.step, item.split, item.mode) for item in found}
     if kinds != {expected} or len(found) != evaluation["examples"]:
         count = evaluation["examples"]

@@ -29,6 +29,7 @@ SPLITS = ("heldout", "probe")  # examples that training never sees; some that it
 PHASES = ("sampling", "grading", "scoring", "update")  # what a step's seconds are split into
 Axis = Literal["steps", "optimizer_steps", "prompts", "generated_tokens", "trained_tokens", "flops", "seconds"]
 AXES: tuple[Axis, ...] = get_args(Axis)
+Measure = Literal["accuracy", "reward", "gold"]  # what an evaluation measures of responses; see `EvalRecord`
 
 
 class LeaderboardError(Exception):

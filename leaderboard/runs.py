@@ -1,7 +1,8 @@
 """A results folder as tables of rows of cells: which runs may be compared, and which are seeds of one another.
 
 A row holds cells that differ in nothing but the seed. A table holds rows that may be compared: one benchmark, one task,
-one model, one budget, one way to evaluate. Whatever was planned and did not finish is there too, with its state.
+one model, one budget, one reward, one way to evaluate. Whatever was planned and did not finish is there too, with its
+state.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from . import reading, records
-from .records import EvalRecord, RecordError, SearchRecord, Status, StepRecord
+from .records import EvalRecord, Measure, RecordError, SearchRecord, Status, StepRecord
 
 State = Literal["done", "failed", "stopped", "running", "missing"]  # a record's, or never started
 Mode = Literal["sampled", "greedy"]
@@ -40,6 +42,10 @@ class Cell:
     def curve(self, mode: Mode, split: Split = "heldout") -> tuple[EvalRecord, ...]:
         """The evaluations of one split in one decoding mode, by step."""
         return self.evals.get((split, mode), ())
+
+    def measured(self, mode: Mode, measure: Measure) -> list[tuple[EvalRecord, float]]:
+        """The held-out evaluations that have this measure, by step, and its value in each."""
+        return [(record, value) for record in self.curve(mode) if (value := record.get(measure)) is not None]
 
     def start(self, mode: Mode, split: Split = "heldout") -> EvalRecord | None:
         """The evaluation at step 0; None where there is none."""
@@ -91,6 +97,14 @@ class Table:
     budget: Mapping[str, Any] | None
     slug: str  # names the table's files; unique within a results folder
     rows: tuple[Row, ...]  # as the recipe has them; what no plan names comes last, by label
+
+    @cached_property
+    def measure(self) -> Measure:
+        """What rows are ranked by: accuracy where there is a verifier, else the reward that they were trained on."""
+        cells = (cell for row in self.rows for cell in row.done)
+        measured = [record for cell in cells for curve in cell.evals.values() for record in curve]
+        verified = any(record["accuracy"] is not None for record in measured)
+        return "reward" if not verified and any("reward" in record for record in measured) else "accuracy"
 
 
 @dataclass(frozen=True)
@@ -167,7 +181,9 @@ def _comparable(one: _Found, found: list[_Found]) -> str:
     A cell that was never started has no specification: it goes where its row is, else where its task's only table is.
     """
     if one.spec is not None:
-        return json.dumps([one.spec.get(key) for key in ("task", "model", "budget", "evaluation")], sort_keys=True)
+        terms = [one.spec.get(key) for key in ("task", "model", "budget", "evaluation")]
+        terms += [one.spec["reward"]] if "reward" in one.spec else []
+        return json.dumps(terms, sort_keys=True)
     started = [other for other in found if other.spec is not None and other.task == one.task]
     siblings = [other for other in started if other.row == one.row] or started
     keys = {_comparable(other, found) for other in siblings}
@@ -221,7 +237,7 @@ def _with_slugs(tables: list[Table]) -> list[Table]:
 
 def _own(spec: Mapping[str, Any]) -> str:
     """A hash of what tells the rows of a table apart."""
-    shared = ("task", "model", "budget", "evaluation", "seed")
+    shared = ("task", "model", "budget", "reward", "evaluation", "seed")
     own = json.dumps({key: value for key, value in spec.items() if key not in shared}, sort_keys=True)
     return hashlib.sha256(own.encode()).hexdigest()
 

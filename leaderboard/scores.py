@@ -1,4 +1,4 @@
-"""Accuracies by seed and item: what every interval and test of a table stands on."""
+"""Accuracies or rewards by seed and item: what every interval and test of a table stands on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from . import reading
-from .records import EvalRecord
+from .records import EvalRecord, Measure
 from .runs import Cell, Mode, Row, Split
 from .stats import Estimate, crossed, over_seeds
 
@@ -20,9 +20,10 @@ Array = np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Accuracies in [0, 1] of a row's finished seeds, or differences of such: (R, N), seeds by items.
+    """A row's finished seeds in one measure, accuracies in [0, 1] or rewards, or differences of such: (R, N).
 
-    An item's accuracy is its mean over samples. Where items were not recorded there is one column, each seed's mean.
+    Seeds by items; an item's value is its mean over samples. Where items were not recorded there is one column, each
+    seed's mean.
     """
 
     seeds: tuple[int, ...]
@@ -77,26 +78,30 @@ def sum_of(parts: Sequence[Scores]) -> Estimate | None:
     return crossed(*(part._at(seeds) for part in parts), clusters=[part.clusters for part in parts])
 
 
-def read(row: Row, mode: Mode, split: Split, when: When) -> Scores | None:
-    """The scores of a row's finished seeds at the first or the last evaluation; None where none was evaluated."""
-    found = [(cell, record) for cell in row.done if (record := getattr(cell, when)(mode, split)) is not None]
+def read(row: Row, mode: Mode, split: Split, when: When, measure: Measure = "accuracy") -> Scores | None:
+    """The scores of a row's finished seeds at the first or the last evaluation; None where none has the measure."""
+    ends = [(cell, getattr(cell, when)(mode, split)) for cell in row.done]
+    found = [(cell, record) for cell, record in ends if record is not None and record.get(measure) is not None]
     if not found:
         return None
     seeds = tuple(cell.seed for cell, _ in found)
-    items = [_items(cell, record) for cell, record in found]
+    items = [_items(cell, record, measure) for cell, record in found]
     there = [one for one in items if one is not None]
     ids = {names for names, _, _ in there}
     if len(there) < len(items) or len(ids) > 1:
-        return Scores(seeds, np.array([[record["accuracy"]] for _, record in found]), () if len(ids) > 1 else None)
+        return Scores(seeds, np.array([[record[measure]] for _, record in found]), () if len(ids) > 1 else None)
     clusters = next((labels for _, labels, _ in there if labels), None)  # of the seeds that recorded them
     return Scores(seeds, np.array([values for _, _, values in there]), ids.pop(), clusters)
 
 
-def _items(cell: Cell, record: EvalRecord) -> tuple[tuple[str, ...], tuple[str, ...] | None, list[float]] | None:
-    """Ids, clusters and accuracies of an evaluation's items, by id; None where they were not recorded."""
-    if cell.folder is None or not (found := reading.items(cell.folder, record)):
+def _items(
+    cell: Cell, record: EvalRecord, measure: Measure
+) -> tuple[tuple[str, ...], tuple[str, ...] | None, list[float]] | None:
+    """Ids, clusters and values of an evaluation's items, by id; None where they were not recorded."""
+    if cell.folder is None or not (found := reading.items(cell.folder, record, measure)):
         return None
     found.sort(key=lambda item: item.id)
     ids = tuple([item.id for item in found])
     clusters = tuple([item.cluster or item.id for item in found])
-    return ids, None if clusters == ids else clusters, [sum(item.correct) / len(item.correct) for item in found]
+    values = [item.of(measure) for item in found]
+    return ids, None if clusters == ids else clusters, [sum(each) / len(each) for each in values]

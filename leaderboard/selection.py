@@ -52,7 +52,10 @@ class Archive:
 
 
 def _wanted(table: Table, where: Where) -> bool:
-    names = ((table.benchmark, where.benchmark), (table.task, where.task), (str(table.model), where.model))
+    names = (
+        (table.benchmark, where.benchmark), (table.task, where.task), (str(table.model), where.model),
+        (table.measure, where.measure),
+    )  # fmt: skip
     return all(name == pattern or fnmatchcase(name, pattern) for name, pattern in names)
 
 

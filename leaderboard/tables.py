@@ -9,14 +9,19 @@ from typing import Any
 
 from .analysis import Analysis, matches
 from .columns import COLUMNS, Entry, Kind
-from .columns.accuracy import BOLD, OTHER_ITEMS
 from .columns.across import ACROSS, Across
+from .columns.measure import BOLD, OTHER_ITEMS
 from .programs import Choice, Program, ProgramError, TableProgram
 from .runs import MODES, Row, Table
 from .selection import Archive
 from .words import conditions
 
-UNITS: Mapping[Kind, str] = {"share": "Shares in %.", "points": "Differences of shares in points, signed."}
+UNITS: Mapping[Kind, str] = {
+    "share": "Shares in %.",
+    "points": "Differences of shares in points, signed.",
+    "reward": "Rewards in the reward's unit.",
+    "reward_difference": "Differences of rewards in the reward's unit, signed.",
+}
 SIGNS = {  # what every caption explains, where its columns have not
     "±": "± is half of a 95 % interval, [ ] are its ends where it is not symmetric.",
     "†": "† stands on one seed: no test.",
@@ -106,13 +111,15 @@ def grid(program: TableProgram, analysis: Analysis) -> Grid:
     return Grid(
         name=program.name,
         title=program.title,
-        headers=tuple(Header(c.name, choice.heading or c.heading(analysis), c.kind) for choice, c in columns),
+        headers=tuple(
+            Header(c.name, choice.heading or c.heading(analysis), c.kind_in(analysis)) for choice, c in columns
+        ),
         lines=tuple(
             Line(row.label, row.hash, tuple(made[row.hash][c.column] for c in choices), row.control) for row in rows
         ),
         caption=_caption(
             (said for _, column in columns for said in column.explain(analysis)),
-            [column.kind for _, column in columns],
+            [column.kind_in(analysis) for _, column in columns],
             [made[row.hash][c.column] for row in rows for c in choices],
         )
         + _hidden([analysis], {row.label for row in rows})
@@ -157,7 +164,7 @@ def _across_columns(choice: Choice, across: Across) -> Iterable[tuple[Header, di
     """Header, entries by label and explanation of each column that a choice stands for."""
     if choice.task is None:
         whole = ACROSS[choice.column]
-        header = Header(whole.name, choice.heading or whole.heading(across), whole.kind)
+        header = Header(whole.name, choice.heading or whole.heading(across), whole.kind_in(across))
         yield header, {label: whole.entry(across, label) for label in across.labels}, whole.explain(across)
         return
     one = COLUMNS[choice.column]
@@ -171,7 +178,7 @@ def _across_columns(choice: Choice, across: Across) -> Iterable[tuple[Header, di
         if choice.heading:  # several tasks under one heading could not be told apart
             heading = choice.heading if len(found) == 1 else f"{task}: {choice.heading}"
         entries = {row.label: one.entry(analysis, row) for row in analysis.rows if not row.control}
-        yield Header(f"{one.name}_{analysis.table.slug}", heading, one.kind), entries, said
+        yield Header(f"{one.name}_{analysis.table.slug}", heading, one.kind_in(analysis)), entries, said
 
 
 def _caption(said: Iterable[str], kinds: Sequence[Kind], entries: Sequence[Entry]) -> tuple[str, ...]:
@@ -236,7 +243,7 @@ def _tasks(across: Across) -> list[tuple[Analysis, str]]:
 def ordered(analysis: Analysis, order: str = "") -> list[Row]:
     """Rows by a column, equal ones by label, what has no number last, and control arms below all others.
 
-    Without `order` the best final accuracy comes first.
+    Without `order` the best final accuracy, or reward, comes first.
     """
     if order == "rows":
         return list(analysis.rows)

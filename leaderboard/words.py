@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .analysis import Analysis
-from .records import Axis
+from .records import Axis, Measure
 from .runs import MODES, Table
 
 NOTHING = "–"
@@ -59,6 +59,11 @@ def quantity(value: object) -> str:
     # What is no whole number was measured or averaged, and is not exact to four digits.
     digits = 4 if value == int(value) or abs(value / factor) >= 999.5 else 3
     return minus(f"{value / factor:.{digits}g}") + prefix
+
+
+def number(value: float) -> str:
+    """Three digits; 1234.5 is not 1.23e+03."""
+    return quantity(value) if math.isinf(value) or abs(value) >= 999.5 else minus(f"{value:.3g}")
 
 
 def scale(value: float) -> tuple[float, str]:
@@ -126,6 +131,11 @@ def settings(table: Table) -> str:
 def percent(share: float | None, digits: int = 1) -> str:
     """A share in [0, 1] as a percentage without its sign."""
     return NOTHING if share is None else minus(f"{100 * share:.{digits}f}")
+
+
+def score(value: float | None, measure: Measure) -> str:
+    """A number of a table's measure: an accuracy in % without the sign, a reward with three digits."""
+    return percent(value) if value is None or measure == "accuracy" else number(value)
 
 
 def minus(text: str) -> str:

@@ -10,6 +10,7 @@ from statistics import median
 import numpy as np
 
 from ..analysis import Analysis, star
+from ..records import Measure
 from ..runs import MODES, Mode, Row
 from ..scores import Scores
 from ..stats import (
@@ -56,6 +57,12 @@ class Across:
         return there if len(there) == len(found) else None
 
     @cached_property
+    def measure(self) -> Measure | None:
+        """That of all tasks; None where they have not the same one: there is no mean of accuracies and rewards."""
+        found = {analysis.measure for analysis in self.analyses}
+        return found.pop() if len(found) == 1 else None
+
+    @cached_property
     def reference(self) -> str | None:
         """The label of the reference, where all tasks have the same one."""
         found = {None if a.reference is None else a.reference.label for a in self.analyses}
@@ -87,7 +94,7 @@ def _difference(across: Across, label: str, mode: Mode) -> list[Scores] | None:
 
 
 def _gain(across: Across, label: str, *, mode: Mode) -> Entry:
-    gains = across.each(label, lambda analysis, row: analysis.gain(row, mode))
+    gains = across.each(label, lambda analysis, row: analysis.gain(row, mode)) if across.measure else None
     return NOTHING if gains is None else estimated(macro_gain([gain.estimate for gain in gains]))
 
 
@@ -95,7 +102,7 @@ def _delta(across: Across, label: str, *, mode: Mode) -> Entry:
     if label == across.reference:
         return Entry(text="reference")
     found = _difference(across, label, mode)
-    if found is None:
+    if found is None or across.measure is None:
         return NOTHING
     estimate, adjusted = macro_gain([one.estimate for one in found]), across.adjusted(mode).get(label)
     entry = estimated(estimate)
@@ -109,7 +116,7 @@ def _improvement(across: Across, label: str, *, mode: Mode) -> Entry:
 
 
 def _iqm(across: Across, label: str, *, mode: Mode) -> Entry:
-    finals = across.finals(label, mode)
+    finals = across.finals(label, mode) if across.measure else None
     return NOTHING if finals is None or finals.size < ENOUGH else _bootstrapped(iqm, [finals])
 
 
@@ -140,11 +147,12 @@ def _add(
     heading: str,
     entry: Callable[[Across, str], Entry],
     explain: tuple[str, ...] | Callable[[Across], tuple[str, ...]] = (),
+    measured: bool = False,
 ) -> None:
-    ACROSS[name] = column(name, kind, heading, entry, explain)
+    ACROSS[name] = column(name, kind, heading, entry, explain, measured)
 
 
-MACRO_GAIN = "Mean gain: mean over tasks of final − start, in points."
+MIXED = "No mean over tasks: some are measured by accuracy, others by their reward."
 IMPROVEMENT = (
     "P(better): probability that a run beats one of the reference's, mean over tasks; 95 % interval by a bootstrap of "
     f"runs within tasks, where each has {FEWEST} runs or more of both."
@@ -159,7 +167,16 @@ ALGOPERF = (
 )
 
 
+def _macro_gain(across: Across) -> tuple[str, ...]:
+    if across.measure is None:
+        return (MIXED,)
+    unit = "points" if across.measure == "accuracy" else "the reward's unit"
+    return (f"Mean gain: mean over tasks of final − start, in {unit}.",)
+
+
 def _versus(across: Across) -> tuple[str, ...]:
+    if across.measure is None:
+        return (MIXED,)
     return (
         f"Mean vs reference: mean over tasks of the difference from {across.reference or 'the reference of each'}; "
         "* p < .05, ** p < .01 after Holm over the rows.",
@@ -169,7 +186,7 @@ def _versus(across: Across) -> tuple[str, ...]:
 _add("algorithm", "text", "algorithm", lambda _, label: Entry(text=label))
 _add("algoperf", "number", "AlgoPerf score", _algoperf, (ALGOPERF,))
 for _mode in MODES:
-    _add(f"{_mode}_macro_gain", "points", f"{_mode}: mean gain", partial(_gain, mode=_mode), (MACRO_GAIN,))
-    _add(f"{_mode}_macro_delta", "points", f"{_mode}: mean vs reference", partial(_delta, mode=_mode), _versus)
+    _add(f"{_mode}_macro_gain", "points", f"{_mode}: mean gain", partial(_gain, mode=_mode), _macro_gain, True)
+    _add(f"{_mode}_macro_delta", "points", f"{_mode}: mean vs reference", partial(_delta, mode=_mode), _versus, True)
     _add(f"{_mode}_improvement", "share", f"{_mode}: P(better)", partial(_improvement, mode=_mode), (IMPROVEMENT,))
-    _add(f"{_mode}_iqm", "share", f"{_mode}: IQM", partial(_iqm, mode=_mode), (IQM,))
+    _add(f"{_mode}_iqm", "share", f"{_mode}: IQM", partial(_iqm, mode=_mode), (IQM,), True)

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from ..analysis import Analysis, Tested
+from ..records import Measure
 from ..runs import Row
 from ..stats import AGREEMENT, Estimate
 
-# How a number is printed. share: 0.613 as 61.3 %; points: a difference of shares, signed; quantity: with SI prefix;
-# log_ratio: exp of it, with its interval; number: three digits; seconds: one decimal; count: as it is.
-Kind = Literal["text", "share", "points", "quantity", "log_ratio", "number", "seconds", "count"]
-Of = TypeVar("Of")
+# How a number is printed. share: 0.613 as 61.3 %; points: a difference of shares, signed; reward: three digits;
+# reward_difference: of two, signed; quantity: with SI prefix; log_ratio: exp of it, with its interval; number: three
+# digits; change: the same, signed; seconds: one decimal; count: as it is.
+Kind = Literal[
+    "text", "share", "points", "reward", "reward_difference", "quantity", "log_ratio", "number", "change", "seconds",
+    "count",
+]  # fmt: skip
+IN_REWARDS: Mapping[Kind, Kind] = {"share": "reward", "points": "reward_difference"}
 Line = TypeVar("Line")
+
+
+class OfMeasure(Protocol):
+    """What a column stands in."""
+
+    @property
+    def measure(self) -> Measure | None:
+        """What its rows are ranked by; None for several tasks that are not of one measure."""
+
+
+Of = TypeVar("Of", bound=OfMeasure)
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,11 @@ class Column(Generic[Of, Line]):
     heading: Callable[[Of], str]
     entry: Callable[[Of, Line], Entry]
     explain: Callable[[Of], tuple[str, ...]]  # sentences for below the table
+    measured: bool = False  # in the unit of the table's measure: of rewards it is no share
+
+    def kind_in(self, of: Of) -> Kind:
+        """How its numbers are printed there."""
+        return IN_REWARDS[self.kind] if self.measured and of.measure == "reward" else self.kind
 
 
 COLUMNS: dict[str, Column[Analysis, Row]] = {}
@@ -56,6 +77,7 @@ def column(
     heading: str | Callable[[Of], str],
     entry: Callable[[Of, Line], Entry],
     explain: tuple[str, ...] | Callable[[Of], tuple[str, ...]] = (),
+    measured: bool = False,
 ) -> Column[Of, Line]:
     """A column whose heading and explanation may depend on the table that they stand in, or not."""
     return Column(
@@ -64,6 +86,7 @@ def column(
         heading if callable(heading) else lambda _: heading,
         entry,
         explain if callable(explain) else lambda _: explain,
+        measured,
     )
 
 
@@ -73,9 +96,10 @@ def add(
     heading: str | Callable[[Analysis], str],
     entry: Callable[[Analysis, Row], Entry],
     explain: tuple[str, ...] | Callable[[Analysis], tuple[str, ...]] = (),
+    measured: bool = False,
 ) -> None:
     """Register a column of one table of runs."""
-    COLUMNS[name] = column(name, kind, heading, entry, explain)
+    COLUMNS[name] = column(name, kind, heading, entry, explain, measured)
 
 
 def estimated(estimate: Estimate | None, by_seed: Mapping[int, float] | None = None) -> Entry:

@@ -51,6 +51,10 @@ def _timed_out(steps: Steps) -> float | None:
     return _mean(step.get("timed_out") for step in steps)
 
 
+def _reward_cut(steps: Steps) -> float | None:
+    return _mean(step.get("reward_cut") for step in steps)
+
+
 def _largest(steps: Steps) -> float | None:
     return max((norm for step in steps if (norm := step["grad_norm_max"]) is not None), default=None)
 
@@ -82,6 +86,7 @@ def _add() -> None:
         ("truncated", "share", "truncated", over_steps("truncated")),
         ("no_answer", "share", "no answer", over_steps("no_answer")),
         ("timed_out", "share", "grader timed out", _timed_out),
+        ("reward_cut", "share", "cut for the reward model", _reward_cut),
         ("clip_fraction", "share", "clipped", _clipped),
         ("grad_norm", "number", "gradient norm", over_steps("grad_norm")),
         ("zero_variance_groups", "share", "zero-variance groups", over_steps("zero_variance_groups")),

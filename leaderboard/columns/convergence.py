@@ -8,25 +8,29 @@ from statistics import median
 from ..analysis import Analysis
 from ..runs import Row
 from ..stats import convergence, over_seeds
-from ..words import AXIS_NAMES, percent, quantity
+from ..words import AXIS_NAMES, number, percent, quantity
 from .base import NOTHING, Entry, add, estimated, tested
 
 
 def _target(analysis: Analysis) -> str:
     view, reference = analysis.view, analysis.reference
     if analysis.target is None:
+        if view.target_accuracy is not None:
+            return f"No target: the program's is an accuracy, and these runs are measured by their {analysis.measure}."
         if reference is None or analysis.gain(reference, view.metric) is None:
             return "No target: the reference has no finished seed with a start and an end."
         return "No target: the reference's gain has no interval that excludes 0."
-    curves = [cell.curve(view.metric) for row in analysis.rows for cell in row.done]
+    curves = [cell.measured(view.metric, analysis.measure) for row in analysis.rows for cell in row.done]
     short = "; runs of fewer than three evaluations have no time" * any(0 < len(curve) < 3 for curve in curves)
     how = ""
     if view.target_accuracy is None and reference is not None:
         how = f", the start + {100 * view.target_gain:g} % of {reference.label}'s median gain"
+    level = f"{percent(analysis.target)} % of held-out {view.metric} accuracy"
+    if analysis.measure != "accuracy":
+        level = f"a held-out {view.metric} {analysis.measure} of {number(analysis.target)}"
     return (
-        f"Target: {percent(analysis.target)} % of held-out {view.metric} accuracy{how}; reached where the curve, "
-        "smoothed over three evaluations, stays at or above it for two, interpolated"
-        f"{short}."
+        f"Target: {level}{how}; reached where the curve, smoothed over three evaluations, stays at or above it for "
+        f"two, interpolated{short}."
     )
 
 

@@ -36,10 +36,11 @@ def _ranked(analysis: Analysis) -> tuple[str, ...]:
     if ranking.tests < ranking.pairs:
         without = "the others having no two seeds in common, or no spread"
         family = f" after Holm over {ranking.tests} of {ranking.pairs} pairs, {without}"
+    measured = f"{analysis.view.metric} {analysis.measure}"
     return (
-        f"Rank: 1 + the number of rows whose final {analysis.view.metric} accuracy is significantly better (paired, "
-        f"p < .05{family}). Rows that cannot be told apart share a rank, and so does a low one whose interval is too "
-        "wide for any to be found better.",
+        f"Rank: 1 + the number of rows whose final {measured} is significantly better (paired, p < .05{family}). "
+        "Rows that cannot be told apart share a rank, and so does a low one whose interval is too wide for any to be "
+        "found better.",
     )
 
 

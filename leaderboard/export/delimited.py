@@ -23,15 +23,20 @@ def wide(grids: Sequence[Grid]) -> str:
     """One line a row and table of runs, with the columns of all their grids.
 
     Shares are in [0, 1], and `log_` precedes the name of what is the logarithm of a ratio. Axis, reference and target
-    are those that the line was looked at with. A number's interval, test, mark and note stand in
+    are those that the line was looked at with; where any runs are ranked by another measure than accuracy, `measure`
+    tells which. A number's interval, test, mark and note stand in
     columns of its name with `_low`, `_high`, `_df`, `_p`, `_p_holm`, `_mark` and `_note`, where any row has them. A
     name that has not the same content in all grids (two of them may look at one table in different ways), and one of a
     table across tasks, is preceded by its grid's.
     """
     contents: dict[tuple[str, str], dict[Key, Entry]] = {}  # by grid and column; across models and tasks
-    text = {header.name for grid in grids for header in grid.headers if header.kind == "text"} | {"axis", "reference"}
+    text = {header.name for grid in grids for header in grid.headers if header.kind == "text"}
+    text |= {"axis", "reference", "measure"}
+    measures = {grid.source.measure for grid in grids if grid.source}
     for grid in grids:
         view = {"axis": Entry(text=grid.axis), "reference": Entry(text=grid.reference), "target": Entry(grid.target)}
+        if grid.source and measures != {"accuracy"}:
+            view["measure"] = Entry(text=grid.source.measure)
         for name, entry in view.items() if grid.source else ():
             contents.setdefault((grid.name, name), {}).update((_key(grid, line), entry) for line in grid.lines)
         for header, entries in _by_column(grid):

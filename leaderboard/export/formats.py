@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 
 from ..columns import Entry, Kind
-from ..words import NOTHING, minus, percent, quantity, scale
+from ..words import NOTHING, minus, number, percent, quantity, scale
 
 
 def _points(value: float) -> str:
@@ -14,9 +15,20 @@ def _points(value: float) -> str:
     return "0.0" if shown in ("+0.0", "-0.0") else minus(shown)
 
 
-def _number(value: float) -> str:
-    """Three digits; 1234.5 is not 1.23e+03."""
-    return quantity(value) if math.isinf(value) or abs(value) >= 999.5 else minus(f"{value:.3g}")
+def _signed(text: str) -> str:
+    """A number as printed, with a plus where it is above 0; what is 0 as printed has no sign."""
+    if not re.search("[1-9∞]", text.partition(" ± ")[0]):
+        return text.removeprefix("−")
+    return text if text.startswith("−") else f"+{text}"
+
+
+def _reward(value: float) -> str:
+    """Three digits, and no rounding error of what is 0: rewards are about 1."""
+    return number(round(value, 6) + 0.0)
+
+
+def _change(value: float) -> str:
+    return _signed(_reward(value))
 
 
 PLAIN: Mapping[Kind, Callable[[float], str]] = {
@@ -25,11 +37,15 @@ PLAIN: Mapping[Kind, Callable[[float], str]] = {
     "points": _points,
     "quantity": quantity,
     "log_ratio": lambda value: f"{math.exp(value):.2f}",
-    "number": _number,
+    "number": number,
+    "reward": _reward,
+    "reward_difference": _change,
+    "change": _change,
     "seconds": lambda value: f"{value:.1f}",
     "count": lambda value: f"{value:.0f}",
 }
-MARGINS: tuple[Kind, ...] = ("share", "points", "quantity", "number")
+SIGNED: tuple[Kind, ...] = ("reward_difference", "change")
+MARGINS: tuple[Kind, ...] = ("share", "points", "quantity", "number", "reward", *SIGNED)
 
 
 def text(kind: Kind, entry: Entry) -> str:
@@ -44,7 +60,10 @@ def text(kind: Kind, entry: Entry) -> str:
     symmetric = math.isclose(entry.high - entry.value, entry.value - entry.low, rel_tol=1e-9, abs_tol=1e-12)
     if kind in MARGINS and symmetric:
         half = (entry.high - entry.low) / 2
-        return f"{shown} ± {percent(half)}" if kind in ("share", "points") else _margin(kind, entry.value, half)
+        if kind in ("share", "points"):
+            return f"{shown} ± {percent(half)}"
+        margin = _margin(kind, entry.value, half)
+        return _signed(margin) if kind in SIGNED else margin
     return f"{shown} [{PLAIN[kind](entry.low)}, {PLAIN[kind](entry.high)}]"
 
 

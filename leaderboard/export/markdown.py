@@ -12,7 +12,7 @@ from ..notes import notes
 from ..runs import Table
 from ..searches import found, protocol, unsearched
 from ..tables import Grid
-from ..words import NOTHING, budget, conditions, one_line, percent, settings
+from ..words import NOTHING, budget, conditions, one_line, score, settings
 from . import formats
 
 CARDS = """\
@@ -24,7 +24,7 @@ NO_SEARCH = "No search for settings is recorded."
 SEARCH = """\
 Every algorithm was given the same number of trials over its own declared space (a Latin hypercube), and runs above with
 the best of them. Score: {protocol}. Budget of each trial: {budget}. No trial saw the held-out examples of the table
-above. The chosen one's score is the best of several and flatters it for that reason; the accuracies above do not. At
+above. The chosen one's score is the best of several and flatters it for that reason; the {numbers} above do not. At
 the edge: no trial lies further out in that range, and better settings may."""
 
 
@@ -63,7 +63,8 @@ def section(analysis: Analysis, title: str, grids: Sequence[Grid], figure: str |
     for number, shown in enumerate(grids):
         parts.append(grid(shown, said=said))
         if figure and number == 0:
-            parts.append(f"![Held-out accuracy over the run, mean and 95 % t-interval over seeds]({figure})")
+            what = f"Held-out {analysis.measure} over the run, mean and 95 % t-interval over seeds"
+            parts.append(f"![{what}]({figure})")
     if searched:
         parts += ["### How the settings were found", *searches(table)]
     if any(row.card for row in table.rows):
@@ -90,13 +91,14 @@ def searches(table: Table) -> list[str]:
     header = ["algorithm", "space", "chosen", "trials", "score of the chosen", "of the others", "at the edge"]
     body = []
     for one in found(table):
-        others = ", ".join(percent(score) for score in one.others) or NOTHING
-        cells = [one.label, one.space, one.chosen, str(one.trials), percent(one.score), others]
+        others = ", ".join(score(other, table.measure) for other in one.others) or NOTHING
+        cells = [one.label, one.space, one.chosen, str(one.trials), score(one.score, table.measure), others]
         body.append([*map(escape, cells), escape(", ".join(one.edge)) or NOTHING])
     known = [row.search for row in table.rows if row.search]
     protocols = dict.fromkeys((protocol(search), budget(search["budget"])) for search in known)
     parts = [_table(header, body, [True] * 3 + [False] * 4)]
-    parts += [escape(SEARCH.format(protocol=held, budget=limit)) for held, limit in protocols]
+    numbers = "accuracies" if table.measure == "accuracy" else f"{table.measure}s"
+    parts += [escape(SEARCH.format(protocol=held, budget=limit, numbers=numbers)) for held, limit in protocols]
     lost = [f"{one.label}, failed: {failure}" for one in found(table) for failure in one.failed]
     lost += [f"{label}: no search is recorded" for label in unsearched(table)]
     return parts + (["\n".join(f"- {escape(remark)}" for remark in lost)] if lost else [])

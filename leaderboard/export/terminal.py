@@ -17,9 +17,15 @@ from ..notes import notes
 from ..runs import Table
 from ..searches import found, unsearched
 from ..tables import Grid, Header
-from ..words import AXIS_NAMES, budget, one_line, percent
+from ..words import AXIS_NAMES, budget, number, one_line, percent
 from . import formats
 
+REWARD_WORDS = {
+    "sampled_gold_gain": "gold: the true worth, which no run is trained on",
+    "sampled_overoptimisation": "over-opt.: gain less gold gain",
+    "kl": "KL: to the start, nats a response",
+    "length_drift": "length: tokens at the end less at the start",
+}
 FOLDED = 16  # characters of a name's line: columns of numbers are left out before names are folded further
 
 
@@ -106,7 +112,7 @@ def _left_out(headers: Sequence[Header], count: int) -> list[str]:
 
 
 def legend(grid: Grid, analysis: Analysis) -> list[str]:
-    """How to read what is there, in at most four short lines."""
+    """How to read what is there, in at most four short lines; five in a table of rewards."""
     entries = [entry for line in grid.lines for entry in line.entries]
     marks = {entry.mark for entry in entries}
     signs = [
@@ -121,18 +127,24 @@ def legend(grid: Grid, analysis: Analysis) -> list[str]:
         lines.append("# rank: 1 + the number of rows that are significantly better; rows may share it")
     if analysis.reference is not None and any(name.endswith("_delta") for name in names):
         stars = "; * p < .05, ** p < .01 after Holm" if marks & {"*", "**"} else ""
-        lines.append(f"vs reference: final less that of {analysis.reference.label}, in points{stars}")
+        unit = "in points" if analysis.measure == "accuracy" else "in the reward's unit"
+        lines.append(f"vs reference: final less that of {analysis.reference.label}, {unit}{stars}")
     if "time_to_target" in names:
         lines.append(_target(analysis))
+    lines.append("; ".join(words for name, words in REWARD_WORDS.items() if name in names))
     return [line for line in lines if line]
 
 
 def _target(analysis: Analysis) -> str:
     view = analysis.view
+    if analysis.target is None and view.target_accuracy is not None:
+        return "to target: none was set but an accuracy, which these runs have not"
     if analysis.target is None:
         return "to target: none was set, for no interval of the reference's gain excludes 0"
-    axis = AXIS_NAMES[view.axis]
-    return f"to target: {axis} to {percent(analysis.target)} % {view.metric} accuracy, median over seeds; ∞ not reached"
+    level = f"{percent(analysis.target)} % {view.metric} accuracy"
+    if analysis.measure != "accuracy":
+        level = f"a {view.metric} {analysis.measure} of {number(analysis.target)}"
+    return f"to target: {AXIS_NAMES[view.axis]} to {level}, median over seeds; ∞ not reached"
 
 
 def _searches(table: Table) -> Sequence[str]:

@@ -6,14 +6,14 @@
     columns = ["rank", "algorithm", "seeds", {column = "sampled_final", heading = "GSM8K"}]
     optional = ["mismatch"]            # columns that are left out where nothing stands in them
     rows = ["gift*", {row = "grpo@no-kl", label = "GRPO"}]  # labels, algorithms' names, or patterns; without it: all
-    where = {task = "gsm8k", model = "*", benchmark = "*", min_seeds = 1, controls = true}
+    where = {task = "gsm8k", model = "*", benchmark = "*", measure = "*", min_seeds = 1, controls = true}
     order = "sampled_final"            # highest first, "-time_to_target" lowest first; "rows": as they are above;
-                                       # "algorithm": by label; without it: the metric's final accuracy
+                                       # "algorithm": by label; without it: the metric's final accuracy, or reward
     metric = "sampled"                 # what rows are ranked by, and whose curve reaches the target
     axis = "steps"                     # on which the way to the target is measured
     reference = "grpo@no-kl"           # what the others are tested against; without it: the first GRPO
     target_gain = 0.9                  # the target: start + this share of the reference's median gain; or
-    target_accuracy = 0.6              # an accuracy in [0, 1]
+    target_accuracy = 0.6              # an accuracy in [0, 1]; runs that are measured by their reward have no target
     family = "all"                     # the rows that ranks and Holm's corrections count; or "shown": those above
 
 `across = true` makes one table of several tasks: `{column = "sampled_final", task = "gsm8k"}` is a column of the tasks
@@ -30,7 +30,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from ..analysis import Family, View
 from ..columns import COLUMNS
@@ -55,6 +55,7 @@ class Where:
     benchmark: str = "*"
     task: str = "*"
     model: str = "*"
+    measure: Literal["*", "accuracy", "reward"] = "*"  # what rows are ranked by, which the runs decide
     min_seeds: int = 0  # finished ones
     controls: bool = True  # whether control arms are shown
 
@@ -89,7 +90,7 @@ class TableProgram:
     optional: tuple[str, ...] = ()
     rows: tuple[RowChoice, ...] = ()
     where: Where = field(default_factory=Where)
-    order: str = ""  # empty: the metric's final accuracy
+    order: str = ""  # empty: the metric's final accuracy, or reward
     across: bool = False
     metric: Mode = View.metric
     axis: Axis = View.axis

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pytest
 
 from leaderboard import records
@@ -56,11 +57,11 @@ def step_record(step: int, **changes: Any) -> dict[str, Any]:
         "metrics": {},
         "seconds": {"sampling": 1.0, "grading": 0.125, "scoring": 0.125, "update": 0.25},
     }
-    assert record.keys() | {"mismatch"} >= changes.keys()
+    assert record.keys() | {"mismatch", "reward_cut"} >= changes.keys()
     return record | changes
 
 
-def eval_record(step: int, mode: str, accuracy: float, **changes: Any) -> dict[str, Any]:
+def eval_record(step: int, mode: str, accuracy: float | None, **changes: Any) -> dict[str, Any]:
     record: dict[str, Any] = {
         "step": step,
         "split": "heldout",
@@ -74,7 +75,8 @@ def eval_record(step: int, mode: str, accuracy: float, **changes: Any) -> dict[s
         "response_tokens": 12.5,
         "seconds": 0.5,
     }
-    assert record.keys() | {"items", "strict", "timed_out"} >= changes.keys()
+    added = {"items", "strict", "timed_out", "reward", "gold", "reward_cut", "kl", "entropy"}
+    assert record.keys() | added >= changes.keys()
     return record | changes
 
 
@@ -90,6 +92,11 @@ def item_records(
     for line, cluster in zip(found, clusters or (), strict=False):
         line["cluster"] = cluster
     return found
+
+
+def mean(values: Sequence[Sequence[float]]) -> float:
+    """Over items of the mean over samples."""
+    return fmean(fmean(each) for each in values)
 
 
 class Results:
@@ -150,8 +157,7 @@ class Results:
         for (split, mode, step), verdicts in items.items():
             start, stop = records.append(folder / "items.jsonl", item_records(split, mode, step, verdicts, clusters))
             measured = {"split": split, "examples": len(verdicts), "samples": len(verdicts[0]), "items": [start, stop]}
-            accuracy = fmean(fmean(correct) for correct in verdicts)
-            evals.append(eval_record(step, mode, accuracy, **measured))
+            evals.append(eval_record(step, mode, mean(verdicts), **measured))
         records.append(folder / "evals.jsonl", evals)
         changes = steps or {}
         records.append(
@@ -161,6 +167,38 @@ class Results:
         records.write_json(folder / "status.json", status | {"weights_start": "a", "weights_end": "b"})
         return folder
 
+    def rewarded(
+        self,
+        label: str,
+        seed: int,
+        rewards: Mapping[tuple[str, str, int], Sequence[Sequence[float]]],
+        gold: Mapping[tuple[str, str, int], Sequence[Sequence[float]]] | None = None,
+        changes: Mapping[int, Mapping[str, Any]] | None = None,
+        clusters: Sequence[str] | None = None,
+        **cell: Any,
+    ) -> Path:
+        """A finished cell of a task without a verifier: rewards (items of samples) by (split, mode, step), as `cell`'s.
+
+        `changes` are those of the sampled held-out evaluations, by step.
+        """
+        folder = self.cell(label, seed, items={key: [[0]] * len(each) for key, each in rewards.items()}, **cell)
+        (folder / "items.jsonl").unlink()
+        (folder / "evals.jsonl").unlink()
+        for key, values in rewards.items():
+            split, mode, step = key
+            lines = item_records(split, mode, step, [[]] * len(values), clusters)
+            measured: dict[str, Any] = {"split": split, "examples": len(values), "samples": len(values[0])}
+            for name, found in (("reward", values), ("gold", (gold or {}).get(key))):
+                if found is not None:
+                    measured[name] = mean(found)
+                    for line, each in zip(lines, found, strict=True):
+                        line[name] = [float(value) for value in each]
+            measured["items"] = list(records.append(folder / "items.jsonl", lines))
+            if (split, mode) == ("heldout", "sampled"):
+                measured |= (changes or {}).get(step, {})
+            records.append(folder / "evals.jsonl", [eval_record(step, mode, None, **measured)])
+        return folder
+
     def plan(self) -> Path:
         """Write each benchmark.json, and return the folder."""
         for folder, cells in self.planned.items():
@@ -168,6 +206,26 @@ class Results:
             name = folder.name if folder != self.folder else "demo"
             records.write_json(folder / "benchmark.json", {"schema": records.SCHEMA, "name": name, "cells": cells})
         return self.folder
+
+
+def reward_runs(results: Results, gold: bool = True, task: str = "preference") -> None:
+    """Three rows of three seeds of a task without a verifier: gift gains most in reward, and loses in gold."""
+    steps, items = np.arange(0, 12, 2), 20
+    level = np.random.default_rng(5).normal(-1, 1, (1, items, 1))
+    for label, gains in {"grpo": (2.0, 1.0), "gift@released": (5.0, -0.5), "dapo": (2.2, 1.1)}.items():
+        for seed in range(3):
+            rng = np.random.default_rng([seed, len(label)])
+            found: list[dict[tuple[str, str, int], Any]] = [{}, {}]
+            for which, gain in enumerate(gains):
+                own = gain + 0.1 * rng.normal() + 0.3 * rng.normal(size=(1, items, 1))
+                for mode, samples in (("sampled", 4), ("greedy", 1)):
+                    curve = level + np.minimum(1, steps / 6)[:, None, None] * own
+                    drawn = curve + 0.2 * rng.normal(size=(len(steps), items, samples))
+                    found[which] |= {("heldout", mode, int(s)): drawn[n].tolist() for n, s in enumerate(steps)}
+            changes = {
+                int(s): {"kl": 0.4 * s * gains[0] + 0.1 * seed, "response_tokens": 20 + gains[0] * s} for s in steps
+            }
+            results.rewarded(label, seed, found[0], found[1] if gold else None, changes, task={"name": task})
 
 
 @pytest.fixture

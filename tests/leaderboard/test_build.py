@@ -14,6 +14,8 @@ from leaderboard.build import build, build_program
 from leaderboard.programs import Program, ProgramError, Where
 from leaderboard.records import RecordError
 
+from .conftest import reward_runs
+
 ROOT = Path(__file__).parents[2]
 TABLES = ("leaderboard.md", "leaderboard.csv", "leaderboard-tidy.csv", "leaderboard.tex")
 MINE = """
@@ -181,3 +183,56 @@ def test_nothing_is_written_where_a_program_finds_nothing(results, tmp_path, min
     with pytest.raises(ProgramError, match="program none: none of its tables finds a run"):
         build_program(results.plan(), none, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_leaderboard_of_rewards(results, tmp_path):
+    reward_runs(results)
+    reward_runs(results, gold=False, task="without")
+    fill(results)
+    built = build(results.plan(), tmp_path)
+    text = (tmp_path / "leaderboard.md").read_text()
+    verified, gold, without = (
+        text[text.index(f"## demo: {task}") :] for task in ("arithmetic", "preference", "without")
+    )
+    verified, gold = verified.partition("\n## ")[0], gold.partition("\n## ")[0]
+    assert "### Accuracy on held-out items" in verified and "eward" not in verified
+    for section in (gold, without):
+        assert "### Reward on held-out items" in section and "ccuracy" not in section.partition("### What the runs")[0]
+        assert "| sampled reward: final |" in section and "Rewards in the reward's unit." in section
+        assert "![Held-out reward over the run" in section
+    assert "| sampled gold: gain | sampled: over-optimisation gap |" in gold and "Gao et al. 2023" in gold
+    assert "gold" not in without and "| KL to the start |" in without
+    gift = next(line for line in gold.splitlines() if line.startswith("| 1 | gift@released"))
+    assert "%" not in gift and " | +4.91 ± " in gift and "\\*\\* |" in gift
+    tex = (tmp_path / "leaderboard.tex").read_text()
+    assert "\\multicolumn{4}{c}{sampled reward}" in tex and "Rewards in the reward's unit." in tex
+    with (tmp_path / "leaderboard.csv").open(newline="", encoding="utf-8") as file:
+        lines = {(line["task"], line["algorithm"]): line for line in csv.DictReader(file)}
+    one = lines["preference", "gift@released"]
+    assert one["measure"] == "reward" and float(one["sampled_gain"]) == pytest.approx(5, abs=0.5)
+    assert float(one["sampled_overoptimisation"]) == pytest.approx(5.5, abs=0.5)
+    assert lines["without", "grpo"]["sampled_gold_gain"] == "" == lines["arithmetic", "gift@released"]["kl"]
+    tidy = (tmp_path / "leaderboard-tidy.csv").read_text(encoding="utf-8")
+    assert ",sampled_final,reward,0," in tidy and ",sampled_final,share,0," in tidy
+    assert ",sampled_delta,reward_difference,0," in tidy and ",length_drift,change,0," in tidy
+    assert len(built.paths) == 4 + 2 * 3
+
+
+def test_measure_is_a_column_only_where_it_must_be(results, tmp_path):
+    build(fill(results), tmp_path, figures=False)
+    assert ",measure," not in (tmp_path / "leaderboard.csv").read_text().splitlines()[0]
+
+
+def test_a_program_may_ask_for_runs_of_one_measure(results, tmp_path):
+    reward_runs(results)
+    fill(results)
+    text = '[[table]]\nname = "t"\ncolumns = ["algorithm", "sampled_final"]\nwhere = {measure = "%s"}\n'
+    for measure, task in (("reward", "preference"), ("accuracy", "arithmetic")):
+        (tmp_path / "t.toml").write_text(text % measure)
+        (grid,) = build_program(results.plan(), programs.load(tmp_path / "t.toml"), tmp_path / measure).grids
+        assert grid.source.task == task
+    (tmp_path / "t.toml").write_text(text % "gold")
+    with pytest.raises(
+        ProgramError, match=r"where.measure: Input should be '\*', 'accuracy' or 'reward'; found 'gold'"
+    ):
+        programs.load(tmp_path / "t.toml")

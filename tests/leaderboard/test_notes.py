@@ -52,3 +52,14 @@ def test_a_cell_resumed_under_other_conditions_is_noted(results):
     assert [note for note in notes(table) if "resumed" in note] == [
         "gift, seed 1: resumed under another number of threads: its bits are not those of an undisturbed run"
     ]
+
+
+def test_notes_of_runs_without_a_verifier(results):
+    curve = {("heldout", "sampled", step): [[1.0], [2.0]] for step in (0, 2)}
+    idle = results.rewarded("idle", 0, curve)
+    records.write_json(idle / "status.json", records.read_json(idle / "status.json") | {"weights_end": "a"})
+    results.rewarded("late", 0, {key: value for key, value in curve.items() if key[2]})
+    assert notes(load(results.plan())[0]) == [
+        "idle, seed 0: the weights did not change",
+        "late, seed 0: no sampled evaluation at step 0",
+    ]

@@ -6,6 +6,8 @@ from leaderboard.analysis import Analysis, View
 from leaderboard.plot import curve, draw, figure
 from leaderboard.runs import load
 
+from .conftest import reward_runs
+
 
 @pytest.fixture
 def table(results):
@@ -28,9 +30,9 @@ def row(table, label):
 def test_curve_is_the_mean_over_seeds_with_its_t_interval(table):
     points = curve(row(table, "gift@released"), "sampled")
     assert [point.x for point in points] == [0, 2, 4]
-    assert [point.accuracy.mean for point in points] == pytest.approx([0.2, 0.32, 0.52])
-    assert points[0].accuracy.half_width() == pytest.approx(0.0, abs=1e-9)
-    assert points[2].accuracy.half_width() == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
+    assert [point.value.mean for point in points] == pytest.approx([0.2, 0.32, 0.52])
+    assert points[0].value.half_width() == pytest.approx(0.0, abs=1e-9)
+    assert points[2].value.half_width() == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
 
 
 @pytest.mark.parametrize(("axis", "end"), [("generated_tokens", 4000), ("flops", 1e13), ("seconds", 6.0)])
@@ -120,3 +122,35 @@ def test_the_target_is_dotted_where_it_counts(results):
     assert sampled.lines[-1].get_ydata()[0] == pytest.approx(100 * (0.2 + 0.9 * 0.31))
     assert greedy.lines[-1].get_ydata()[0] == pytest.approx(30.0)  # the start
     assert "target" in [text.get_text() for text in figure(analysed(table)).legends[0].get_texts()]
+
+
+def test_rewards_are_drawn_as_they_are_and_gold_beside_them_on_one_scale(results, tmp_path):
+    reward_runs(results)
+    (table,) = load(results.plan())
+    analysis = analysed(table)
+    drawn = figure(analysis)
+    proxy, gold = drawn.axes
+    assert proxy.get_ylabel() == "held-out reward"
+    assert [ax.get_title(loc="left") for ax in (proxy, gold)] == [
+        "sampled decoding: reward (proxy)", "sampled decoding: gold",
+    ]  # fmt: skip
+    assert proxy.get_ylim() == gold.get_ylim() and proxy.get_xlim() == gold.get_xlim()
+    ends = {}
+    for name, ax in (("reward", proxy), ("gold", gold)):
+        (points,) = (curve(row(table, label), "sampled", measure=name) for label in ["gift@released"])
+        line = next(line for line in ax.lines if list(line.get_ydata()) == [point.value.mean for point in points])
+        ends[name] = line.get_ydata()[-1] - line.get_ydata()[0]
+    assert ends["reward"] == pytest.approx(5, abs=0.5) and ends["gold"] == pytest.approx(-0.5, abs=0.5)
+    assert proxy.lines[-1].get_ydata()[0] == pytest.approx(analysis.target)
+    low = min(band.get_paths()[0].vertices[:, 1].min() for band in proxy.collections)
+    assert low < -0.5  # no band is cut at 0
+    once, again = draw(analysis, tmp_path / "one"), draw(analysed(table), tmp_path / "two")
+    assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
+
+
+def test_without_gold_the_two_ways_to_decode_are_drawn(results):
+    reward_runs(results, gold=False)
+    (table,) = load(results.plan())
+    sampled, greedy = figure(analysed(table)).axes
+    assert (sampled.get_title(loc="left"), greedy.get_title(loc="left")) == ("sampled decoding", "greedy decoding")
+    assert sampled.get_ylabel() == "held-out reward"

@@ -108,7 +108,9 @@ def test_a_wrong_type_is_named_with_its_record(cell):
     path = cell / "evals.jsonl"
     first, second = records.read_lines(path)
     path.write_text(json.dumps(first) + "\n" + json.dumps(second | {"accuracy": "high"}) + "\n")
-    with pytest.raises(RecordError, match=r"evals\.jsonl, record 2: Expected `float`, got `str` - at `\$\.accuracy`"):
+    with pytest.raises(
+        RecordError, match=r"evals\.jsonl, record 2: Expected `float \| null`, got `str` - at `\$\.accuracy`"
+    ):
         reading.lines(path, EvalRecord)
 
 
@@ -150,3 +152,13 @@ def test_an_item_without_verdicts_is_named_with_its_file(tmp_path):
     found[1]["correct"] = []
     with pytest.raises(RecordError, match=rf"items\.jsonl, bytes .*: item '{found[1]['id']}' has no verdict"):
         reading.items(tmp_path, evaluation(tmp_path, found))
+
+
+def test_an_item_without_its_measure_is_named_with_its_file(tmp_path):
+    found = [item | {"correct": [], "reward": [0.5, 1.5]} for item in items(4)]
+    where = evaluation(tmp_path, found)
+    assert [list(item.of("reward")) for item in reading.items(tmp_path, where, "reward")] == [[0.5, 1.5]] * 3
+    with pytest.raises(RecordError, match=r"has no gold; expected one a sample"):
+        reading.items(tmp_path, where, "gold")
+    with pytest.raises(RecordError, match=r"has no verdict: correct = \[\]"):
+        reading.items(tmp_path, where)

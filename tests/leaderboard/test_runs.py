@@ -218,7 +218,7 @@ def test_absent_key_is_named_with_its_record(results):
     (cell / "evals.jsonl").write_text("".join(json.dumps(record) + "\n" for record in evaluations))
     with pytest.raises(
         records.RecordError,
-        match=r"evals\.jsonl, record 2: .*`flops` - at `\$\.counters`; expected EvalRecord: strict, timed_out, items",
+        match=r"evals\.jsonl, record 2: .*`flops` - at `\$\.counters`; expected EvalRecord: strict, timed_out, ",
     ):
         load(results.folder)
 
@@ -251,3 +251,23 @@ def test_no_results(tmp_path, results):
     results.planned[results.folder] = []
     with pytest.raises(records.RecordError, match="no cell is planned"):
         load(results.plan())
+
+
+def test_a_table_is_measured_by_its_verifier_else_by_its_reward(results):
+    reward = {("heldout", "sampled", step): [[1.0], [2.0]] for step in (0, 2)}
+    results.rewarded("a", 0, reward, task={"name": "judged"})
+    results.cell("a", 1, state=None, task={"name": "judged"})
+    results.cell("a", 0, [0.2, 0.4], task={"name": "verified"})
+    results.cell("a", 0, state="failed", error="x", task={"name": "broken"})
+    found = {table.task: table.measure for table in load(results.plan())}
+    assert found == {"judged": "reward", "verified": "accuracy", "broken": "accuracy"}
+
+
+def test_runs_on_two_rewards_are_two_tables(results):
+    reward = {("heldout", "sampled", step): [[1.0], [2.0]] for step in (0, 2)}
+    for name in ("one", "other"):
+        for label in ("a", "b"):
+            results.rewarded(label, 0, reward, reward={"name": name})
+    tables = load(results.plan())
+    assert [len(table.rows) for table in tables] == [2, 2]
+    assert [row.label for table in tables for row in table.rows] == ["a", "b", "a", "b"]

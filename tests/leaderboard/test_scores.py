@@ -108,3 +108,27 @@ def test_a_sum_keeps_each_parts_clusters():
     expected = crossed(values, values[:, ::-1], clusters=[["p", "p", "q", "r"], None])
     assert scores.sum_of([one, other]) == expected
     assert expected.items == 7
+
+
+def test_rewards_and_golds_are_scores_by_seed_and_item(results):
+    key = ("heldout", "sampled", 4)
+    for seed in range(2):
+        rewards, gold = {key: [[1.0, 2.0], [-3.0, seed]]}, {key: [[0.0, 1.0], [2.0, 2.0]]}
+        results.rewarded("a", seed, rewards, gold, clusters=["p", "p"])
+    row = load(results.plan())[0].rows[0]
+    final = scores.read(row, "sampled", "heldout", "final", "reward")
+    assert final.values.tolist() == [[1.5, -1.5], [1.5, -1.0]] and final.clusters == ("p", "p")
+    gold = scores.read(row, "sampled", "heldout", "final", "gold")
+    assert final.less(gold).values.tolist() == [[1.0, -3.5], [1.0, -3.0]]
+    assert scores.read(row, "sampled", "heldout", "final", "accuracy") is None
+    assert scores.read(row, "sampled", "heldout", "start", "reward") is None
+
+
+def test_seeds_that_have_not_the_measure_are_left_out(results):
+    key = ("heldout", "sampled", 4)
+    results.rewarded("a", 0, {key: [[1.0], [2.0]]}, {key: [[5.0], [6.0]]})
+    results.rewarded("a", 1, {key: [[1.0], [2.0]]})
+    row = load(results.plan())[0].rows[0]
+    assert scores.read(row, "sampled", "heldout", "final", "reward").seeds == (0, 1)
+    gold = scores.read(row, "sampled", "heldout", "final", "gold")
+    assert gold.seeds == (0,) and gold.values.tolist() == [[5.0, 6.0]]

@@ -121,3 +121,15 @@ def test_conditions_count_clusters_and_the_seeds_of_rows_that_are_no_control(res
         "Budget of each run: 4 steps. Finished seeds a row: 2. "
         "Last evaluation: 6 held-out items in 3 clusters, sampled × 2 or 64 held-out items, sampled × 4."
     )
+
+
+def test_what_was_measured_of_rewards(results):
+    key = ("heldout", "sampled", 2)
+    results.rewarded("a", 0, {key: [[1.0, 2.0]] * 6}, clusters=["x", "x", "y", "y", "y", "z"])
+    (table,) = load(results.plan())
+    assert conditions(table).endswith("Last evaluation: 6 held-out items in 3 clusters, sampled × 2.")
+
+
+def test_a_score_is_of_its_measure():
+    assert [words.score(value, "accuracy") for value in (0.613, None)] == ["61.3", "–"]
+    assert [words.score(value, "reward") for value in (-1.2345, None)] == ["−1.23", "–"]

@@ -160,3 +160,30 @@ def test_where_tasks_have_other_references_there_is_none_over_all(results):
     assert [entry(found, label, "sampled_improvement").value for label in "xy"] == [None, None]
     (said,) = ACROSS["sampled_macro_delta"].explain(found)
     assert "the reference of each" in said and "None" not in said
+
+
+def test_rewards_have_means_over_tasks_and_none_with_accuracies(results):
+    for task in "ab":
+        for label, gain in (("grpo", 1.0), ("better", 3.0)):
+            for seed in range(3):
+                rewards = {
+                    ("heldout", "sampled", step): [[step * gain + 0.1 * seed * step], [1 + step * gain]]
+                    for step in (0, 2)
+                }
+                results.rewarded(label, seed, rewards, task={"name": task})
+    found = across(results)
+    gain = entry(found, "better", "sampled_macro_gain")
+    assert found.measure == "reward" and gain.value == pytest.approx(6.1)
+    assert ACROSS["sampled_macro_gain"].kind_in(found) == "reward_difference"
+    assert ACROSS["sampled_macro_gain"].explain(found) == (
+        "Mean gain: mean over tasks of final − start, in the reward's unit.",
+    )
+    assert entry(found, "better", "sampled_macro_delta").value == pytest.approx(4)
+    for label in ("grpo", "better"):
+        for seed in range(3):
+            results.cell(label, seed, [0.2, 0.5 + 0.1 * (label == "better")], task={"name": "c"})
+    mixed = across(results)
+    assert mixed.measure is None and entry(mixed, "better", "sampled_improvement").value == 1
+    for name in ("sampled_macro_gain", "sampled_macro_delta", "sampled_iqm"):
+        assert entry(mixed, "better", name).value is None, name
+    assert "others by their reward" in ACROSS["sampled_macro_gain"].explain(mixed)[0]

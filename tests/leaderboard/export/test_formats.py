@@ -31,6 +31,20 @@ from leaderboard.export import formats
         ("number", Entry(999.7), "999.7"),
         ("number", Entry(0.00123456), "0.00123"),
         ("number", Entry(math.inf), "∞"),
+        ("reward", Entry(1.3441, 1.2241, 1.4641), "1.34 ± 0.12"),
+        ("reward", Entry(-2.5), "−2.5"),
+        ("reward", Entry(-9e-18), "0"),
+        ("reward", Entry(1.0, 0.5, 3.0), "1 [0.5, 3]"),
+        ("reward_difference", Entry(0.52, 0.42, 0.62), "+0.52 ± 0.10"),
+        ("reward_difference", Entry(-0.52, -0.62, -0.42), "−0.52 ± 0.10"),
+        ("reward_difference", Entry(0.0004, -0.0996, 0.1004), "0.00 ± 0.10"),
+        ("reward_difference", Entry(-0.0004, -0.1004, 0.0996), "0.00 ± 0.10"),
+        ("reward_difference", Entry(0.5, -0.1, 0.6), "+0.5 [−0.1, +0.6]"),
+        ("reward_difference", Entry(3e-18), "0"),
+        ("reward_difference", Entry(text="reference"), "reference"),
+        ("change", Entry(100.0), "+100"),
+        ("change", Entry(12_345.0), "+12.35 k"),
+        ("change", Entry(-20_000.0, -21_000.0, -19_000.0), "−20.0 ± 1.0 k"),
         ("log_ratio", Entry(math.log(1.2), math.log(1.05), math.log(1.371)), "1.20 [1.05, 1.37]"),
         ("log_ratio", Entry(0.0, -0.5, 0.5), "1.00 [0.61, 1.65]"),
         ("seconds", Entry(6.25), "6.2"),
@@ -48,7 +62,7 @@ def test_marks():
     assert [formats.mark(Entry(mark=mark)) for mark in ("", "*", "**", "†", "‡")] == ["", "*", "**", " †", " ‡"]
 
 
-@pytest.mark.parametrize("kind", ["quantity", "number"])
+@pytest.mark.parametrize("kind", ["quantity", "number", "reward", "reward_difference"])
 @pytest.mark.parametrize("exponent", range(-3, 24))
 def test_a_margin_is_shown_as_far_as_its_value(kind, exponent):
     """No exponents, and value and margin to the same place."""

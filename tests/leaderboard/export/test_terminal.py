@@ -7,6 +7,8 @@ from leaderboard import build
 from leaderboard.runs import load
 from leaderboard.selection import Archive
 
+from ..conftest import reward_runs
+
 
 def printed(results, width=120, axis=None):
     """What stands on the screen, a text a table."""
@@ -117,3 +119,23 @@ def test_where_it_is_narrow_whole_columns_go_and_are_named(busy):
 def test_two_columns_of_one_heading_are_told_apart(busy):
     (text,) = printed(busy, 85)
     assert "vs reference (greedy delta), to target" in " ".join(text.split())
+
+
+def test_rewards_in_a_terminal(results):
+    reward_runs(results)
+    reward_runs(results, gold=False, task="without")
+    gold, without = printed(results)
+    assert headings(gold) == [
+        "#", "algorithm", "seeds", "reward", "gain", "vs reference", "gold gain", "over-opt.", "KL", "length",
+        "to target",
+    ]  # fmt: skip
+    assert headings(without) == [
+        "#", "algorithm", "seeds", "reward", "gain", "vs reference", "KL", "length", "to target",
+    ]  # fmt: skip
+    lines = [line.rstrip() for line in legend(gold)]
+    assert lines[2].startswith("vs reference: final less that of grpo, in the reward's unit; * p < .05")
+    assert lines[3].startswith("to target: steps to a sampled reward of 0.")
+    assert "over-opt.: gain less gold gain" in " ".join(lines) and "gold" not in " ".join(legend(without))
+    assert "accuracy" not in gold and "%" not in gold.replace("95 %", "")
+    (narrow, _) = printed(results, 80)
+    assert "not shown at this width: " in narrow and "to target: " not in " ".join(legend(narrow))

@@ -5,7 +5,7 @@ import pytest
 from leaderboard import records
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
-from leaderboard.columns.accuracy import ONE_SEED_ITEMS
+from leaderboard.columns.measure import ONE_SEED_ITEMS
 from leaderboard.runs import load
 from leaderboard.stats import holm, over_seeds
 

@@ -1,7 +1,11 @@
-"""Columns of accuracy: start, final, gain, against the reference, against the run's own training examples."""
+"""Columns of the table's measure, accuracy or reward: start, final, gain, against the reference, against the probe.
+
+What takes a `measure` is of the table's without one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
@@ -9,6 +13,7 @@ from typing import Any
 
 from ..analysis import Analysis
 from ..ranking import ALPHA
+from ..records import Measure
 from ..runs import MODES, Mode, Row, Split
 from ..scores import Scores, When
 from .base import NOTHING, Entry, Kind, add, estimated, over_seeds, tested
@@ -42,31 +47,39 @@ FORMAT_GAP = (
 GAIN = "Gain: final − start, paired by seed and item."
 
 
-def _of(scores: Scores | None) -> Entry:
+def of(scores: Scores | None) -> Entry:
+    """The mean of scores with its interval."""
     return NOTHING if scores is None else estimated(scores.estimate, scores.by_seed)
 
 
-def _at(analysis: Analysis, row: Row, *, mode: Mode, split: Split, when: When) -> Entry:
-    return _of(analysis.scores(row, mode, split, when))
+def at(
+    analysis: Analysis, row: Row, *, mode: Mode, when: When, split: Split = "heldout", measure: Measure | None = None
+) -> Entry:
+    """At the first or the last evaluation."""
+    return of(analysis.scores(row, mode, split, when, measure))
 
 
 def _final(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
-    return replace(_of(analysis.scores(row, mode)), bold=row.hash in analysis.ranking(mode).best)
+    return replace(of(analysis.scores(row, mode)), bold=row.hash in analysis.ranking(mode).best)
 
 
-def _gain(analysis: Analysis, row: Row, *, mode: Mode, split: Split) -> Entry:
-    return _of(analysis.gain(row, mode, split))
+def gain(
+    analysis: Analysis, row: Row, *, mode: Mode, split: Split = "heldout", measure: Measure | None = None
+) -> Entry:
+    """Final − start."""
+    return of(analysis.gain(row, mode, split, measure))
 
 
-def _delta(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
+def delta(analysis: Analysis, row: Row, *, mode: Mode, measure: Measure | None = None) -> Entry:
+    """The final difference from the reference, and its test."""
     if analysis.reference is not None and row.hash == analysis.reference.hash:
         return Entry(text="reference")
-    contrast = analysis.contrast(row, mode)
+    contrast = analysis.contrast(row, mode, measure)
     if contrast is None:
         return NOTHING
     if contrast.difference is None:
         return Entry(text="not compared", mark=contrast.mark)
-    found = _of(contrast.difference)
+    found = of(contrast.difference)
     return replace(found, mark=contrast.mark, p=contrast.difference.estimate.p, p_holm=contrast.adjusted)
 
 
@@ -95,8 +108,9 @@ def _overfit_delta(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
     return tested(found, {seed: gap - theirs[seed] for seed, gap in ours.items() if seed in theirs})
 
 
-def _peak_drop(analysis: Analysis, row: Row, *, mode: Mode) -> Entry:
-    return over_seeds(analysis.peak_drops(row, mode), fmean)
+def peak_drop(analysis: Analysis, row: Row, *, mode: Mode, measure: Measure | None = None) -> Entry:
+    """How far the curve ends below its peak."""
+    return over_seeds(analysis.peak_drops(row, mode, measure), fmean)
 
 
 def _at_the_end(_: Analysis, row: Row, *, mode: Mode, key: str) -> Entry:
@@ -105,19 +119,36 @@ def _at_the_end(_: Analysis, row: Row, *, mode: Mode, key: str) -> Entry:
 
 
 def _format_gap(_: Analysis, row: Row, *, mode: Mode) -> Entry:
-    ends = {cell.seed: end for cell in row.done if (end := cell.final(mode)) is not None and "strict" in end}
-    return over_seeds({seed: end["accuracy"] - end["strict"] for seed, end in ends.items()}, fmean)
+    gaps: dict[int, float] = {}
+    for cell in row.done:
+        end = cell.final(mode)
+        if end is not None and "strict" in end and end["accuracy"] is not None:
+            gaps[cell.seed] = end["accuracy"] - end["strict"]
+    return over_seeds(gaps, fmean)
 
 
-def _versus(analysis: Analysis, *, mode: Mode) -> str:
-    return f"{mode}: vs {analysis.reference.label if analysis.reference else 'reference'}"
+def versus(analysis: Analysis) -> str:
+    """`vs grpo`."""
+    return f"vs {analysis.reference.label if analysis.reference else 'reference'}"
 
 
-def _interval(
-    analysis: Analysis, *, mode: Mode, split: Split = "heldout", words: tuple[str, ...] = ()
-) -> tuple[str, ...]:
-    """The column's own words, and what ± and † mean in this mode and split."""
-    found = [scores for row in analysis.rows if (scores := analysis.scores(row, mode, split)) is not None]
+def _headed(words: str | Callable[[Analysis], str], mode: str) -> Callable[[Analysis], str]:
+    """`sampled: final`, or `sampled reward: final` in a table of rewards."""
+
+    def heading(analysis: Analysis) -> str:
+        measure = "" if analysis.measure == "accuracy" else f" {analysis.measure}"
+        return f"{mode}{measure}: {words if isinstance(words, str) else words(analysis)}"
+
+    return heading
+
+
+def interval(
+    analysis: Analysis, *, mode: Mode, split: Split = "heldout", measure: Measure | None = None,
+    words: tuple[str, ...] = (),
+) -> tuple[str, ...]:  # fmt: skip
+    """The column's own words, and what ± and † mean in this mode, split and measure."""
+    every = [analysis.scores(row, mode, split, measure=measure) for row in analysis.rows]
+    found = [scores for scores in every if scores is not None]
     alone = [scores for scores in found if len(scores.seeds) == 1]
     return (
         *words,
@@ -129,33 +160,41 @@ def _interval(
 
 def _ranked(analysis: Analysis, *, mode: Mode) -> tuple[str, ...]:
     """As other accuracies, and what bold means, where any is."""
-    return _interval(analysis, mode=mode, words=(BOLD,) if analysis.ranking(mode).best else ())
+    return interval(analysis, mode=mode, words=(BOLD,) if analysis.ranking(mode).best else ())
 
 
-def _stars(analysis: Analysis) -> tuple[str, ...]:
+def stars(analysis: Analysis, measure: Measure | None = None) -> tuple[str, ...]:
     """What is said once for both modes."""
     ranked = analysis.family
-    found = [[c for row in ranked if (c := analysis.contrast(row, mode))] for mode in MODES]
+    found = [[c for row in ranked if (c := analysis.contrast(row, mode, measure))] for mode in MODES]
     tested = [[c.difference.estimate for c in one if c.difference and c.adjusted is not None] for one in found]
     degrees = [estimate.df for one in tested for estimate in one if estimate.df is not None]
     reference = analysis.reference
     said = [f"Vs {reference.label if reference else 'the reference'}: final − its final, paired by seed and item."]
     if reference is not None:
-        theirs = [mode for mode in MODES if analysis.scores(reference, mode)]
-        others = [row for row in ranked if row.hash != reference.hash]
+        theirs = [mode for mode in MODES if analysis.scores(reference, mode, measure=measure)]
+        alone = [
+            row
+            for row in ranked
+            for mode in theirs
+            if row.hash != reference.hash
+            and analysis.scores(row, mode, measure=measure)
+            and not analysis.contrast(row, mode, measure)
+        ]
         if not theirs:
             said.append(f"No comparison: {reference.label}, the reference, has no finished seed with an evaluation.")
-        elif any(analysis.scores(row, mode) and not analysis.contrast(row, mode) for row in others for mode in theirs):
+        elif alone:
             said.append("No comparison (–) where a row and the reference have no seed in common.")
     if degrees:
         tests = " or ".join(str(n) for n in sorted({len(one) for one in tested if one}))
         span = " to ".join(dict.fromkeys(f"{df:.1f}".removesuffix(".0") for df in (min(degrees), max(degrees))))
+        of_what = "" if measure is None else f"{measure.capitalize()}: "
         said.append(
-            f"* p < .05, ** p < .01: two-sided, after Holm over the column's {tests} test{'s' * (tests != '1')}, with "
-            f"{span} degrees of freedom."
+            f"{of_what}* p < .05, ** p < .01: two-sided, after Holm over the column's {tests} "
+            f"test{'s' * (tests != '1')}, with {span} degrees of freedom."
         )
-    alone = [c for one in found for c in one if c.difference and (p := c.difference.estimate.p) and p < ALPHA]
-    if any(c.adjusted is not None and c.adjusted >= ALPHA for c in alone):
+    single = [c for one in found for c in one if c.difference and (p := c.difference.estimate.p) and p < ALPHA]
+    if any(c.adjusted is not None and c.adjusted >= ALPHA for c in single):
         said.append("± is of one comparison, a star of them all: an interval may exclude 0 and bear none.")
     if any(c.difference is None for one in found for c in one):
         said.append(OTHER_ITEMS)
@@ -163,24 +202,31 @@ def _stars(analysis: Analysis) -> tuple[str, ...]:
 
 
 def _add_mode(mode: Mode) -> None:
+    def add_measured(
+        name: str, kind: Kind, words: str | Callable[[Analysis], str], entry: Callable[[Analysis, Row], Entry],
+        explain: tuple[str, ...] | Callable[[Analysis], tuple[str, ...]], said: str = "",
+    ) -> None:  # fmt: skip
+        add(name, kind, _headed(words, f"{said}{mode}"), entry, explain, measured=True)
+
     for split, prefix, said in (("heldout", "", ""), ("probe", "probe_", "probe, ")):
-        at: dict[str, Any] = {"mode": mode, "split": split}
-        explain = partial(_interval, **at)
+        where: dict[str, Any] = {"mode": mode, "split": split}
+        explain = partial(interval, **where)
         for when in ("start", "final"):
-            add(f"{prefix}{mode}_{when}", "share", f"{said}{mode}: {when}", partial(_at, when=when, **at), explain)
-        explain = partial(_interval, words=(GAIN,), **at)
-        add(f"{prefix}{mode}_gain", "points", f"{said}{mode}: gain", partial(_gain, **at), explain)
+            add_measured(f"{prefix}{mode}_{when}", "share", when, partial(at, when=when, **where), explain, said=said)
+        explain = partial(interval, words=(GAIN,), **where)
+        add_measured(f"{prefix}{mode}_gain", "points", "gain", partial(gain, **where), explain, said=said)
     # The held-out final is the one that is ranked.
-    add(f"{mode}_final", "share", f"{mode}: final", partial(_final, mode=mode), partial(_ranked, mode=mode))
-    add(f"{mode}_delta", "points", partial(_versus, mode=mode), partial(_delta, mode=mode), _stars)
-    add(f"{mode}_mde", "share", f"{mode}: detectable", partial(_mde, mode=mode), (DETECTABLE,))
-    add(f"{mode}_overfit", "points", f"{mode}: overfit gap", partial(_overfit, mode=mode), (OVERFIT,))
-    add(f"{mode}_overfit_delta", "points", f"{mode}: overfit gap vs reference", partial(_overfit_delta, mode=mode),
-        (OVERFIT, OVERFIT_DELTA))  # fmt: skip
-    add(f"{mode}_peak_drop", "share", f"{mode}: below its peak", partial(_peak_drop, mode=mode), (PEAK_DROP,))
+    add_measured(f"{mode}_final", "share", "final", partial(_final, mode=mode), partial(_ranked, mode=mode))
+    add_measured(f"{mode}_delta", "points", versus, partial(delta, mode=mode), stars)
+    add_measured(f"{mode}_mde", "share", "detectable", partial(_mde, mode=mode), (DETECTABLE,))
+    add_measured(f"{mode}_overfit", "points", "overfit gap", partial(_overfit, mode=mode), (OVERFIT,))
+    add_measured(f"{mode}_overfit_delta", "points", "overfit gap vs reference", partial(_overfit_delta, mode=mode),
+                 (OVERFIT, OVERFIT_DELTA))  # fmt: skip
+    add_measured(f"{mode}_peak_drop", "share", "below its peak", partial(peak_drop, mode=mode), (PEAK_DROP,))
     add(f"{mode}_format_gap", "points", f"{mode}: format gap", partial(_format_gap, mode=mode), (FORMAT_GAP,))
     ends: tuple[tuple[str, Kind], ...] = (
         ("response_tokens", "number"), ("truncated", "share"), ("no_answer", "share"), ("timed_out", "share"),
+        ("reward_cut", "share"),
     )  # fmt: skip
     for key, kind in ends:
         heading = f"{mode}: {key.replace('_', ' ')}"
