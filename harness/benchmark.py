@@ -11,7 +11,7 @@ from typing import Any
 
 from algorithms import Algorithm
 from leaderboard.records import SCHEMA, BenchmarkRecord, PlannedCell
-from tasks.base import Source, Task
+from tasks.base import Source, Task, TaskError
 from tasks.data import fingerprint
 from tasks.dev import DevSplit
 from tasks.rewards.rewarded import Rewarded
@@ -20,7 +20,9 @@ from tasks.wrapped import Wrapped, innermost
 from . import contamination, controls, models, sinks
 from .errors import UserError
 from .plugins import build, build_algorithm, build_task, source_hash, suggestion
+from .rewards import stage as rewards
 from .rewards.building import rewarded
+from .rewards.stage import Stage
 from .rollout import engines
 from .settings import (
     AlgorithmChoice,
@@ -86,6 +88,7 @@ class Benchmark:
     warm_start: Cell | None
     notes: tuple[str, ...]
     trials: bool = False  # of a search for settings: shown apart from what they were searched for
+    reward_stage: Stage | None = None  # the reward model that all cells are rated by, where the recipe has it fitted
 
     def record(self) -> BenchmarkRecord:
         """What was planned, for the results folder."""
@@ -108,7 +111,8 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     engines.check_available(recipe.rollout)
     sinks.check_installed(recipe.execution.sinks)
     task = task or build_task(recipe.task.name, recipe.task.parameters, "task")
-    task = rewarded(task, recipe.reward, None, device)
+    stage = _reward_stage(recipe, task, device)
+    task = rewarded(task, recipe.reward, stage, device)
     notes: list[str] = []
     entries = []
     for number, choice in enumerate(recipe.algorithms):
@@ -129,7 +133,8 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     check_texts(start, task, recipe, [entry.algorithm for entry in entries])
     model_spec = {"name": models.fingerprint(start), "precision": precision}
     shared = {"task": task_identity(task), "model": model_spec} | reward_identity(task)
-    warm = _warm_start(recipe, task, start, shared)
+    unrewarded = task.task if isinstance(task, Rewarded) else task
+    warm = _warm_start(recipe, unrewarded, start, {key: shared[key] for key in ("task", "model")})
     if warm is not None:
         shared = {**shared, "model": {**model_spec, "warm_start": warm.id}}
     cells: dict[str, Cell] = {}
@@ -146,7 +151,17 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
                     f"{entry.where}: {entry.label} is the same run as {cells[cell.id].label}; remove one of them"
                 )
             cells[cell.id] = cell
-    return Benchmark(recipe.name, tuple(cells.values()), warm, tuple(dict.fromkeys(notes)))
+    return Benchmark(recipe.name, tuple(cells.values()), warm, tuple(dict.fromkeys(notes)), reward_stage=stage)
+
+
+def _reward_stage(recipe: Recipe, task: Task, device: str) -> Stage | None:
+    training = recipe.reward.train if recipe.reward else None
+    if training is None:
+        return None
+    try:
+        return rewards.plan(training, task, recipe.task.parameters, device, recipe.execution.threads)
+    except (UserError, TaskError) as error:
+        raise UserError(f"reward.train: {error}") from error
 
 
 def resolve(choice: AlgorithmChoice, shared: Training, where: str) -> tuple[Algorithm, Training, str]:

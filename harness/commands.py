@@ -160,6 +160,8 @@ def _run_cells(
     if not missing:
         return 0
     start = _warm_start(benchmark)
+    if benchmark.reward_stage is not None:
+        benchmark.reward_stage.run(say)
     works = share_threads([Work(cell, folders[cell.id], start or cell.start) for cell in missing], jobs, say)
     with ProgressBoard(missing, console, already_done=len(benchmark.cells) - len(missing)) as board:
         failed = run_cells(works, board, say, jobs, plugin_files)

@@ -41,6 +41,9 @@ def parse(content: Mapping[str, Any], where: str) -> Recipe:
         content["algorithms"] = [{"name": a} if isinstance(a, str) else a for a in content["algorithms"]]
     if isinstance(content.get("controls"), list):
         content["controls"] = [{"kind": c} if isinstance(c, str) else c for c in content["controls"]]
+    if isinstance(judged := content.get("win_rates"), dict) and isinstance(judged.get("tasks"), list):
+        tasks = [{"name": t} if isinstance(t, str) else t for t in judged["tasks"]]
+        content["win_rates"] = {**judged, "tasks": tasks}
     try:
         recipe = TypeAdapter(Recipe).validate_python(content)
     except ValidationError as error:

@@ -270,6 +270,31 @@ class Tune:
 
 
 @dataclass(frozen=True)
+class WinRates:
+    """After training every cell's answers are judged: against a baseline's, and against those of the reference's cell
+    of the same seed. A benchmark's own baseline, or, on the recipe's task, the policy that all cells started from.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+    judges: tuple[str, ...]  # KIND:MODEL as `groupbench judge` has it; gold; reward: the recipe's own
+    tasks: tuple[Choice, ...] = ()  # whose instructions are answered, NAME or NAME@PROTOCOL; none: the recipe's task
+    limit: int | None = None  # a fixed subset of so many instructions; null: all
+    max_tokens: int | None = None  # of an answer; null: the protocol's, on the recipe's task as in training
+    reference: str | None = None  # name or label of an entry; null: the first GRPO, else the first entry
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)  # of a judge, by its name in `judges`
+    max_cost: float | None = None  # US dollars that all judges together may spend
+
+    def __post_init__(self) -> None:
+        _check(len(set(self.judges)) == len(self.judges) > 0, "judges", self.judges, "one or more, each once")
+        for name in ("limit", "max_tokens"):
+            found = getattr(self, name)
+            _check(found is None or found >= 1, name, found, "at least 1, or null")
+        _check(self.max_cost is None or self.max_cost >= 0, "max_cost", self.max_cost, "0 or more, or null")
+        unknown = sorted(set(self.options) - set(self.judges))
+        _check(not unknown, "options", unknown, f"names of judges: {', '.join(self.judges)}")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A benchmark: algorithms x seeds on one task, from one start, under one protocol."""
 
@@ -288,3 +313,4 @@ class Recipe:
     evaluation: Evaluation = Evaluation()
     execution: Execution = Execution()
     tune: Tune | None = None
+    win_rates: WinRates | None = None

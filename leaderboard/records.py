@@ -199,9 +199,9 @@ class EvalRecord(AddedToEvals):
     seconds: float  # of the call for all splits, the share of this one's examples
 
 
-def headline(record: EvalRecord) -> float:
-    """What tables rank by: the accuracy, or the reward where there is no verifier."""
-    return record["reward"] if record["accuracy"] is None else record["accuracy"]
+def headline(record: EvalRecord) -> float | None:
+    """What tables rank by: the accuracy, or the reward where there is no verifier; None without either."""
+    return record.get("reward") if record["accuracy"] is None else record["accuracy"]
 
 
 class AddedToItems(TypedDict, total=False):

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .base import TaskDataError
-from .comparison import ComparisonTask
 from .data import file_sha256
 from .files import Columns, file_rows
+from .open_ended import OpenEnded
 
 
 class AnswerRow(NamedTuple):
@@ -84,7 +84,7 @@ def answer_rows(path: Path) -> list[AnswerRow]:
     return found
 
 
-def read_outputs(task: ComparisonTask, path: str | Path) -> Outputs:
+def read_outputs(task: OpenEnded, path: str | Path) -> Outputs:
     """One model's answers to every example of `task`, joined by instruction or id.
 
     Raises TaskDataError for an unreadable file, a null, answers of two models, an unknown instruction, one that is
@@ -123,7 +123,7 @@ def read_outputs(task: ComparisonTask, path: str | Path) -> Outputs:
     return Outputs(rows[0].generator, {name: first[name].text for name in ids}, path, file_sha256(path))
 
 
-def write_outputs(task: ComparisonTask, answers: Mapping[str, str], generator: str, path: str | Path) -> None:
+def write_outputs(task: OpenEnded, answers: Mapping[str, str], generator: str, path: str | Path) -> None:
     """Write answers (by example id) to `path`, in the task's order, which AlpacaEval's own length control relies on.
 
     `.json`: AlpacaEval's list; `.jsonl`: Arena-Hard-Auto's lines, without the token and markdown counts that its

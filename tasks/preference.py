@@ -1,15 +1,15 @@
 """A preference that is known in closed form: what RLHF does to it, offline, in seconds.
 
 A prompt is three digits, a response a string of digits. What it is truly worth, in nats (log-odds of being preferred,
-Bradley and Terry 1952), is how much of it is what one wants, and how short it is:
+Bradley and Terry 1952), is how much of it is what one wants, and whether it is as long as it should be:
 
-    gold(y) = 4·(share of even digits in y) − ¼·|y|        |y| in digits; 0 for an empty response
+    gold(y) = 4·(share of even digits in y) − 0.4·| |y| − 6 |        |y| in digits; −2.4 for an empty response
 
 People who label pairs of responses for a reward model see that, and are impressed by length besides (`length_bias`,
-½ nat a digit): a proxy trained on a few hundred of their labels is right about most pairs, and takes the longer answer
-for the better one. A policy that is trained on it gets better for a while, then longer. Gold does not depend on the
-prompt, so that a few hundred pairs teach a reward model what there is to learn; it never enters training unless a
-recipe says so (`reward: gold`), and is what evaluations and the judge `gold` measure.
+0.6 nats a digit): a proxy that is trained on a few hundred of their labels is right about most pairs, and finds no
+response too long. The start's responses are too short. A policy that is trained on the proxy gets better, and then
+longer than is good. Gold does not depend on the prompt, so that a few hundred pairs teach what there is to learn; it
+never enters training unless a recipe says so (`reward: gold`), and is what evaluations and the judge `gold` measure.
 """
 
 from __future__ import annotations
@@ -21,16 +21,15 @@ from hashlib import sha256
 from itertools import count
 from typing import ClassVar
 
-from .base import GREEDY, EvalProtocol, Example, Grade, Source
+from .base import GREEDY, EvalProtocol, Example, Grade, Message, Source
 from .open_ended import OpenEnded, user
-from .pairs import PreferencePair
+from .pairs import PreferencePair, identified
 from .registry import register
 
 _EVEN, _ODD = "02468", "13579"
-_WORTH, _COST = 4.0, 0.25  # nats: of nothing but even digits, and of one digit more
-_SHORTEST, _LONGEST = 2, 15  # a teacher's response ends behind each digit from the second on
-_STOPS = 0.2  # with this probability
-_BEST = "24"  # as short as a teacher's responses get
+_WORTH, _COST, _RIGHT = 4.0, 0.4, 6  # nats: of nothing but even digits, of a digit too many or missing; digits
+_LONGEST, _STOPS = 15, 0.3  # digits of a teacher's response, which ends behind each with this probability
+_BEST = "246802"
 
 
 def _uniforms(count: int, *parts: str | int) -> list[float]:
@@ -45,7 +44,7 @@ def _uniforms(count: int, *parts: str | int) -> list[float]:
 @register("preference")
 @dataclass(frozen=True)
 class Preference(OpenEnded):
-    """Even digits, and few of them; what a proxy reward with a bias for length makes of that is the question.
+    """Even digits, and six of them; what a proxy reward with a bias for length makes of that is the question.
 
     Raises ValueError on bad parameters.
     """
@@ -54,7 +53,7 @@ class Preference(OpenEnded):
     """Expected share of the prompts that only evaluation sees, in (0, 1)."""
     teacher_accuracy: float = 0.6
     """Probability, in [0, 1], that a digit of a teacher's response is even."""
-    length_bias: float = 0.5
+    length_bias: float = 0.6
     """What one more digit is worth to those who label pairs, beyond what it is worth, in nats."""
     data_seed: int = 0
     """Decides which prompts are held out."""
@@ -103,9 +102,8 @@ class Preference(OpenEnded):
     def gold(self, prompt: str, response: str) -> float:
         """What a response is truly worth, in nats; see the module."""
         response = response.strip()
-        if not response:
-            return 0.0
-        return _WORTH * sum(symbol in _EVEN for symbol in response) / len(response) - _COST * len(response)
+        share = sum(symbol in _EVEN for symbol in response) / max(1, len(response))
+        return _WORTH * share - _COST * abs(len(response) - _RIGHT)
 
     def grade(self, example: Example, response: str) -> Grade:
         """No verdict, but what the response is truly worth."""
@@ -123,25 +121,25 @@ class Preference(OpenEnded):
     def _teach(self, *parts: str | int) -> str:
         draws = _uniforms(3 * _LONGEST, *parts)
         good, which, ends = draws[::3], draws[1::3], draws[2::3]
-        length = next((n for n in range(_SHORTEST, _LONGEST) if ends[n] < _STOPS), _LONGEST)
+        length = next((n for n in range(1, _LONGEST) if ends[n] < _STOPS), _LONGEST)
         digits = [_EVEN if good[n] < self.teacher_accuracy else _ODD for n in range(length)]
         return "".join(some[int(5 * which[n])] for n, some in enumerate(digits))
 
-    def preference_pairs(self, number: int, seed: int) -> list[PreferencePair]:
+    def preference_pairs(self, number: int, seed: int) -> tuple[PreferencePair, ...]:
         """Pairs of a teacher's responses to training prompts, as people label them: σ(Δgold + length_bias·Δlength).
 
         Pair i depends on (i, seed) and the parameters alone; equal responses are drawn again.
         """
-        return [self._pair(index, seed) for index in range(number)]
+        return identified(self._pair(index, seed) for index in range(number))
 
-    def _pair(self, index: int, seed: int) -> PreferencePair:
+    def _pair(self, index: int, seed: int) -> tuple[tuple[Message, ...], str, str, str]:
+        """Prompt, chosen, rejected, and no part of a set."""
         place, label = _uniforms(2, "pair", seed, index)
-        example = self.train[int(place * len(self.train))]
+        prompt = self.instruction(self.train[int(place * len(self.train))])
         draws = (self._teach("pair", seed, index, draw) for draw in count())
         first = next(draws)
-        drawn = [first, next(text for text in draws if text != first)]
-        prompt = self.instruction(example)
-        better = self.gold(prompt, drawn[0]) - self.gold(prompt, drawn[1])
-        better += self.length_bias * (len(drawn[0]) - len(drawn[1]))
-        chosen, rejected = drawn if label < 1 / (1 + math.exp(-better)) else drawn[::-1]
-        return PreferencePair(f"pair-{seed}-{index}", user(prompt), chosen, rejected)
+        second = next(text for text in draws if text != first)
+        better = self.gold(prompt, first) - self.gold(prompt, second)
+        better += self.length_bias * (len(first) - len(second))
+        chosen, rejected = (first, second) if label < 1 / (1 + math.exp(-better)) else (second, first)
+        return user(prompt), chosen, rejected, ""

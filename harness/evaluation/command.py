@@ -12,6 +12,7 @@ from leaderboard import checkpoints
 from leaderboard.evaluations import EvaluationRecord, read_items
 from tasks.base import TaskError
 from tasks.comparison import ComparisonTask
+from tasks.open_ended import OpenEnded
 
 from .. import lm_eval, plugins
 from ..commands import console, quiet_libraries, say
@@ -116,7 +117,7 @@ def run(
     _write_outputs(subject.name, asked, folder)
     if judge is not None:
         return judge(folder)
-    if unjudged := [one.key for one in asked if isinstance(one.task, ComparisonTask)]:
+    if unjudged := [one.key for one in asked if isinstance(one.task, OpenEnded)]:
         say(f"next: groupbench judge {folder} --judge …: {', '.join(unjudged)} are not scored until then")
     return 0
 

@@ -20,6 +20,7 @@ from tasks.judges.base import JudgeStopped
 from tasks.judges.cache import Cache
 from tasks.judges.prices import Price
 from tasks.judges.results import Estimate, Progress
+from tasks.open_ended import OpenEnded
 
 from .. import plugins
 from ..commands import console, quiet_libraries, say
@@ -36,7 +37,7 @@ from .panel import Panel, Wanted
 from .side import side_file
 from .sides import Side
 
-UNCACHED = ("mock", "replay")  # they have their replies at hand
+UNCACHED = ("gold", "mock", "replay")  # they have their replies at hand
 INCOMPLETE = 3  # exit code: a judge stopped answering, or a number had to be refused; the same command goes on
 
 
@@ -208,12 +209,16 @@ def _matches(
         name = recorded["task"] if recorded else key.partition("@")[0]
         own = dict(recorded["parameters"]) if recorded else {}
         task = build_task(name, {**own, **parameters.get(name, {})}, f"--tasks {key}")
-        if not isinstance(task, ComparisonTask):
+        if not isinstance(task, OpenEnded):
             raise UserError(f"--tasks {key}: its answers are graded, not judged")
         both = [sides.from_evaluation(p, key, task) if p.is_dir() else sides.from_outputs(p, task) for p in places]
-        first, second = both if len(both) > 1 else (both[0], sides.baseline(task))
+        if len(both) == 1:
+            if not isinstance(task, ComparisonTask):
+                raise UserError(f"{key}: task {task.name} has no baseline of its own; name an opponent: judge A B")
+            both.append(sides.baseline(task))
+        first, second = both
         _check_alike(key, first, second)
-        yield Match(key, task, first, second, official=len(both) == 1)
+        yield Match(key, task, first, second, official=len(places) == 1)
 
 
 def _check_alike(key: str, one: Side, other: Side) -> None:

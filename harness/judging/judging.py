@@ -12,7 +12,6 @@ from leaderboard import verdicts
 from leaderboard.verdicts import Cost, GameRecord, JudgeRecord, PairRecord, Player
 from leaderboard.winrates import style
 from tasks.base import Example
-from tasks.comparison import ComparisonTask
 from tasks.judges import asking
 from tasks.judges.asking import Budget, Watch
 from tasks.judges.base import Pair, as_json
@@ -21,6 +20,7 @@ from tasks.judges.prices import Price
 from tasks.judges.results import Compared, Estimate
 from tasks.judges.results import Judged as JudgedPair
 from tasks.judges.texts import CAP_CHARS, answer_of, content_of
+from tasks.open_ended import OpenEnded
 
 from ..errors import UserError
 from ..evaluation.asked import recorded_parameters
@@ -57,7 +57,7 @@ class Match:
     """Two sides and the examples that both have answered."""
 
     key: str  # of the task, as the candidate was asked it
-    task: ComparisonTask
+    task: OpenEnded
     candidate: Side
     opponent: Side
     official: bool  # whether the opponent is the benchmark's own baseline

@@ -12,7 +12,8 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from tasks.base import Example
-from tasks.comparison import ComparisonTask, OfficialPrompt
+from tasks.comparison import OfficialPrompt
+from tasks.engines import Scorer
 from tasks.judges import prompts, registry
 from tasks.judges.base import Game, Identity, Judge, JudgeError, Pair
 from tasks.judges.endpoint import loopback
@@ -20,6 +21,8 @@ from tasks.judges.engine import EngineJudge
 from tasks.judges.parsing import PARSERS, READS_LOGPROBS
 from tasks.judges.prompts import OURS, JudgePrompt
 from tasks.judges.reward_model import RewardModelJudge
+from tasks.open_ended import OpenEnded
+from tasks.rewards.gold import GoldScorer
 
 from .. import models, plugins
 from ..errors import UserError
@@ -30,7 +33,7 @@ from .labels import LabelEngine
 HANDED_IN = ("prompt", "engine", "scorer", "decode")  # fields that are no option of the command line
 AUTO, OFFICIAL = "auto", "official"
 MAIN_OPTION = {"openai": "model", "replay": "path"}  # what stands behind the colon of --judge
-PROMPTLESS = ("reward_model", "mock")
+PROMPTLESS = ("reward_model", "gold", "mock")
 LOCAL = ("engine", "reward_model")  # of a model that we load; its revision is an option
 
 
@@ -88,7 +91,7 @@ class Panel:
         return replace(first, prompt=self.prompt, prompt_sha=hashlib.sha256("".join(shas).encode()).hexdigest())
 
 
-def panel(wanted: Wanted, task: ComparisonTask, examples: Sequence[Example]) -> Panel:
+def panel(wanted: Wanted, task: OpenEnded, examples: Sequence[Example]) -> Panel:
     """The judges for these examples. Raises UserError, or a JudgeError or TaskError, that says what is wrong."""
     known = plugins.known_judges()
     if wanted.kind not in known:
@@ -97,17 +100,18 @@ def panel(wanted: Wanted, task: ComparisonTask, examples: Sequence[Example]) -> 
     for example in examples:
         prompt = _prompt(wanted, task, example)
         asked.setdefault(prompt.sha if prompt else "", (prompt, []))[1].append(example)
-    judges = tuple((_build(wanted, prompt), tuple(theirs)) for prompt, theirs in asked.values())
+    judges = tuple((_build(wanted, task, prompt), tuple(theirs)) for prompt, theirs in asked.values())
     names = [prompt.name for prompt, _ in asked.values() if prompt] or [""]
     return Panel(judges, names[0].partition("/")[0] if len(names) > 1 else names[0])
 
 
-def _build(wanted: Wanted, prompt: JudgePrompt | None) -> Judge:
+def _build(wanted: Wanted, task: OpenEnded, prompt: JudgePrompt | None) -> Judge:
     options = dict(wanted.options)
     if taken := [key for key in options if key in HANDED_IN]:
         raise UserError(f"--judge-set {taken[0]}: no option of its own; groupbench list judges shows what there is")
     options = _checked(wanted, options)
-    engine, scorer = None, None
+    engine: LabelEngine | None = None
+    scorer: Scorer | None = GoldScorer(task) if wanted.kind == "gold" else None
     if wanted.kind in LOCAL:
         if not wanted.model:
             raise UserError(f"--judge {wanted.kind}: name a model, {wanted.kind}:MODEL (a folder, a Hub id, a wheel)")
@@ -150,7 +154,7 @@ def _checked(wanted: Wanted, options: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _prompt(wanted: Wanted, task: ComparisonTask, example: Example) -> JudgePrompt | None:
+def _prompt(wanted: Wanted, task: OpenEnded, example: Example) -> JudgePrompt | None:
     """What is asked about an example; None for a judge that takes no prompt, or finds it by itself."""
     name = wanted.prompt
     if wanted.kind in PROMPTLESS:

@@ -14,6 +14,7 @@ from leaderboard.verdicts import Player
 from tasks.comparison import ComparisonTask
 from tasks.data import fingerprint
 from tasks.judges.texts import clean
+from tasks.open_ended import OpenEnded
 from tasks.outputs import read_outputs
 
 from ..errors import UserError
@@ -34,7 +35,7 @@ def baseline(task: ComparisonTask) -> Side:
     return Side(Player(name=" and ".join(task.opponents), outputs_sha=_sha(answers)), answers)
 
 
-def from_outputs(path: Path, task: ComparisonTask) -> Side:
+def from_outputs(path: Path, task: OpenEnded) -> Side:
     """An outputs file. Raises TaskDataError for one that does not answer exactly the task's instructions."""
     found = read_outputs(task, path)
     return Side(Player(name=clean(found.generator)[:200], outputs_sha=_sha(found.answers)), found.answers)
@@ -45,7 +46,7 @@ def compared(folder: Path) -> dict[str, TaskResult]:
     return {key: task for key, task in read_record(folder)["tasks"].items() if "accuracy" not in task["metrics"]}
 
 
-def from_evaluation(folder: Path, key: str, task: ComparisonTask) -> Side:
+def from_evaluation(folder: Path, key: str, task: OpenEnded) -> Side:
     """A task of an evaluation: the first response to each example.
 
     UserError where one is missing, or the task's instructions or baseline are not those that were asked.

@@ -16,14 +16,14 @@ from ..errors import UserError
 from ..plugins import build, known_rewards, suggestion
 from ..settings import RewardChoice
 from .scorer import RewardScorer
+from .stage import Stage
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 OF_A_MODEL = ("model", "revision", "precision")  # parameters of a reward that is handed a scorer
 
 
-def rewarded(task: Task, choice: RewardChoice | None, trained: models.Source | None, device: str) -> Task:
-    """`task` in the recipe's reward; itself where the recipe names none. `trained`: where `choice.train` will put its
-    model.
+def rewarded(task: Task, choice: RewardChoice | None, stage: Stage | None, device: str) -> Task:
+    """`task` in the recipe's reward; itself where the recipe names none. `stage` is that of `choice.train`.
 
     Raises UserError for a task that needs a reward, and for one that cannot be given.
     """
@@ -45,7 +45,7 @@ def rewarded(task: Task, choice: RewardChoice | None, trained: models.Source | N
         handed: dict[str, Any] = {"task": innermost(task)} if "task" in own else {}
         if "scorer" in own:
             said = {key: parameters.pop(key) for key in OF_A_MODEL if key in parameters}
-            handed["scorer"] = _scorer(said, trained, device, where)
+            handed["scorer"] = _scorer(said, stage, device, where)
         elif choice.train is not None:
             raise UserError(f"{where}.train: it takes no model that could be trained")
         made = _build(cls, parameters, handed, where)
@@ -68,16 +68,16 @@ def _build(cls: type[Reward], parameters: Mapping[str, Any], handed: Mapping[str
     return made
 
 
-def _scorer(said: Mapping[str, Any], trained: models.Source | None, device: str, where: str) -> RewardScorer:
+def _scorer(said: Mapping[str, Any], stage: Stage | None, device: str, where: str) -> RewardScorer:
     precision = said.get("precision", "auto")
     if precision not in PRECISIONS:
         raise UserError(f"{where}.parameters.precision = {precision!r}{suggestion(precision, PRECISIONS)}")
     if precision == "auto":
         precision = "bfloat16" if device == "cuda" else "float32"
-    if trained is not None:
+    if stage is not None:
         if taken := [key for key in ("model", "revision") if key in said]:
             raise UserError(f"{where}: has both parameters.{taken[0]} and train; a reward comes from one model")
-        return RewardScorer(trained, precision, device)
+        return stage.scorer(precision)
     if not isinstance(said.get("model"), str):
         raise UserError(
             f"{where}.parameters: model is missing; expected a folder or a Hub id, e.g. "

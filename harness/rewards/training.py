@@ -51,6 +51,10 @@ class RewardTrainingError(UserError):
     """A reward model that cannot be fitted; the message names what stopped it, and what would help."""
 
 
+class BeingTrained(RewardTrainingError):
+    """Another process is at it."""
+
+
 def resolve(settings: RewardTraining, device: str) -> RewardTraining:
     """With the precision that `auto` means on this device."""
     if settings.precision != "auto":
@@ -252,6 +256,6 @@ def _workplace(folder: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(place, ignore_errors=True)
     except Held as held:
-        raise RewardTrainingError(f"{folder}: {held} is training it") from None
+        raise BeingTrained(f"{folder}: {held} is training it") from None
     except PermissionError as error:
         raise RewardTrainingError(f"{folder}: {os.strerror(error.errno or 0)}") from None

@@ -15,7 +15,7 @@ from ..plugging import import_all, registering
 from .base import Judge, JudgeError
 from .prompts import JudgePrompt
 
-_BUILT_IN = (".endpoint", ".engine", ".mock", ".replay", ".reward_model")
+_BUILT_IN = (".endpoint", ".engine", ".gold", ".mock", ".replay", ".reward_model")
 _JUDGES: dict[str, type[Judge]] = {}
 
 JudgeClass = TypeVar("JudgeClass", bound=type[Judge])
