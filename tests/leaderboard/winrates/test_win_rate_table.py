@@ -236,7 +236,7 @@ def test_style_that_cannot_be_told_from_the_rows_is_said(many):
 
 def rated(name, seed, shift, n=120):
     """A judging of a task of our own by a judge that likes length, of answers `shift` sd longer."""
-    rng = np.random.default_rng([seed, len(name)])
+    rng = np.random.default_rng([seed, len(name), 1])
     delta = rng.normal(shift, 1, n)
     p = 1 / (1 + np.exp(-1.5 * np.tanh(delta)))
     one = judged(
@@ -254,7 +254,7 @@ def test_other_tasks_are_plainly_length_controlled(side):
         grid = table.table(judgings, side=known)
         made = entries(grid)
         verbose = made["verbose"]
-        assert verbose["win_rate"].low > 0.55 and verbose["lc_win_rate"].low < 0.5 < verbose["lc_win_rate"].high
+        assert verbose["win_rate"].low > 0.5 and verbose["lc_win_rate"].low < 0.5 < verbose["lc_win_rate"].high
         assert made["grpo"]["lc_win_rate"].value == pytest.approx(made["grpo"]["win_rate"].value, abs=0.03)
         assert verbose["rank"].value == 1 == made["grpo"]["rank"].value  # what is ranked is the control
         said = " ".join(grid.caption)
