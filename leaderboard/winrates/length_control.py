@@ -21,8 +21,8 @@ Other tasks have neither difficulties nor gamed answers: there it is *plain*, th
 with γ = 0, P(candidate wins | i) = σ(a·x_i + c) and LC = σ(c). Where no length differs that is the win rate, but for
 the penalty, which takes at most 1/(C·n) off its distance from ½. Without gamed rows the candidate's own must tell
 length from quality: at equal lengths the win rate is read off the curve only where lengths lie on either side of it,
-`AROUND` of them. Beyond that (simulated: lengths 2 sd off, 400 pairs) the estimate's error is thrice what it was, and
-the penalty draws it back to the win rate. `control` says which of the two a judging has; AlpacaEval is never given the
+`AROUND` of them. Beyond that the estimate's error is a multiple, and the penalty draws it back to the win rate
+(`benchmarks/plain_length_control.py`). `control` says which of the two a judging has; AlpacaEval is never given the
 plain one, nor is Arena-Hard, whose style control is another.
 
 Nothing is special about a candidate that always wins or never does: the penalty keeps c finite, so LC is a number near
