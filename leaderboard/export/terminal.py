@@ -137,8 +137,6 @@ def legend(grid: Grid, analysis: Analysis) -> list[str]:
 
 def _target(analysis: Analysis) -> str:
     view = analysis.view
-    if analysis.target is None and view.target_accuracy is not None:
-        return "to target: none was set but an accuracy, which these runs have not"
     if analysis.target is None:
         return "to target: none was set, for no interval of the reference's gain excludes 0"
     level = f"{percent(analysis.target)} % {view.metric} accuracy"

@@ -1,4 +1,4 @@
-"""AlpacaEval's length-controlled win rate, deterministic, with the error of its estimate.
+"""The length-controlled win rate, AlpacaEval's and a plain one, deterministic, with the error of its estimate.
 
 For a candidate against a baseline, on instructions i of difficulty γ_i, with w_i the judge's preference for the
 candidate and δ_i the baseline's characters minus the candidate's,
@@ -17,6 +17,14 @@ not: with few instructions the folds choose one at which all coefficients are 0,
 The published standard error is that of the fitted probabilities over instructions, 2 to 6 times too small. Here
 instructions are drawn anew, and the fit, sd(δ) included, is made again for each draw; C stays.
 
+Other tasks have neither difficulties nor gamed answers: there it is *plain*, the same fit to the candidate's own rows
+with γ = 0, P(candidate wins | i) = σ(a·x_i + c) and LC = σ(c). Where no length differs that is the win rate, but for
+the penalty, which takes at most 1/(C·n) off its distance from ½. Without gamed rows the candidate's own must tell
+length from quality: at equal lengths the win rate is read off the curve only where lengths lie on either side of it,
+`AROUND` of them. Beyond that the estimate's error is a multiple, and the penalty draws it back to the win rate
+(`benchmarks/plain_length_control.py`). `control` says which of the two a judging has; AlpacaEval is never given the
+plain one, nor is Arena-Hard, whose style control is another.
+
 Nothing is special about a candidate that always wins or never does: the penalty keeps c finite, so LC is a number near
 1 or 0, and no error is raised. One that always ties with answers of the baseline's lengths is the baseline: ½, as
 upstream has it by construction. Where no length differs x is 0; where all differ by the same, x is its sign.
@@ -24,8 +32,10 @@ upstream has it by construction. Where no length differs x is 0; where all diffe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -37,7 +47,12 @@ from .regression import Problem, sigmoid, solve
 from .side_file import SideFile
 
 GRID = np.logspace(-4, 4, 10)[5:]
+OF_PLAIN = GRID[:2]  # the two that published numbers have; above, a draw that lengths part perfectly has no end
 FOLDS, DRAWS, CHUNK = 5, 1000, 250
+FEWEST = 2 * FOLDS  # judged pairs that a plain control takes: each fold leaves out two
+AROUND = 0.1  # share of them in which the candidate is no longer than the baseline, and in which it is no shorter
+ALPACA, ARENA = "alpaca_eval", "arena_hard"
+PLAIN = SideFile(*np.zeros((4, 0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +135,49 @@ def of_judged(judged: Judged) -> Rows | None:
     return rows(found.share[index], chars[:, 0], chars[:, 1], gamma, index)
 
 
+class Control(NamedTuple):
+    """What length control of one judging stands on."""
+
+    rows: Rows
+    side: SideFile  # `PLAIN` for a task without one
+
+
+def control(judged: Judged, side: SideFile | None) -> Control | None:
+    """AlpacaEval's for its own verdicts, where `side` and all difficulties are there; for those of other tasks plain.
+
+    None for Arena-Hard, where no pair was read, and where `unplain` says why.
+    """
+    if judged.record.task.name == ALPACA:
+        found = of_judged(judged) if side is not None else None
+        return None if found is None or side is None else Control(found, side)
+    found = _plain(judged)
+    return None if found is None or unplain(judged) else Control(found, PLAIN)
+
+
+def unplain(judged: Judged) -> str | None:
+    """Why verdicts that might have a plain control have none, for people; None where they have, or never could."""
+    found = _plain(judged)
+    if found is None:
+        return None
+    if found.judged < FEWEST:
+        return f"not length-controlled: {found.judged} judged pairs, of at least {FEWEST}"
+    delta = found.delta[np.isfinite(found.share)]
+    for length, share in (("longer", (delta >= 0).mean()), ("shorter", (delta <= 0).mean())):
+        if share < AROUND:
+            return (
+                f"not length-controlled: {100 * (1 - share):.0f} % of its answers are {length} than the opponent's, so "
+                "that nothing tells length from quality"
+            )
+    return None
+
+
+def _plain(judged: Judged) -> Rows | None:
+    """With γ = 0; None for tasks that have a control of their own, and where no pair was read."""
+    if judged.record.task.name == ALPACA or judged.record.task.name.startswith(ARENA):
+        return None
+    return of_judged(replace(judged, pairs=[msgspec.structs.replace(pair, difficulty=0.0) for pair in judged.pairs]))
+
+
 def fit(found: Rows, side: SideFile, strength: float | None = None) -> Fit:
     """The length-controlled win rate; `strength` is C, chosen over the folds where it is not given."""
     chosen = choose(found, side) if strength is None else strength
@@ -145,12 +203,14 @@ def choose(found: Rows, side: SideFile) -> float:
     for number in range(FOLDS):
         own[number, judged] = fold[many:] != number
         gamed[number] = fold[:many] != number
-    times = len(GRID)
+    grid = GRID if many else OF_PLAIN
+    times = len(grid)
     problem = _problem(found, side, np.repeat(own, times, axis=0), np.repeat(gamed, times, axis=0), whole=True)
-    coefficients = solve(problem, np.tile(GRID, FOLDS))
+    coefficients = solve(problem, np.tile(grid, FOLDS))
     held = _problem(found, side, np.repeat(1 - own, times, axis=0), np.repeat(1 - gamed, times, axis=0), whole=True)
-    loss = held.loss(coefficients) / np.repeat(np.bincount(fold, minlength=FOLDS), times)
-    return float(GRID[loss.reshape(FOLDS, times).mean(axis=0).argmin()])
+    counts = np.maximum(np.bincount(fold, minlength=FOLDS), 1)  # of fewer rows than folds some folds are empty
+    loss = held.loss(coefficients) / np.repeat(counts, times)
+    return float(grid[loss.reshape(FOLDS, times).mean(axis=0).argmin()])
 
 
 def bootstrap(found: Rows, side: SideFile, content: str, strength: float, draws: int = DRAWS) -> Interval:

@@ -9,12 +9,18 @@ from collections.abc import Sequence
 from ..ranking import ALPHA
 from ..tables import SIGNS, UNITS, Line
 from ..verdicts import JudgeRecord, Player
+from . import length_control
 from .pairs import Notice
 from .rows import KINDS, Contest
 
-LC = (
-    "LC: AlpacaEval's length-controlled win rate; interval: 95 % of 1,000 bootstraps over instructions, refitted, for "
-    "one seed, and over seeds and jackknifed instructions for several."
+INTERVAL = (
+    "interval: 95 % of 1,000 bootstraps over instructions, refitted, for one seed, and over seeds and jackknifed "
+    "instructions for several."
+)
+LC = f"LC: AlpacaEval's length-controlled win rate; {INTERVAL}"
+PLAIN_LC = (
+    "LC: plainly length-controlled, the win rate at equal lengths by a logistic fit to the row's own pairs: "
+    f"AlpacaEval's without its difficulties and gamed answers, and not to be compared with it; {INTERVAL}"
 )
 BAND = "If unread: the win rate if every game without a verdict were lost, and if it were won."
 DISCRETE = "Discrete: pairs won, and half of those tied."
@@ -34,7 +40,9 @@ REFUSED = "Refused: more than 5 % of the games have no verdict, or of the replie
 def caption(found: Contest, names: set[str], lines: Sequence[Line]) -> tuple[str, ...]:
     """What its columns (`names`) are, against whom, and what a reader must know of its rows."""
     said = [UNITS["share"]]
-    for name, words in (("lc_win_rate", LC), ("band", BAND), ("discrete", DISCRETE), ("arena_hard", ARENA),
+    plain = any(one.record.task.name != length_control.ALPACA for row in found.rows for one in row.main)
+    lc = PLAIN_LC if plain else LC
+    for name, words in (("lc_win_rate", lc), ("band", BAND), ("discrete", DISCRETE), ("arena_hard", ARENA),
                         ("style_controlled", STYLE), ("consistency", CONDUCT)):  # fmt: skip
         said += [words] * (name in names)
     said += _terms(found)
@@ -97,6 +105,8 @@ def _notices(found: Contest) -> list[str]:
     if own := sorted({p.name for one in every for p in (one.candidate, one.opponent) if _same(judge, p)}):
         said.append(f"The judge is one of those judged, {own[0]}: judges prefer their own answers.")
     for row in found.rows:
+        reasons = [] if row.refused("main") else [length_control.unplain(one) for one in row.main]
+        said += [f"{row.label}: {why}." for why in filter(None, reasons)][:1]
         for kind in KINDS:
             worst: dict[str, Notice] = {}
             flags, theirs = Counter[str](), Counter[str]()

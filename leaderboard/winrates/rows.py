@@ -70,7 +70,7 @@ class Contest:
 
     rows: Sequence[Row]
     reference: str | None  # label of the row that direct judgings are against
-    side: SideFile | None  # of AlpacaEval; None: no length control
+    side: SideFile | None  # of AlpacaEval; None: its win rates are not length-controlled
     _known: dict[tuple[str, str], Scores | None] = field(default_factory=dict)
 
     def shares(self, row: Row, kind: Kind) -> Scores | None:
@@ -79,9 +79,13 @@ class Contest:
 
     def controlled(self, row: Row) -> Scores | None:
         """Length-controlled win rates as pseudo-values by seed and pair (see `length_control.pseudo_values`)."""
-        if self.side is None or any(length_control.of_judged(one) is None for one in row.main):
+        if any(self.control(one) is None for one in row.main):
             return None
         return self._scores(row, "main", "lc", self._pseudo)
+
+    def control(self, judged: Judged) -> length_control.Control | None:
+        """What a judging's length control stands on; None: it has none."""
+        return length_control.control(judged, self.side)
 
     def arena(self, row: Row) -> Scores | None:
         """Arena-Hard scores by seed and question, linearised (see `arena.question_values`)."""
@@ -89,14 +93,14 @@ class Contest:
 
     def strength(self, judged: Judged) -> float:
         """The penalty of a judging's length control."""
-        found = length_control.of_judged(judged)
-        assert found is not None and self.side is not None
-        return length_control.choose(found, self.side)
+        found = self.control(judged)
+        assert found is not None
+        return length_control.choose(*found)
 
     def _pseudo(self, judged: Judged) -> tuple[Sequence[str], np.ndarray, Sequence[str]]:
-        found = length_control.of_judged(judged)
-        assert found is not None and self.side is not None
-        values = length_control.pseudo_values(found, self.side, self.strength(judged))
+        found = self.control(judged)
+        assert found is not None
+        values = length_control.pseudo_values(*found, self.strength(judged))
         return [pair.id for pair in judged.pairs], values, [pair.unit for pair in judged.pairs]
 
     def _scores(self, row: Row, kind: Kind, name: str, values: against.Values) -> Scores | None:

@@ -122,12 +122,13 @@ def _win_rate(found: Contest, row: Row) -> Entry:
 def _controlled(found: Contest, row: Row) -> Entry:
     scores = found.controlled(row)
     if scores is None:
-        return (_refused(row, "main") if found.side else None) or NOTHING
+        known = found.side or any(one.record.task.name != length_control.ALPACA for one in row.main)
+        return (_refused(row, "main") if known else None) or NOTHING
     entry = estimated(scores.estimate, scores.by_seed)
-    if len(row.main) == 1 and found.side:
-        own = length_control.of_judged(row.main[0])
+    if len(row.main) == 1:
+        own = found.control(row.main[0])
         assert own is not None
-        drawn = length_control.bootstrap(own, found.side, row.main[0].title, found.strength(row.main[0]))
+        drawn = length_control.bootstrap(*own, row.main[0].title, found.strength(row.main[0]))
         entry = _between(entry, drawn.low, drawn.high)
     return _marked(found, row, "main", scores, entry)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -236,3 +237,119 @@ def test_the_interval_covers(side):
         drawn = length_control.bootstrap(found, side, str(run), 1e4, 300)
         held += drawn.low <= truth <= drawn.high
     assert 0.91 <= held / runs <= 0.98, held / runs
+
+
+def compared(n: int, seed: int, a: float, c: float, shift: float = 0.0) -> Rows:
+    """Two games a pair by a judge of P(win) = σ(a·x + c); answers `shift` sd longer than the opponent's."""
+    rng = np.random.default_rng(seed)
+    theirs = rng.normal(1000, 150, n).round()
+    mine = (theirs + rng.normal(300 * shift, 300, n)).round()
+    p = 1 / (1 + np.exp(-(a * np.tanh((theirs - mine) / np.std(theirs - mine, ddof=1)) + c)))
+    return length_control.rows((rng.random((2, n)) < p).mean(0), mine, theirs, np.zeros(n), range(n))
+
+
+@pytest.mark.parametrize("c", [0.0, 0.8])
+def test_a_plain_control_takes_a_judges_bias_for_length_out(c):
+    """Of 40 judgings of 200 pairs: the win rate is off by 16 points, its control by less than its own error."""
+    truth = 1 / (1 + np.exp(-c))
+    found = [compared(200, seed, -1.5, c, shift=1.0) for seed in range(40)]
+    plain = np.array([length_control.fit(rows, length_control.PLAIN).win_rate for rows in found])
+    raw = np.mean([rows.share.mean() for rows in found])
+    assert raw - truth > 0.12 and abs(plain.mean() - truth) < 3 * plain.std() / np.sqrt(40) + 0.004
+    drawn = [
+        length_control.bootstrap(rows, length_control.PLAIN, str(n), 2.78, 100) for n, rows in enumerate(found[:10])
+    ]
+    assert np.mean([one.se for one in drawn]) == pytest.approx(plain.std(), rel=0.3)
+
+
+def test_a_plain_control_finds_nothing_where_length_decides_nothing():
+    found = [compared(200, seed, 0.0, 0.4, shift=1.0) for seed in range(20)]
+    off = [length_control.fit(rows, length_control.PLAIN).win_rate - rows.share.mean() for rows in found]
+    assert abs(np.mean(off)) < 0.02
+
+
+@pytest.mark.parametrize("n", [10, 100])
+def test_without_a_difference_of_length_the_plain_control_is_the_win_rate(n):
+    found = replace(compared(n, 1, 0.0, 1.0), delta=np.zeros(n))
+    fit = length_control.fit(found, length_control.PLAIN)
+    assert fit.length == fit.difficulty == 0
+    assert fit.win_rate == pytest.approx(found.share.mean() - 1 / (fit.strength * n), abs=1e-9)  # the penalty's
+
+
+def test_the_plain_fit_is_the_minimum_of_its_objective():
+    found = compared(30, 2, -1.0, 0.5)
+    fit = length_control.fit(found, length_control.PLAIN)
+    w = np.array([fit.length, 0.0, fit.constant])
+    least = objective(found, length_control.PLAIN, fit.strength, w)
+    for scale in (1e-5, 1e-3, 0.1, 1.0):
+        for step in np.random.default_rng(0).normal(size=(50, 3)):
+            assert objective(found, length_control.PLAIN, fit.strength, w + scale * step * [1, 0, 1]) >= least - 1e-9
+
+
+@pytest.mark.parametrize("n", [10, 11, 20])
+@pytest.mark.parametrize("shift", [0.0, 1.0, 6.0])
+def test_few_pairs_even_where_lengths_all_but_agree(n, shift):
+    """A draw of few instructions may leave one length, or lengths that part wins from losses."""
+    for seed in range(3):
+        found = compared(n, seed, -3.0, 0.0, shift)
+        strength = length_control.choose(found, length_control.PLAIN)
+        assert strength in length_control.OF_PLAIN
+        drawn = length_control.bootstrap(found, length_control.PLAIN, str(seed), strength, 200)
+        values = length_control.pseudo_values(found, length_control.PLAIN, strength)
+        fit = length_control.fit(found, length_control.PLAIN, strength)
+        assert 0 <= drawn.low <= drawn.high <= 1 and values.mean() == pytest.approx(fit.win_rate)
+
+
+@pytest.mark.parametrize("score", [0.0, 0.5, 1.0])
+def test_a_plain_control_of_nothing_but_wins_ties_or_losses(score):
+    found = replace(compared(12, 0, -1.0, 0.0), share=np.full(12, score))
+    fit = length_control.fit(found, length_control.PLAIN)
+    assert abs(fit.win_rate - score) < 0.04 and (score != 0.5 or fit.win_rate == 0.5)
+    drawn = length_control.bootstrap(found, length_control.PLAIN, "x", fit.strength, 50)
+    assert drawn.high - drawn.low < 0.04
+
+
+def test_folds_of_fewer_rows_than_folds():
+    assert length_control.choose(compared(3, 0, -1.0, 0.0), length_control.PLAIN) in length_control.OF_PLAIN
+
+
+def lengths(longer: int, shorter: int, equal: int = 0, **changes):
+    """A judging whose answers are longer or shorter than the opponent's so many times; won when longer."""
+    chars = [(200, 100)] * longer + [(100, 200)] * shorter + [(100, 100)] * equal
+    one = judged({str(n): (float(mine >= theirs),) * 2 for n, (mine, theirs) in enumerate(chars)}, **changes)
+    pairs = [msgspec.structs.replace(pair, chars=chars[n]) for n, pair in enumerate(one.pairs)]
+    return replace(one, pairs=pairs)
+
+
+def test_each_task_has_its_own_control(side):
+    ours = lengths(20, 20, task="ours")
+    rows, with_ = length_control.control(ours, side)
+    assert with_ is length_control.PLAIN and not rows.difficulty.any()
+    for task, reason in (("alpaca_eval", None), ("arena_hard", None), ("arena_hard_v2", None)):
+        assert (
+            length_control.control(lengths(20, 20, task=task), side)
+            is reason
+            is length_control.unplain(lengths(20, 20, task=task))
+        )
+    official = judged({str(n): (1.0, 0.0) for n in range(12)}, difficulty=0.3)
+    assert length_control.control(official, None) is None
+    assert length_control.control(official, side).side is side
+
+
+@pytest.mark.parametrize(
+    ("longer", "shorter", "equal", "why"),
+    [
+        (20, 20, 0, None),
+        (36, 4, 0, None),
+        (37, 3, 0, "92 % of its answers are longer than the opponent's"),
+        (3, 37, 0, "92 % of its answers are shorter"),
+        (36, 0, 4, None),  # of equal length is as good as both
+        (0, 0, 12, None),
+        (5, 4, 0, "9 judged pairs, of at least 10"),
+    ],
+)
+def test_a_plain_control_takes_lengths_on_either_side(longer, shorter, equal, why):
+    one = lengths(longer, shorter, equal, task="ours")
+    found = length_control.unplain(one)
+    assert (found is None) == (why is None) == (length_control.control(one, None) is not None)
+    assert why is None or why in found

@@ -232,3 +232,48 @@ def test_every_export_takes_it_and_the_order_of_folders_does_not_matter(many):
 def test_style_that_cannot_be_told_from_the_rows_is_said(many):
     made = entries(table.table(many, "grpo"))
     assert made["gift"]["style_controlled"].value is not None or "none: " in made["gift"]["style_controlled"].text
+
+
+def rated(name, seed, shift, n=120):
+    """A judging of a task of our own by a judge that likes length, of answers `shift` sd longer."""
+    rng = np.random.default_rng([seed, len(name), 1])
+    delta = rng.normal(shift, 1, n)
+    p = 1 / (1 + np.exp(-1.5 * np.tanh(delta)))
+    one = judged(
+        {str(i): tuple(float(rng.random() < p[i]) for _ in range(2)) for i in range(n)},
+        candidate=name, seed=seed, task="preference",
+    )  # fmt: skip
+    for i, pair in enumerate(one.pairs):
+        one.pairs[i] = msgspec.structs.replace(pair, chars=(1000 + round(300 * delta[i]), 1000))
+    return one
+
+
+def test_other_tasks_are_plainly_length_controlled(side):
+    judgings = [rated(name, seed, shift) for name, shift in (("grpo", 0.0), ("verbose", 1.0)) for seed in range(3)]
+    for known in (None, side):
+        grid = table.table(judgings, side=known)
+        made = entries(grid)
+        verbose = made["verbose"]
+        assert verbose["win_rate"].low > 0.5 and verbose["lc_win_rate"].low < 0.5 < verbose["lc_win_rate"].high
+        assert made["grpo"]["lc_win_rate"].value == pytest.approx(made["grpo"]["win_rate"].value, abs=0.03)
+        assert verbose["rank"].value == 1 == made["grpo"]["rank"].value  # what is ranked is the control
+        said = " ".join(grid.caption)
+        assert "LC: plainly length-controlled" in said and "not to be compared with it" in said
+    single = entries(table.table(judgings[-1:]))["verbose"]["lc_win_rate"]
+    rows, plain = length_control.control(judgings[-1], None)
+    drawn_ = length_control.bootstrap(rows, plain, judgings[-1].title, length_control.choose(rows, plain))
+    assert (single.low, single.high, single.mark) == (drawn_.low, drawn_.high, "†")
+
+
+def test_where_all_answers_are_longer_the_row_says_why_it_has_no_control():
+    judgings = [rated("grpo", 0, 0.0), rated("verbose", 0, 4.0)]
+    grid = table.table(judgings)
+    made = entries(grid)
+    assert made["grpo"]["lc_win_rate"].value is not None and made["verbose"]["lc_win_rate"].value is None
+    assert "verbose: not length-controlled: 100 % of its answers are longer" in " ".join(grid.caption)
+    assert "grpo: not length" not in " ".join(grid.caption)
+
+
+def test_the_control_of_alpaca_eval_is_never_plain(many):
+    grid = table.table(many, "grpo")
+    assert "lc_win_rate" not in entries(grid)["gift"] and "length-controlled" not in " ".join(grid.caption)
