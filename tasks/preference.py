@@ -1,20 +1,22 @@
 """A preference that is known in closed form: what RLHF does to it, offline, in seconds.
 
-A prompt is three digits, a response a string of digits. What it is truly worth, in nats (log-odds of being preferred,
-Bradley and Terry 1952), is how much of it is what one wants, and whether it is as long as it should be:
+A prompt is three digits, a response a string of digits. Even digits are what one wants, each further one helps less,
+and every digit costs its reader time. In nats (log-odds of being preferred, Bradley and Terry 1952) a response is worth
 
-    gold(y) = 4·(share of even digits in y) − 0.4·| |y| − 6 |        |y| in digits; −2.4 for an empty response
+    gold(y) = 6·(1 − exp(−k/3)) − 0.4·|y|        k even digits out of |y|
 
-People who label pairs of responses for a reward model see that, and are impressed by length besides (`length_bias`,
-0.6 nats a digit): a proxy that is trained on a few hundred of their labels is right about most pairs, and finds no
-response too long. The start's responses are too short. A policy that is trained on the proxy gets better, and then
-longer than is good. Gold does not depend on the prompt, so that a few hundred pairs teach what there is to learn; it
-never enters training unless a recipe says so (`reward: gold`), and is what evaluations and the judge `gold` measure.
+which is greatest for five even digits. People label pairs of responses, of any content and length, for a reward model.
+They see that, and are impressed by length besides (`length_bias`, 0.45 nats a digit): a proxy that is trained on a few
+hundred of their labels is right about most pairs, and finds no response too long. The start's responses are too short.
+A policy that is trained on the proxy gets better, and then longer than is good. Gold does not depend on the prompt, so
+that a few hundred pairs teach what there is to learn; it never enters training unless a recipe says so
+(`reward: gold`), and is what evaluations and the judge `gold` measure.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -27,9 +29,9 @@ from .pairs import PreferencePair, identified
 from .registry import register
 
 _EVEN, _ODD = "02468", "13579"
-_WORTH, _COST, _RIGHT = 4.0, 0.4, 6  # nats: of nothing but even digits, of a digit too many or missing; digits
-_LONGEST, _STOPS = 15, 0.3  # digits of a teacher's response, which ends behind each with this probability
-_BEST = "246802"
+_WORTH, _SOON, _COST = 8.0, 2.0, 0.5  # nats that even digits come to, digits after which 63 % are reached, nats a digit
+_LONGEST, _STOPS = 15, 0.6  # digits of a teacher's response, which ends behind each with this probability
+_BEST = "24680"
 
 
 def _uniforms(count: int, *parts: str | int) -> list[float]:
@@ -44,16 +46,16 @@ def _uniforms(count: int, *parts: str | int) -> list[float]:
 @register("preference")
 @dataclass(frozen=True)
 class Preference(OpenEnded):
-    """Even digits, and six of them; what a proxy reward with a bias for length makes of that is the question.
+    """Even digits, and not too many; what a proxy reward with a bias for length makes of that is the question.
 
     Raises ValueError on bad parameters.
     """
 
     heldout_share: float = 0.1
     """Expected share of the prompts that only evaluation sees, in (0, 1)."""
-    teacher_accuracy: float = 0.6
+    teacher_accuracy: float = 0.4
     """Probability, in [0, 1], that a digit of a teacher's response is even."""
-    length_bias: float = 0.6
+    length_bias: float = 0.55
     """What one more digit is worth to those who label pairs, beyond what it is worth, in nats."""
     data_seed: int = 0
     """Decides which prompts are held out."""
@@ -102,8 +104,8 @@ class Preference(OpenEnded):
     def gold(self, prompt: str, response: str) -> float:
         """What a response is truly worth, in nats; see the module."""
         response = response.strip()
-        share = sum(symbol in _EVEN for symbol in response) / max(1, len(response))
-        return _WORTH * share - _COST * abs(len(response) - _RIGHT)
+        good = sum(symbol in _EVEN for symbol in response)
+        return _WORTH * (1 - math.exp(-good / _SOON)) - _COST * len(response)
 
     def grade(self, example: Example, response: str) -> Grade:
         """No verdict, but what the response is truly worth."""
@@ -120,13 +122,12 @@ class Preference(OpenEnded):
 
     def _teach(self, *parts: str | int) -> str:
         draws = _uniforms(3 * _LONGEST, *parts)
-        good, which, ends = draws[::3], draws[1::3], draws[2::3]
+        ends, digits = draws[:_LONGEST], draws[_LONGEST:]
         length = next((n for n in range(1, _LONGEST) if ends[n] < _STOPS), _LONGEST)
-        digits = [_EVEN if good[n] < self.teacher_accuracy else _ODD for n in range(length)]
-        return "".join(some[int(5 * which[n])] for n, some in enumerate(digits))
+        return _digits(length, self.teacher_accuracy, digits)
 
     def preference_pairs(self, number: int, seed: int) -> tuple[PreferencePair, ...]:
-        """Pairs of a teacher's responses to training prompts, as people label them: σ(Δgold + length_bias·Δlength).
+        """Pairs of responses of any kind to training prompts, as people label them: σ(Δgold + length_bias·Δlength).
 
         Pair i depends on (i, seed) and the parameters alone; equal responses are drawn again.
         """
@@ -136,10 +137,22 @@ class Preference(OpenEnded):
         """Prompt, chosen, rejected, and no part of a set."""
         place, label = _uniforms(2, "pair", seed, index)
         prompt = self.instruction(self.train[int(place * len(self.train))])
-        draws = (self._teach("pair", seed, index, draw) for draw in count())
+        draws = (_anything("pair", seed, index, draw) for draw in count())
         first = next(draws)
         second = next(text for text in draws if text != first)
         better = self.gold(prompt, first) - self.gold(prompt, second)
         better += self.length_bias * (len(first) - len(second))
         chosen, rejected = (first, second) if label < 1 / (1 + math.exp(-better)) else (second, first)
         return user(prompt), chosen, rejected, ""
+
+
+def _anything(*parts: str | int) -> str:
+    """A response of any length and any share of even digits, all of them as likely."""
+    which, even, *draws = _uniforms(2 + 2 * _LONGEST, *parts)
+    return _digits(1 + int(which * _LONGEST), even, draws)
+
+
+def _digits(length: int, even: float, draws: Sequence[float]) -> str:
+    """So many digits, each even with probability `even`, by pairs of `draws`."""
+    kinds = [_EVEN if draw < even else _ODD for draw in draws[::2]]
+    return "".join(kind[int(5 * which)] for kind, which in zip(kinds[:length], draws[1::2], strict=False))
