@@ -40,12 +40,14 @@ def run(
     from . import tuning
     from .benchmark import plan
     from .experiment import resolve_device
+    from .judging import recipe as last_look
 
     quiet_libraries()
     device = resolve_device(recipe.execution.device)
     try:
         benchmark = plan(recipe, device)  # with `tune:`, all but the settings that are searched for
         search = tuning.prepare(recipe, recipe.tune, device) if recipe.tune else None
+        judged = last_look.prepare(recipe, benchmark)
     except (UserError, TaskError) as error:
         raise UserError(f"recipe {path}: {error}") from error
     results = out or Path("results") / benchmark.name
@@ -57,14 +59,19 @@ def run(
     try:
         if search is not None:
             benchmark = _tune(search, results, device, jobs, plugin_files)
+            judged = last_look.prepare(recipe, benchmark)
         failed = _execute(benchmark, results, jobs, plugin_files)
     except Stopped as stopped:
         say(f"{stopped}; what was done is saved, and the same command goes on with it")
         return 128 + stopped.number
     leaderboard(results)
+    if judged is not None:
+        code = last_look.run(judged, benchmark, _warm_start(benchmark) or benchmark.cells[0].start, results)
     if failed:
         say(f"{failed} of {len(benchmark.cells)} cells failed; run the same command again to retry them")
         return 1
+    if judged is not None and code:
+        return code
     program, here = Path(sys.argv[0]).absolute(), Path.cwd()
     program = program.relative_to(here) if program.is_relative_to(here) else Path("groupbench")
     say(f"next: your own beside it: {program} run {path} --plugin mine.py 'algorithms+=[mine]' (see README)")

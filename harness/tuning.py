@@ -193,7 +193,7 @@ def _tried(trial: Trial, benchmark: Benchmark, results: Path) -> TrialRecord:
         evaluations = records.read_lines(folder / "evals.jsonl")
         scores = [records.headline(e) for e in evaluations if (e["split"], e["mode"]) == ("heldout", "sampled")]
         if status["state"] == "done":
-            finals.append(scores[-1])
+            finals.append(float(scores[-1] or 0.0))
         else:
             errors.append(f"seed {cell.seed}: {status['error'] or status['state']}")
     return TrialRecord(
