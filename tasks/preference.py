@@ -147,9 +147,9 @@ class Preference(OpenEnded):
 
 
 def _anything(*parts: str | int) -> str:
-    """A response of any length and any share of even digits, all of them as likely."""
+    """A response of any length, none included, and any share of even digits, all of them as likely."""
     which, even, *draws = _uniforms(2 + 2 * _LONGEST, *parts)
-    return _digits(1 + int(which * _LONGEST), even, draws)
+    return _digits(int(which * (1 + _LONGEST)), even, draws)
 
 
 def _digits(length: int, even: float, draws: Sequence[float]) -> str:
