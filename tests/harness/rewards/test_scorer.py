@@ -11,7 +11,10 @@ from harness.rewards.scorer import RewardScorer
 from harness.rewards.templates import ENCODER
 from tasks.rewards.base import RewardError
 
-ENDED = "{% for m in messages %}<{{ m.role[0] }}>{{ m.content }}<end>{% endfor %}{% if add_generation_prompt %}<a>{% endif %}"
+ENDED = (
+    "{% for m in messages %}<{{ m.role[0] }}>{{ m.content }}<end>{% endfor %}"
+    "{% if add_generation_prompt %}<a>{% endif %}"
+)
 ANSWERED = [
     ("Say 1.", "1"), ("Say 1.", "No, I will not."), ("Say something long.", "word " * 50), ("Say 1.", "1"), ("", "!"),
 ]  # fmt: skip
@@ -96,7 +99,7 @@ def test_a_model_that_gives_no_reward(chat_model, character_model):
     with pytest.raises(RewardError, match="no reward model: LlamaForCausalLM with 1 outputs; expected"):
         scorer_of(chat_model).score([chat_of("a", "b")])
     two = character_model("LlamaForSequenceClassification", 7, num_labels=2)
-    with pytest.raises(RewardError, match="LlamaForSequenceClassification with 2 outputs; expected .* with one"):
+    with pytest.raises(RewardError, match=r"LlamaForSequenceClassification with 2 outputs; expected .* with one"):
         scorer_of(two).check()
 
 
@@ -106,7 +109,7 @@ def test_a_reward_model_without_a_chat_template(reward_model, tmp_path):
     settings = json.loads((plain / "tokenizer_config.json").read_text())
     settings.pop("chat_template", None)
     (plain / "tokenizer_config.json").write_text(json.dumps(settings))
-    with pytest.raises(RewardError, match="reward model .*: its tokenizer has no chat template"):
+    with pytest.raises(RewardError, match=r"reward model .*: its tokenizer has no chat template"):
         scorer_of(plain).check()
 
 

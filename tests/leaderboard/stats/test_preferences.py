@@ -1,4 +1,4 @@
-"""A reward model's report: rates by hand, temperatures and coefficients against other programs, a bias that is found."""
+"""A reward model's report: rates by hand, coefficients against other programs, a bias that is found out."""
 
 import math
 
@@ -85,7 +85,9 @@ def test_coefficients_are_those_of_another_program():
     z = delta / math.sqrt(np.mean(delta**2))
     theirs = Logit((d > 0).astype(float), np.stack([z, np.ones_like(z)], 1)).fit(disp=0, cov_type="HC0")
     assert found.given_label.mean == pytest.approx(theirs.params[0], rel=2e-3)
-    assert math.log(found.equal_length.mean / (1 - found.equal_length.mean)) == pytest.approx(theirs.params[1], rel=2e-3)
+    assert math.log(found.equal_length.mean / (1 - found.equal_length.mean)) == pytest.approx(
+        theirs.params[1], rel=2e-3
+    )
     half = (found.given_label.high - found.given_label.low) / 2
     assert half == pytest.approx(1.966 * theirs.bse[0], rel=0.01)
     alone = Logit((d > 0).astype(float), z[:, None]).fit(disp=0)

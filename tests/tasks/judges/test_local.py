@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tasks.judges.asking import compare, estimate
 from tasks.engines import Scored, TextEngine
+from tasks.judges.asking import compare, estimate
 from tasks.judges.base import JudgeError, Pair
 from tasks.judges.cache import Cache
 from tasks.judges.engine import PART, EngineJudge
