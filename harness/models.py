@@ -109,8 +109,9 @@ def load_codec(source: Source) -> Codec:
 def load_classifier(source: Source, seed: int) -> Any:
     """The weights with one output on top, as a transformers sequence classifier in float32 on the CPU; to be trained.
 
-    A classifier of one output keeps its head. A new head is zeros, so that fitting begins at a log-loss of ln 2; what
-    else of it a family adds is drawn from `seed`. Raises ModelError for another number of outputs, or no weights.
+    A classifier of one output keeps its head. A new head is drawn from `seed`: its output N(0, 1/(d + 1)), d being the
+    width (Stiennon et al. 2020, arXiv 2009.01325, appendix), what else a family adds as the family has it. Raises
+    ModelError for another number of outputs, or no weights.
     """
     import torch
     from transformers import AutoModelForSequenceClassification, LlamaForSequenceClassification
@@ -141,11 +142,13 @@ def load_classifier(source: Source, seed: int) -> Any:
     body = f"{network.base_model_prefix}."
     if lost := sorted(name for name in missing if name.startswith(body) and "pooler" not in name):
         raise ModelError(f"model {source.name}: its weights lack {len(lost)} tensors of the model, such as {lost[0]}")
-    for name in missing:
+    for name in sorted(missing):
         if not name.startswith(body):
             tensor = network.get_parameter(name)
-            if tensor.shape[0] == 1:  # the output; hidden layers of a head must not be 0
-                torch.nn.init.zeros_(tensor)
+            if tensor.shape[0] == 1:  # the output's weight (1, d) or bias (1,)
+                generator = torch.Generator().manual_seed(seed)
+                std = (tensor.shape[-1] + 1) ** -0.5 if tensor.dim() > 1 else 0.0
+                torch.nn.init.normal_(tensor, 0.0, std, generator=generator)
     return network
 
 

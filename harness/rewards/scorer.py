@@ -68,19 +68,19 @@ class RewardScorer(Local):
 
     def score(self, chats: Sequence[Sequence[Message]]) -> list[Scored]:
         """See `Scorer`; an answer whose end does not fit into the context is read as far as it does, and `cut`."""
-        rows = [self._row(chat) for chat in chats]
+        whole = [self._row(chat) for chat in chats]
+        rows = whole if self.limit is None else [row[: self.limit] for row in whole]
         found: dict[int, float] = {}
         for batch in batches(rows, self.device):
             with torch.inference_mode():
                 logits = logits_of(self.network, [rows[n] for n in batch], self.device)
             found |= dict(zip(batch, logits.tolist(), strict=True))
-        return [Scored(found[n], len(row), len(row) == self.limit) for n, row in enumerate(rows)]
+        return [Scored(found[n], len(row), len(row) < len(whole[n])) for n, row in enumerate(rows)]
 
     def _row(self, chat: Sequence[Message]) -> list[int]:
         ids = self.encoded(chat, reply=False)
         if self.limit is not None and len(ids) > self.limit:
-            self.room(chat[:-1])
-            return ids[: self.limit]
+            self.room(chat[:-1])  # raises where nothing of the answer would be read
         return ids
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 ENCODER = "{{ cls_token }}{% for m in messages %} {{ m.content }} {{ sep_token }}{% endfor %}"
 ROLES = (
-    "{% for m in messages %}{% if not loop.first %}\n{% endif %}{{ m.role }}: {{ m.content }}{% endfor %}"
-    "{% if add_generation_prompt %}\nassistant: {% else %}{{ eos_token or '' }}{% endif %}"
+    "{% for m in messages %}{% if not loop.first %}{{ '\n' }}{% endif %}{{ m.role }}: {{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '\nassistant: ' }}{% else %}{{ eos_token or '' }}{% endif %}"
 )
 PLAIN = "{% for m in messages %}{{ m.content }}{% endfor %}"
 

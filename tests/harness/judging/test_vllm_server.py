@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from harness import models
-from harness.judging.local import LabelEngine
+from harness.judging.labels import LabelEngine
 from tasks.judges.asking import compare
 from tasks.judges.base import Game
 from tasks.judges.cache import Cache, key_of, read

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tasks.engines import Scored, TextEngine
 from tasks.judges.asking import compare, estimate
-from tasks.judges.base import JudgeError, Pair, TextEngine
+from tasks.judges.base import JudgeError, Pair
 from tasks.judges.cache import Cache
 from tasks.judges.engine import PART, EngineJudge
 from tasks.judges.reward_model import RewardModelJudge
@@ -43,9 +44,10 @@ class Scorer:
     backend: str = "transformers float32"
     scored: list = field(default_factory=list)
 
-    def score(self, answered):
-        self.scored += answered
-        return [(float(text) if text[:1] in "0123456789-ni" else float(len(text)), 7) for _, text in answered]
+    def score(self, chats):
+        texts = [chat[-1]["content"] for chat in chats]
+        self.scored += [(chat[0]["content"], text) for chat, text in zip(chats, texts, strict=True)]
+        return [Scored(float(text) if text[:1] in "0123456789-ni" else float(len(text)), 7) for text in texts]
 
 
 def test_an_engine_gives_the_labels_share(labels, tmp_path):

@@ -7,9 +7,8 @@ import shutil
 import pytest
 import torch
 
-from harness import models
-from harness.judging import local
-from harness.judging.local import LabelEngine, RewardScorer
+from harness import local, models
+from harness.judging.labels import LabelEngine
 from tasks.judges.base import JudgeError
 
 CHATS = [
@@ -78,28 +77,6 @@ def test_a_model_without_a_chat_template(chat_model, tmp_path):
             path.unlink(missing_ok=True)
     with pytest.raises(JudgeError, match="no chat template; choose an instruct model"):
         engine_of(plain).label_logprobs(CHATS[:1], ["A", "B"])
-
-
-def test_rewards_are_the_models_own(reward_model):
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    network = AutoModelForSequenceClassification.from_pretrained(reward_model)
-    tokenizer = AutoTokenizer.from_pretrained(reward_model)
-    answered = [("Say 1.", "1"), ("Say 1.", "No, I will not."), ("Say something long.", "word " * 50)]
-    found = RewardScorer(models.find(str(reward_model)), "float32", "cpu").score(answered)
-    for (instruction, answer), (reward, tokens) in zip(answered, found, strict=True):
-        chat = [{"role": "user", "content": instruction}, {"role": "assistant", "content": answer}]
-        ids = tokenizer.apply_chat_template(chat, return_dict=False)
-        with torch.inference_mode():
-            hidden = network.model(torch.tensor([ids])).last_hidden_state[0, -1]
-            assert reward == pytest.approx(float(network.score(hidden)[0]), abs=1e-5)
-        assert tokens == len(ids)
-    assert len({round(reward, 4) for reward, _ in found}) == 3
-
-
-def test_a_model_that_gives_no_reward(chat_model):
-    with pytest.raises(JudgeError, match="no reward model: LlamaForCausalLM with 1 outputs; expected"):
-        RewardScorer(models.find(str(chat_model)), "float32", "cpu").score([("a", "b")])
 
 
 def test_numbers_that_are_none(chat_model, monkeypatch):
