@@ -22,7 +22,7 @@ from . import models, plugins
 from .commands import console, one_thread, say
 from .errors import UserError
 
-KINDS = ("algorithms", "tasks", "judges", "models")
+KINDS = ("algorithms", "tasks", "rewards", "judges", "models")
 
 
 def list_names(kind: str, name: str | None, plugin_files: Sequence[Path]) -> None:
@@ -31,12 +31,13 @@ def list_names(kind: str, name: str | None, plugin_files: Sequence[Path]) -> Non
         plugins.load_file(file)
     if kind not in KINDS:
         raise UserError(f"list {kind!r}: allowed: {', '.join(KINDS)}")
-    if name is not None and kind in ("judges", "models"):
+    if name is not None and kind in ("rewards", "judges", "models"):
         raise UserError(f"list {kind} {name!r}: only algorithms and tasks have a page of their own")
     if name is not None:
         {"algorithms": _one_algorithm, "tasks": _one_task}[kind](name)
         return
-    {"algorithms": _algorithms, "tasks": _tasks, "judges": _judges, "models": _models}[kind]()
+    shown = {"algorithms": _algorithms, "tasks": _tasks, "rewards": _rewards, "judges": _judges, "models": _models}
+    shown[kind]()
 
 
 def check(names: Sequence[str], plugin_files: Sequence[Path]) -> int:
@@ -158,6 +159,15 @@ def _one_task(name: str) -> None:
     say(
         "The first is the default; `groupbench evaluate` changes one by --samples, --temperature, --top-p, --max-tokens"
     )
+
+
+def _rewards() -> None:
+    from .rewards.building import parameters_of
+
+    table = _table("reward", "parameters", "what it is")
+    for name, cls in plugins.known_rewards().items():
+        table.add_row(name, ", ".join(parameters_of(cls)), _first_line(inspect.getmodule(cls).__doc__))
+    console.print(table)
 
 
 def _judges() -> None:

@@ -333,7 +333,7 @@ def lab(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="algorithms, tasks, judges or models")] = "algorithms",
+    kind: Annotated[str, typer.Argument(help="algorithms, tasks, rewards, judges or models")] = "algorithms",
     name: Annotated[
         str | None,
         typer.Argument(help="An algorithm, to see its spec card and hyper-parameters, or a task, its protocols."),

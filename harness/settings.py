@@ -280,13 +280,14 @@ class WinRates:
     tasks: tuple[Choice, ...] = ()  # whose instructions are answered, NAME or NAME@PROTOCOL; none: the recipe's task
     limit: int | None = None  # a fixed subset of so many instructions; null: all
     max_tokens: int | None = None  # of an answer; null: the protocol's, on the recipe's task as in training
+    cap_chars: int | None = None  # where both answers of a pair are cut; null: as `groupbench judge` does
     reference: str | None = None  # name or label of an entry; null: the first GRPO, else the first entry
     options: dict[str, dict[str, Any]] = field(default_factory=dict)  # of a judge, by its name in `judges`
     max_cost: float | None = None  # US dollars that all judges together may spend
 
     def __post_init__(self) -> None:
         _check(len(set(self.judges)) == len(self.judges) > 0, "judges", self.judges, "one or more, each once")
-        for name in ("limit", "max_tokens"):
+        for name in ("limit", "max_tokens", "cap_chars"):
             found = getattr(self, name)
             _check(found is None or found >= 1, name, found, "at least 1, or null")
         _check(self.max_cost is None or self.max_cost >= 0, "max_cost", self.max_cost, "0 or more, or null")

@@ -42,14 +42,15 @@ def card(cls: type[Task]) -> Card:
     if issubclass(cls, ComparisonTask):
         return _compared(cls, protocol)
     sources = cls.demonstration_sources
-    shown = sorted(sources) if isinstance(sources, frozenset) else []  # a property says it of an instance only
+    shown = ", ".join(sorted(sources)) if isinstance(sources, frozenset) else ""  # a property says it of an instance
+    answers = "" if cls.graded else "rated by a reward"
     if cls.locations:
-        return Card(cls.name, "", "", protocol, demonstrations=", ".join(shown))
+        return Card(cls.name, "", "", protocol, answers, shown)
     try:
         task = cls()
-        return Card(cls.name, f"{len(task.train):,}", f"{len(task.heldout):,}", protocol, "", ", ".join(shown))
+        return Card(cls.name, f"{len(task.train):,}", f"{len(task.heldout):,}", protocol, answers, shown)
     except (TypeError, ValueError):  # it has no defaults
-        return Card(cls.name, "", "", protocol, demonstrations=", ".join(shown))
+        return Card(cls.name, "", "", protocol, answers, shown)
 
 
 def _compared(cls: type[ComparisonTask], protocol: str) -> Card:

@@ -1,11 +1,11 @@
 """Open instructions with the data set's own responses, to train on a reward: UltraFeedback, Infinity-Instruct, Alpaca.
 
 Found on the Hub by a short name or by `owner/name`, or in a file. Whichever columns a set has decide how it is read:
+pairs of answers as a reward model is fitted to (`pairs.layouts`), or
 
-    prompt, chosen, rejected            texts, or conversations that end in the answer (UltraFeedback binarized)
     instruction, input|context, output|response   (Alpaca, Dolly)
-    conversations | messages            turns of {from, value} or {role, content} (Infinity-Instruct)
-    prompt | instruction                prompts alone
+    conversations | messages                      turns of {from, value} or {role, content} (Infinity-Instruct)
+    prompt | instruction                          prompts alone
 
 A conversation is asked up to its first answer. The set's best response is an expert's demonstration, its others are a
 teacher's; in training the reward rates them like the policy's own.
@@ -21,21 +21,27 @@ from hashlib import sha256
 from typing import Any, ClassVar, NamedTuple
 
 from .base import GREEDY, EvalProtocol, Example, Message, Source, TaskDataError
-from .data import Hub, content_ids, expand, hub_rows
+from .data import Hub, content_ids, expand, fixed_subset, hub_rows, shared_file
 from .files import Columns, Rows, checked, file_rows
 from .open_ended import OpenEnded, user
+from .pairs.layouts import LAYOUTS as PAIRED
+from .pairs.layouts import BadCell, NoPair, messages_of
 from .registry import register
 
 SETS: Mapping[str, Hub] = {
     "ultrafeedback": Hub("HuggingFaceH4/ultrafeedback_binarized", "train_prefs"),
+    "ultrafeedback-cleaned": Hub("argilla/ultrafeedback-binarized-preferences-cleaned", "train"),
     "infinity-instruct": Hub("BAAI/Infinity-Instruct", "train", configs=("0625",)),
     "alpaca": Hub("tatsu-lab/alpaca", "train"),
     "dolly": Hub("databricks/databricks-dolly-15k", "train"),
 }
+COPIES = {  # below GROUPBENCH_DATA, of a part at least
+    "ultrafeedback-cleaned": "rlhf/ultrafeedback_cleaned*.parquet",
+    "alpaca": "rlhf/alpaca_random*.parquet",
+    "dolly": "rlhf/dolly*.parquet",
+}
 _TURNS = (list, str)  # a list, or its JSON
-_LAYOUTS: tuple[Columns, ...] = (
-    {"prompt": _TURNS, "chosen": _TURNS, "rejected": _TURNS},
-    {"conversations": _TURNS, "chosen": (dict, *_TURNS), "rejected": (dict, *_TURNS)},
+_SINGLE: tuple[Columns, ...] = (
     {"instruction": str, "input": str, "output": str},
     {"instruction": str, "context": str, "response": str},
     {"instruction": str, "output": str},
@@ -45,7 +51,7 @@ _LAYOUTS: tuple[Columns, ...] = (
     {"prompt": _TURNS},
     {"instruction": str},
 )
-_ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's names
+_COLUMNS = (*(layout.columns for layout in PAIRED), *_SINGLE)
 
 
 class Asked(NamedTuple):
@@ -64,7 +70,7 @@ class Instructions(OpenEnded):
     """
 
     data: str = "ultrafeedback"
-    """"ultrafeedback", "infinity-instruct", "alpaca", "dolly", or a Hub id of the form owner/name."""
+    """"ultrafeedback", "ultrafeedback-cleaned", "infinity-instruct", "alpaca", "dolly", or a Hub id, owner/name."""
     file: str | None = None
     """A .parquet, .jsonl or .json file with such columns, instead of the Hub; `~` and `$VARIABLES` are expanded."""
     split: str | None = None
@@ -110,7 +116,8 @@ class Instructions(OpenEnded):
 
     @cached_property
     def _examples(self) -> tuple[Example, ...]:
-        return tuple(Example(name, asked.prompt, "") for name, asked in self._asked.items())
+        found = tuple(Example(name, asked.prompt, "") for name, asked in self._asked.items())
+        return fixed_subset(found, None if self.limit is None else min(self.limit, len(found)), "limit")
 
     @cached_property
     def _asked(self) -> dict[str, Asked]:
@@ -120,17 +127,15 @@ class Instructions(OpenEnded):
         for number, row in enumerate(rows.rows, start=1):
             try:
                 asked = _read(rows.alternative, row)
-            except (ValueError, KeyError, IndexError, TypeError) as error:
-                raise TaskDataError(f"{rows.origin}, row {number}: {type(error).__name__}: {error}") from error
-            text = json.dumps(asked.prompt, sort_keys=True)
-            (name,) = content_ids("prompt", [text])
+            except NoPair:  # two conversations that fork before their ends: which prompt would it be?
+                continue
+            except BadCell as error:
+                raise TaskDataError(f"{rows.origin}, row {number}: {error}") from None
             if sum(len(turn["content"]) for turn in asked.prompt) <= self.max_prompt_chars:
+                (name,) = content_ids("prompt", [json.dumps(asked.prompt, sort_keys=True)])
                 found.setdefault(name, asked)
         if not found:
             raise TaskDataError(f"{rows.origin}: no prompt of at most max_prompt_chars = {self.max_prompt_chars}")
-        if self.limit is not None:
-            kept = set(sorted(found, key=lambda name: sha256(f"subset|{name}".encode()).digest())[: self.limit])
-            found = {name: asked for name, asked in found.items() if name in kept}
         return found
 
     def _rows(self) -> Rows:
@@ -138,13 +143,15 @@ class Instructions(OpenEnded):
             path = expand(self.file)
             if not path.is_file():
                 raise TaskDataError(
-                    f"instructions: file = {self.file!r} does not exist; expected .parquet, .jsonl, .json"
+                    f"instructions: file = {self.file!r} does not exist; expected a .parquet, .jsonl or .json file"
                 )
-            return file_rows(path, _LAYOUTS)
+            return file_rows(path, _COLUMNS)
+        if self.data in COPIES and (copy := shared_file((COPIES[self.data],))) is not None:
+            return file_rows(copy, _COLUMNS)
         hub = SETS.get(self.data) or Hub(self.data, "train")
         hub = hub if self.split is None else replace(hub, split=self.split)
-        found, layout = hub_rows(hub, hub.configs[0], _LAYOUTS, "Without a network, set `file` to a file of prompts.")
-        return Rows(checked(found, hub.place, _LAYOUTS[layout]), hub.place, layout, True)
+        found, layout = hub_rows(hub, hub.configs[0], _COLUMNS, "Without a network, set `file` to a file of prompts.")
+        return Rows(checked(found, hub.place, _COLUMNS[layout]), hub.place, layout, True)
 
     def demonstrate(self, example: Example, source: Source, count: int, seed: int) -> tuple[str, ...]:
         """Expert: the set's best response. Teacher: its others, as many as there are. `seed` decides nothing."""
@@ -154,61 +161,32 @@ class Instructions(OpenEnded):
 
 
 def _read(layout: int, row: Mapping[str, Any]) -> Asked:
-    keys = list(_LAYOUTS[layout])
-    if "chosen" in keys:
-        answers = [_answer(row[key]) for key in ("chosen", "rejected")]
-        return Asked(_prompt(row[keys[0]]).prompt, tuple(dict.fromkeys(text for text in answers if text.strip())))
+    """Raises BadCell, and NoPair for a row that has no one prompt."""
+    if layout < len(PAIRED):
+        prompt, *answers = PAIRED[layout].read(row)
+        return Asked(prompt, tuple(dict.fromkeys(text for text in answers if text.strip())))
+    keys = list(_SINGLE[layout - len(PAIRED)])
     if len(keys) == 1:
-        return _prompt(row[keys[0]])
-    instruction = row[keys[0]].strip()
+        return _prompt(row[keys[0]], keys[0])
+    instruction, answer = row[keys[0]].strip(), row[keys[-1]].strip()
     if len(keys) == 3 and (more := row[keys[1]].strip()):
         instruction = f"{instruction}\n\n{more}"
-    answer = row[keys[-1]].strip()
-    return Asked(_plain(instruction), (answer,) if answer else ())
+    return Asked(_plain(instruction, keys[0]), (answer,) if answer else ())
 
 
-def _prompt(cell: Any) -> Asked:
+def _prompt(cell: Any, column: str) -> Asked:
     """A text, or a conversation up to its first answer, which is the response; the whole of it where nobody answers."""
-    turns = _turns(cell)
+    turns = messages_of(cell, column)
     if turns is None:
-        return Asked(_plain(cell), ())
+        return Asked(_plain(cell, column), ())
     end = next((n for n, turn in enumerate(turns) if turn["role"] == "assistant"), len(turns))
     if not any(turn["role"] == "user" for turn in turns[:end]):
-        raise ValueError("a conversation without a user's turn before the answer")
+        raise BadCell(f"{column} has no user's turn before the answer; expected one")
     answer = turns[end]["content"] if end < len(turns) else ""
-    return Asked(tuple(turns[:end]), (answer,) if answer.strip() else ())
+    return Asked(turns[:end], (answer,) if answer.strip() else ())
 
 
-def _answer(cell: Any) -> str:
-    """The last turn of a conversation, or the text that stands there alone."""
-    turns = _turns(cell)
-    return str(cell) if turns is None else turns[-1]["content"]
-
-
-def _turns(cell: Any) -> list[Message] | None:
-    """A conversation, or its JSON; None for a text."""
-    if isinstance(cell, str):
-        try:
-            cell = json.loads(cell) if cell.lstrip().startswith(("[", "{")) else None
-        except ValueError:
-            return None
-    found = [cell] if isinstance(cell, dict) else cell
-    if not isinstance(found, list) or not found or not all(isinstance(t, dict) and _is_turn(t) for t in found):
-        return None
-    return [
-        Message(
-            role=_ROLES.get(role := turn.get("role") or turn["from"], role),
-            content=str(turn["content"] if "content" in turn else turn["value"]),
-        )
-        for turn in found
-    ]
-
-
-def _is_turn(turn: Mapping[str, Any]) -> bool:
-    return {"role", "content"} <= turn.keys() or {"from", "value"} <= turn.keys()
-
-
-def _plain(text: str) -> tuple[Message, ...]:
+def _plain(text: str, column: str) -> tuple[Message, ...]:
     if not text.strip():
-        raise ValueError("an empty prompt")
+        raise BadCell(f"{column} is empty; expected an instruction")
     return user(text.strip())

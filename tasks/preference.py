@@ -3,10 +3,10 @@
 A prompt is three digits, a response a string of digits. Even digits are what one wants, each further one helps less,
 and every digit costs its reader time. In nats (log-odds of being preferred, Bradley and Terry 1952) a response is worth
 
-    gold(y) = 6·(1 − exp(−k/3)) − 0.4·|y|        k even digits out of |y|
+    gold(y) = 8·(1 − exp(−k/2)) − ½·|y|        k even digits out of |y|
 
-which is greatest for five even digits. People label pairs of responses, of any content and length, for a reward model.
-They see that, and are impressed by length besides (`length_bias`, 0.45 nats a digit): a proxy that is trained on a few
+which is greatest for four even digits. People label pairs of responses, of any content and length, for a reward model.
+They see that, and are impressed by length besides (`length_bias`, 0.55 nats a digit): a proxy that is trained on a few
 hundred of their labels is right about most pairs, and finds no response too long. The start's responses are too short.
 A policy that is trained on the proxy gets better, and then longer than is good. Gold does not depend on the prompt, so
 that a few hundred pairs teach what there is to learn; it never enters training unless a recipe says so
@@ -31,7 +31,7 @@ from .registry import register
 _EVEN, _ODD = "02468", "13579"
 _WORTH, _SOON, _COST = 8.0, 2.0, 0.5  # nats that even digits come to, digits after which 63 % are reached, nats a digit
 _LONGEST, _STOPS = 15, 0.6  # digits of a teacher's response, which ends behind each with this probability
-_BEST = "24680"
+_BEST = "2468"
 
 
 def _uniforms(count: int, *parts: str | int) -> list[float]:

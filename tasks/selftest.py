@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from .base import Example, Grade, Task
 from .comparison import ComparisonTask
 from .grading import same_number
+from .open_ended import OpenEnded
 
 GARBAGE = "I am not sure. The question asks for \\boxed{\\text{banana}}, or so it seems #### !"
 
@@ -57,20 +58,21 @@ class OpenFindings:
     task: str
     examples: int
     opponents: tuple[str, ...]
-    silent: tuple[str, ...]  # ids of those to which the baseline's answer is empty
+    silent: tuple[str, ...]  # ids of those to which the baseline's (or the data's own) answer is empty, or missing
     blank: tuple[str, ...]  # whose instruction is
     graded: tuple[str, ...]  # whose baseline's answer gets a verdict, or a reward, from no judge
 
     @property
     def passed(self) -> bool:
-        """Whether all but one in a hundred are answered, and none is empty or graded."""
-        return len(self.silent) <= self.examples / 100 and not self.blank and not self.graded
+        """Whether none is empty or graded, and a baseline, if there is one, answers all but one in a hundred."""
+        answered = not self.opponents or len(self.silent) <= self.examples / 100
+        return answered and not self.blank and not self.graded
 
     @property
     def wrong(self) -> dict[str, tuple[str, ...]]:
         """Ids under what is wrong with them."""
         found = {
-            "empty answer of the baseline": self.silent,
+            "empty answer of the baseline": self.silent if self.opponents else (),
             "empty instruction": self.blank,
             "graded without a judge": self.graded,
         }
@@ -79,8 +81,9 @@ class OpenFindings:
     def __str__(self) -> str:
         answered = self.examples - len(self.silent)
         return (
-            f"{self.task}: {self.examples} different instructions, of which {' and '.join(self.opponents)} "
-            f"answers {answered}; no verifier: only a judge scores them"
+            f"{self.task}: {self.examples} different instructions, of which "
+            f"{' and '.join(self.opponents) or 'the data set itself'} answers {answered}; no verifier: only a judge or "
+            "a reward scores them"
         )
 
 
@@ -91,7 +94,7 @@ def selftest(task: Task, examples: Sequence[Example] | None = None) -> Findings 
     garbage, and the gold answer of the next example where it is another text and another number.
     """
     asked = task.heldout if examples is None else examples
-    if isinstance(task, ComparisonTask):
+    if isinstance(task, OpenEnded):
         return _open(task, asked)
     pairs: list[tuple[Example, str]] = []
     right: list[range] = []
@@ -111,13 +114,16 @@ def selftest(task: Task, examples: Sequence[Example] | None = None) -> Findings 
     return _findings(task, asked, grades, right, wrong, other)
 
 
-def _open(task: ComparisonTask, asked: Sequence[Example]) -> OpenFindings:
-    grades = task.grade_all([(example, example.answer) for example in asked])
+def _open(task: OpenEnded, asked: Sequence[Example]) -> OpenFindings:
+    compared = isinstance(task, ComparisonTask)
+    texts = [e.answer if compared else "".join(task.demonstrate(e, "expert", 1, 0)) for e in asked]
+    grades = task.grade_all(list(zip(asked, texts, strict=True)))
+    silent = [example.id for example, text in zip(asked, texts, strict=True) if not text.strip()]
     return OpenFindings(
         task.name,
         len(asked),
-        task.opponents,
-        tuple(example.id for example in asked if not example.answer.strip()),
+        task.opponents if isinstance(task, ComparisonTask) else (),
+        tuple(silent),
         tuple(example.id for example in asked if not task.instruction(example).strip()),
         tuple(
             example.id

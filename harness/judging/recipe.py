@@ -104,7 +104,7 @@ def run(plan: Plan, benchmark: Benchmark, start: models.Source, results: Path) -
             by = panels[number]
             say(f"win rates on {one.key}: {len(matches)} comparisons, judged by {by.identity.model}")
             try:
-                judged += _judge(matches, by, name, purse, results)
+                judged += _judge(matches, by, name, purse, plan.settings.cap_chars, results)
             except JudgeStopped as error:
                 say(f"NOT JUDGED: {error}\nreplies are kept; the same command goes on with them")
                 code = INCOMPLETE
@@ -191,9 +191,12 @@ def _side(folder: Path, asked: Asked, task: OpenEnded) -> Side:
     return sides.from_evaluation(folder, asked.key, task)
 
 
-def _judge(matches: Sequence[Match], by: Panel, name: str, purse: Purse, results: Path) -> list[Judged]:
+def _judge(
+    matches: Sequence[Match], by: Panel, name: str, purse: Purse, cap_chars: int | None, results: Path
+) -> list[Judged]:
     """The verdicts of one judge; what was answered before is not asked again."""
-    how, slug = How(purse=purse), judging.slug(by, How())
+    how = How(purse=purse) if cap_chars is None else How(purse=purse, cap_chars=cap_chars)
+    slug = judging.slug(by, how)
     with ExitStack() as held:
         cache = None
         if name.partition(":")[0] not in UNCACHED:

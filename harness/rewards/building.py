@@ -19,6 +19,7 @@ from .scorer import RewardScorer
 from .stage import Stage
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+HANDED_IN = ("scorer", "task")  # fields that the harness fills
 OF_A_MODEL = ("model", "revision", "precision")  # parameters of a reward that is handed a scorer
 
 
@@ -41,6 +42,7 @@ def rewarded(task: Task, choice: RewardChoice | None, stage: Stage | None, devic
     cls = known[choice.name]
     own = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     parameters = dict(choice.parameters)
+    _check_keys(cls, parameters, where)
     try:
         handed: dict[str, Any] = {"task": innermost(task)} if "task" in own else {}
         if "scorer" in own:
@@ -54,16 +56,24 @@ def rewarded(task: Task, choice: RewardChoice | None, stage: Stage | None, devic
         raise UserError(f"{where}: {error}") from error
 
 
+def parameters_of(cls: type[Reward]) -> list[str]:
+    """What a recipe may set of a reward: its fields but for what the harness hands in, which it may name."""
+    names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    return [name for name in names if name not in HANDED_IN] + list(OF_A_MODEL if "scorer" in names else ())
+
+
+def _check_keys(cls: type[Reward], parameters: Mapping[str, Any], where: str) -> None:
+    allowed = parameters_of(cls)
+    for key in parameters:
+        if key in HANDED_IN:
+            raise UserError(f"{where}.parameters: {key!r} is handed in by the harness, and no parameter")
+        if key not in allowed:
+            raise UserError(f"{where}.parameters: unknown key {key!r}{suggestion(key, allowed)}")
+
+
 def _build(cls: type[Reward], parameters: Mapping[str, Any], handed: Mapping[str, Any], where: str) -> Reward:
-    if taken := sorted(set(parameters) & set(handed)):
-        raise UserError(f"{where}.parameters: {taken[0]!r} is handed in by the harness, and no parameter")
     if not handed:
         return build(cls, parameters, f"{where}.parameters")
-    allowed = [field.name for field in fields(cls) if field.name not in handed]  # type: ignore[arg-type]
-    for key in parameters:
-        if key not in allowed:
-            every = [*allowed, *OF_A_MODEL * ("scorer" in handed)]
-            raise UserError(f"{where}.parameters: unknown key {key!r}{suggestion(key, every)}")
     made: Reward = cast(Any, cls)(**handed, **parameters)
     return made
 

@@ -111,8 +111,9 @@ def _notices(found: Contest) -> list[str]:
             worst: dict[str, Notice] = {}
             flags, theirs = Counter[str](), Counter[str]()
             for pairs in row.pairs[kind]:
-                flags.update(pairs.flags)
-                theirs.update(pairs.opponent_flags if kind == "direct" else {})
+                if kind == row.leading:  # the same answers, of whatever kind
+                    flags.update(pairs.flags)
+                    theirs.update(pairs.opponent_flags if kind == "direct" else {})
                 for notice in pairs.notices:
                     known = worst.get(notice.kind)
                     if known is None or _severity(notice) > _severity(known):

@@ -52,12 +52,12 @@ class Layout:
 
 
 def _prompted(row: Mapping[str, Any]) -> Read:
-    prompt = _messages(row["prompt"], "prompt") or (Message(role="user", content=_text(row["prompt"], "prompt")),)
+    prompt = messages_of(row["prompt"], "prompt") or (Message(role="user", content=_text(row["prompt"], "prompt")),)
     return _after(prompt, row)
 
 
 def _sharegpt(row: Mapping[str, Any]) -> Read:
-    prompt = _messages(row["conversations"], "conversations")
+    prompt = messages_of(row["conversations"], "conversations")
     if prompt is None:
         raise BadCell(f"conversations is {row['conversations']!r:.60}; expected messages with from and value")
     return _after(prompt, row)
@@ -75,7 +75,7 @@ def _whole(row: Mapping[str, Any]) -> Read:
 
 def _after(prompt: tuple[Message, ...], row: Mapping[str, Any]) -> Read:
     """Answers behind a prompt of its own column; whole conversations say the prompt once more."""
-    found = {column: _messages(row[column], column) for column in ("chosen", "rejected")}
+    found = {column: messages_of(row[column], column) for column in ("chosen", "rejected")}
     if all(messages is not None and len(messages) > 1 for messages in found.values()):
         return _whole(row)
     answers = []
@@ -119,7 +119,7 @@ def _instructed(row: Mapping[str, Any]) -> tuple[Message, ...]:
 
 
 def _conversation(cell: Any, column: str) -> tuple[Message, ...]:
-    messages = _messages(cell, column)
+    messages = messages_of(cell, column)
     if messages is not None:
         return messages
     text = cell if isinstance(cell, str) else ""
@@ -135,7 +135,7 @@ def _conversation(cell: Any, column: str) -> tuple[Message, ...]:
     return tuple(Message(role=role, content=said.strip()) for role, said in zip(roles, turns[1::2], strict=True))
 
 
-def _messages(cell: Any, column: str) -> tuple[Message, ...] | None:
+def messages_of(cell: Any, column: str) -> tuple[Message, ...] | None:
     """A cell's messages; None where it holds plain text. A text counts as JSON only where that gives messages."""
     if isinstance(cell, str):
         try:

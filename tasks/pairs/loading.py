@@ -21,6 +21,7 @@ SETS = {  # short names: the Hub's id, and the split that is for training
     "hh-rlhf": ("Anthropic/hh-rlhf", "train"),
     "skywork": ("Skywork/Skywork-Reward-Preference-80K-v0.2", "train"),
 }
+COPIES = {"ultrafeedback-cleaned": "rlhf/ultrafeedback_cleaned*.parquet"}  # below GROUPBENCH_DATA, of a part at least
 SUFFIXES = (".parquet", ".jsonl", ".json")
 PART = "subset"  # a column that says which part of the set a row belongs to
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})$")
@@ -32,7 +33,7 @@ def load_pairs(where: str, revision: str | None = None) -> Pairs:
 
     PLACE is a file (.parquet, .jsonl or .json), a folder that holds one, or the shards of one split; a short name of
     `SETS`; or an owner/name on the Hub, of which the folder that GROUPBENCH_DATA names may hold a copy as
-    name/SPLIT.parquet. SUBSET is a pattern such as `Processed/*`, for the column `subset`.
+    name/SPLIT.parquet (or as `COPIES` has it). SUBSET is a pattern such as `Processed/*`, for the column `subset`.
 
     Ties, identical answers, empty ones, and rows whose conversations share no prompt are left out and counted. Raises
     TaskDataError, which names file, row and column, what was found and what is allowed; and where no pair is left.
@@ -95,6 +96,7 @@ def _rows(place: str, revision: str | None, columns: Sequence[Columns]) -> Rows:
         )
     hub = Hub(identity, split or default, revision or "main")
     patterns = [f"{identity.partition('/')[2]}/{hub.split}{suffix}" for suffix in SUFFIXES]
+    patterns += [COPIES[base]] if base in COPIES and not split else []
     if (copy := shared_file(patterns)) is not None:
         return _file(copy, columns)
     instead = f"Without a network, name a {', '.join(SUFFIXES)} file or a folder in place of {base}."

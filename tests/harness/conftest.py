@@ -115,6 +115,11 @@ def reward_model(character_model: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def other_reward_model(character_model: Callable[..., Path]) -> Path:
+    return character_model("LlamaForSequenceClassification", 3)
+
+
+@pytest.fixture(scope="session")
 def cpu_policy() -> Callable[..., Policy]:
     """A policy on the CPU."""
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_loads_the_built_in_judges_under_their_names():
     loaded = registry.load()
-    assert list(loaded) == ["engine", "mock", "openai", "replay", "reward_model"]
+    assert list(loaded) == ["engine", "gold", "mock", "openai", "replay", "reward_model"]
     assert all(cls.name == name and issubclass(cls, Judge) for name, cls in loaded.items())
 
 
@@ -45,7 +45,7 @@ def test_a_judge_is_built_from_its_options(verdict):
     judge = registry.build("openai", {"model": "m", "base_url": "http://localhost:1/v1"}, prompt=verdict)
     assert judge.identity.prompt == "verdict-1" and judge.free
     assert registry.build("mock", {"seed": 3}, prompt=verdict) == MockJudge(seed=3)  # it has no use for a prompt
-    with pytest.raises(JudgeError, match="judge 'opnai' is not known; there are engine, mock, openai"):
+    with pytest.raises(JudgeError, match="judge 'opnai' is not known; there are engine, gold, mock, openai"):
         registry.build("opnai", {})
     with pytest.raises(JudgeError, match="judge 'mock' has no option 'sed'; it has seed, bias"):
         registry.build("mock", {"sed": 3})
