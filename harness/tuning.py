@@ -24,7 +24,7 @@ from .space import Setting, dimensions, points
 
 FOLDER = "tuning"  # of the trials, below the results folder
 RECORD = "tuning.json"
-METRIC = "final sampled accuracy on the dev split"  # or reward
+METRIC = "final sampled {} on the dev split"  # accuracy, or reward where there is no verifier
 ONLY_THE_ENDS = 10**9  # steps between two evaluations of a trial: no choice looks at what lies between
 SHARED = "shared"  # the part of the space that every algorithm searches
 _TRAINING = "training."
@@ -94,7 +94,7 @@ def prepare(recipe: Recipe, tune: Tune, device: str) -> Tuning:
 def decide(tuning: Tuning, results: Path, device: str) -> tuple[Benchmark, list[SearchRecord]]:
     """The comparison with the settings that the finished trials favour, and the record of how they were found.
 
-    A trial's score is the mean over the tuning seeds of its last *sampled* accuracy: what the tables are sorted by,
+    A trial's score is the mean over the tuning seeds of its last *sampled* accuracy (or reward): what tables are sorted by,
     what training optimises, and with several responses an example the less noisy of the two. No checkpoint is picked.
     A failed trial has no score; of equals the earlier one is taken. Raises UserError where all trials of an algorithm
     failed.
@@ -103,11 +103,12 @@ def decide(tuning: Tuning, results: Path, device: str) -> tuple[Benchmark, list[
     best = [_best(search, trials, results) for search, trials in zip(tuning.searches, tried, strict=True)]
     benchmark = plan(_decided(tuning, best), device)
     row_of = {cell.label: cell.row for cell in benchmark.cells}
+    metric = METRIC.format("accuracy" if tuning.dev.graded else "reward")
     tune, budget = tuning.tune, asdict(tuning.tune.budget or tuning.recipe.budget)
     return benchmark, [
         SearchRecord(
             algorithm=search.tuned_label, row=row_of[search.tuned_label], space=search.space, trials=trials,
-            chosen=chosen, metric=METRIC, seeds=list(tune.seeds), budget=budget, dev_share=tune.dev_share,
+            chosen=chosen, metric=metric, seeds=list(tune.seeds), budget=budget, dev_share=tune.dev_share,
             dev_examples=len(tuning.dev.heldout),
         )
         for search, trials, chosen in zip(tuning.searches, tried, best, strict=True)

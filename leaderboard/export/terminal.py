@@ -21,7 +21,7 @@ from ..words import AXIS_NAMES, budget, number, one_line, percent
 from . import formats
 
 REWARD_WORDS = {
-    "sampled_gold_gain": "gold: the true worth, which no run is trained on",
+    "sampled_gold_gain": "gold: the true worth",
     "sampled_overoptimisation": "over-opt.: gain less gold gain",
     "kl": "KL: to the start, nats a response",
     "length_drift": "length: tokens at the end less at the start",
