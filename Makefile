@@ -26,8 +26,10 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev,parity]'
 	@touch $@
 
+# Verified rewards, then a preference: two cells at a time, a thread each.
 quickstart: $(VENV)/.installed
-	$(BIN)/groupbench run recipes/quickstart.yaml
+	$(BIN)/groupbench run recipes/quickstart.yaml --jobs 2
+	$(BIN)/groupbench run recipes/preference.yaml --jobs 2
 
 test: $(VENV)/.installed
 	$(BIN)/python $(PYTEST) --dist loadfile

@@ -84,3 +84,63 @@ def test_smollm2_arithmetic(tmp_path):
     for cell in cells.values():
         assert cell["status"]["weights_start"] != cell["status"]["weights_end"]
         assert 0 < cell["steps"][0]["reward"] < 1
+
+
+def table(folder, name="leaderboard"):
+    """A table's wide CSV, by algorithm without its settings."""
+    import pandas
+
+    (path,) = folder.glob(f"{name}.csv")
+    read = pandas.read_csv(path)
+    return read.set_index(read["algorithm"].str.split("(").str[0])
+
+
+def test_preference(tmp_path, monkeypatch, capsys):
+    """The quickstart's second half: a reward model, five algorithms on it, and two judges that do not agree."""
+    monkeypatch.setenv("GROUPBENCH_CACHE", str(tmp_path / "cache"))
+    cells = run("preference", tmp_path / "out")
+    assert {label.split("(")[0] for label, _ in cells} == FIVE and len(cells) == 15
+    found = table(tmp_path / "out")
+    assert (found["seeds"] == "3/3").all() and (found["measure"] == "reward").all()
+    for label in ("grpo@no-kl", "dapo@verl", "gft@released"):
+        assert found.loc[label, "sampled_gain_low"] > 0 and found.loc[label, "sampled_gold_gain_low"] > 0
+    assert (found["kl"] > 0).all()
+    for judge in ("gold", "reward"):
+        rates = table(tmp_path / "out", f"win-rates-{judge}-*[!y]")
+        assert set(rates.index) == FIVE and (rates["seeds"] == 3).all()
+    said = capsys.readouterr().out
+    assert said.rindex("Win rates, judged by") > said.rindex("leaderboard.md")
+
+
+def test_overoptimisation(tmp_path, monkeypatch):
+    """Trained too long, the proxy rises and gold falls: below the start, and steadily since its best."""
+    monkeypatch.setenv("GROUPBENCH_CACHE", str(tmp_path / "cache"))
+    cells = run("overoptimisation", tmp_path / "out", "algorithms=[grpo@no-kl]", "win_rates=null")
+    row = table(tmp_path / "out").loc["grpo@no-kl"]
+    assert row["sampled_gain_low"] > 0 > row["sampled_gold_gain_high"]
+    assert row["sampled_overoptimisation_low"] > 0 and row["length_drift"] > 8
+    for cell in cells.values():
+        curve = [e for e in cell["evals"] if (e["split"], e["mode"]) == ("heldout", "sampled")]
+        best = max(curve, key=lambda e: e["gold"])
+        assert 0 < best["step"] < 40 and best["gold"] > curve[0]["gold"] + 0.2
+        assert curve[-1]["gold"] < best["gold"] - 1 and curve[-1]["reward"] > best["reward"] + 1
+
+
+def test_rlhf_smoke(tmp_path, data_folder, monkeypatch):
+    """Real instructions, a real model, a reward model of real pairs: two steps of all five, judged on AlpacaEval."""
+    monkeypatch.setenv("GROUPBENCH_DATA", str(data_folder))
+    cells = run("rlhf-smoke", tmp_path, "reward.train.limit=60", "sampling.max_tokens=8", "evaluation.examples=2",
+                "win_rates.max_tokens=8", "training.responses_per_prompt=4", "training.max_refills=1")  # fmt: skip
+    assert {label.split("(")[0] for label, _ in cells} == FIVE
+    for (label, _), cell in cells.items():
+        assert cell["status"]["state"] == "done" and [s["step"] for s in cell["steps"]] == [1, 2], label
+        assert all(math.isfinite(e["reward"]) and e["accuracy"] is None for e in cell["evals"])
+        assert [e["step"] for e in cell["evals"] if "kl" in e] == [0, 2]
+        signal = sum(s["updates"] - s["updates_without_signal"] for s in cell["steps"])
+        assert (cell["status"]["weights_start"] != cell["status"]["weights_end"]) == bool(signal), label
+    gft = next(cell for (label, _), cell in cells.items() if label.startswith("gft"))["steps"]
+    assert all(s["responses"]["expert"] == s["responses"]["teacher"] == s["groups"] for s in gft)
+    judged = [json.loads(p.read_text()) for p in tmp_path.glob("judged/alpaca_eval@greedy/*/*/judged.json")]
+    assert len(judged) == 5 + 4 and all(len(one["pairs"]) == 16 for one in judged)
+    assert {one["opponent"]["name"] for one in judged if one["official"]} == {"gpt4_1106_preview"}
+    assert list(tmp_path.glob("win-rates-reward-model-*.md"))
