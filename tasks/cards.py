@@ -42,15 +42,15 @@ def card(cls: type[Task]) -> Card:
     if issubclass(cls, ComparisonTask):
         return _compared(cls, protocol)
     sources = cls.demonstration_sources
-    shown = ", ".join(sorted(sources)) if isinstance(sources, frozenset) else ""  # a property says it of an instance
+    given = ", ".join(sorted(sources)) if isinstance(sources, frozenset) else ""  # a property says it of an instance
     answers = "" if cls.graded else "rated by a reward"
     if cls.locations:
-        return Card(cls.name, "", "", protocol, answers, shown)
+        return Card(cls.name, "", "", protocol, answers, given)
     try:
         task = cls()
-        return Card(cls.name, f"{len(task.train):,}", f"{len(task.heldout):,}", protocol, answers, shown)
+        return Card(cls.name, f"{len(task.train):,}", f"{len(task.heldout):,}", protocol, answers, given)
     except (TypeError, ValueError):  # it has no defaults
-        return Card(cls.name, "", "", protocol, answers, shown)
+        return Card(cls.name, "", "", protocol, answers, given)
 
 
 def _compared(cls: type[ComparisonTask], protocol: str) -> Card:
