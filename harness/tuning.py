@@ -96,8 +96,8 @@ def decide(tuning: Tuning, results: Path, device: str) -> tuple[Benchmark, list[
 
     A trial's score is the mean over the tuning seeds of its last *sampled* accuracy (or reward): what tables are sorted
     by, what training optimises, and with several responses an example the less noisy of the two. No checkpoint is
-    picked. A failed trial has no score; of equals the earlier one is taken. Raises UserError where all trials of an algorithm
-    failed.
+    picked. A failed trial has no score; of equals the earlier one is taken. Raises UserError where all trials of an
+    algorithm failed.
     """
     tried = [[_tried(trial, tuning.benchmark, results) for trial in search.trials] for search in tuning.searches]
     best = [_best(search, trials, results) for search, trials in zip(tuning.searches, tried, strict=True)]
