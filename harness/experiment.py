@@ -242,7 +242,7 @@ class _Run:
         cell, heldout = self.cell, {}
         for record, items in evaluations(
             trainer.engine, trainer.codec, cell.task, cell.evaluation, cell.sampling.max_tokens, cell.seed,
-            trainer.spent.counters(), trainer.drift,
+            trainer.spent.counters(), trainer.drift, trainer.residents,
         ):  # fmt: skip
             record["items"] = list(records.append(self.folder / "items.jsonl", items))
             records.append(self.folder / "evals.jsonl", [record])
