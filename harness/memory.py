@@ -75,6 +75,19 @@ class Network:
         """
         return tokens * (6 * FLOAT * self.hidden + itemsize * (3 * self.queries + 2 * self.keys + 4 * self.inner))
 
+    def scored(self, tokens: int, device: str, reduced: bool) -> dict[str, int]:
+        """Bytes that scoring so many tokens at once takes, without a graph."""
+        return {
+            "activations": self.layer(tokens, HALF if reduced else FLOAT),
+            "logits": SCORED_BYTES * min(LOGITS_AT_ONCE[device], tokens * self.vocabulary),
+            "weights in bfloat16": HALF * self.parameters if reduced else 0,  # autocast keeps them for a forward pass
+        }
+
+    def updated(self, tokens: int, device: str, reduced: bool) -> dict[str, int]:
+        """The same with a graph: every layer is kept, and the gradients of the one that backward has reached."""
+        scored = self.scored(tokens, device, reduced)
+        return scored | {"activations": (self.layers + 1) * scored["activations"]}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -127,12 +140,17 @@ class Plan:
             lines.append("models take turns on the GPU: what a phase does not need waits in host memory")
         if (wanted := jobs * self.peak) > self.room:
             many = f"{jobs} such cells at once" if jobs > 1 else "it"
-            lower = {"sampling": "decode_tokens", "grading": "offload: on"}.get(self.peak_phase, "micro_batch_tokens")
             lines.append(
-                f"note: {many} may need {readable(wanted)}, and {readable(self.room)} are here; what helps: a "
-                f"smaller execution.{lower}"
+                f"note: {many} may need {readable(wanted)}, and here are {readable(self.room)}; {self._help()}"
             )
         return lines
+
+    def _help(self) -> str:
+        helps = {
+            "sampling": "a smaller execution.decode_tokens helps",
+            "grading": "a smaller reward model helps",
+        }.get(self.peak_phase, "a smaller execution.micro_batch_tokens helps")
+        return helps if self.turns or self.device == "cpu" else f"{helps}, and so does execution.offload=on"
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
@@ -182,16 +200,13 @@ def _parts(cell: Cell, codec: Codec, device: str) -> tuple[dict[str, int], dict[
         resident[REWARD_MODEL] = rated.weights(size)
         added["grading"] = {"activations": rated.layer(AT_ONCE[device], size)}
 
-    def scored(tokens: int, layers: int) -> dict[str, int]:
-        logits = SCORED_BYTES * min(LOGITS_AT_ONCE[device], tokens * model.vocabulary)
-        casts = HALF * model.parameters if reduced else 0  # autocast keeps them while a forward pass is under way
-        return {"activations": layers * model.layer(tokens, products), "logits": logits, "weights in bfloat16": casts}
-
     step, evaluated = asked[0].tokens, asked[2].tokens if isinstance(cell.task, Rewarded) else 0
     at_once = max(cell.execution.micro_batch_tokens, *(one.length for one in asked))
     longer = at_once if needs.demonstrations else 0  # what is shown may be longer than what is sampled
-    added["scoring"] = scored(min(at_once, max(longer, step, evaluated)), 1)
-    added["update"] = scored(min(at_once, max(longer, step // cell.training.updates_per_rollout)), model.layers)
+    added["scoring"] = model.scored(min(at_once, max(longer, step, evaluated)), device, reduced)
+    added["update"] = model.updated(
+        min(at_once, max(longer, step // cell.training.updates_per_rollout)), device, reduced
+    )
     return resident, added
 
 
