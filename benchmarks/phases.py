@@ -6,8 +6,8 @@
 Of a recipe, the first cell runs for two steps, in a process of its own, and is evaluated before and after them; of
 every phase the largest peak is taken over what stood there before the model was loaded: torch's allocator on CUDA, on a
 CPU (Linux) the process's resident memory, for which freed memory is given back at once. What it samples may be shorter
-than what it is estimated for. Of a model, `TOKENS` tokens are scored without a graph and updated on, in rows of 256
-behind prompts of 8, over what stood there before: estimate and measurement are of the same tokens.
+than what it is estimated for. Of a model, `TOKENS` tokens are scored without a graph, updated on, and rated by a
+reward model of its size, in rows of 256 behind prompts of 8, over what stood there before: the same tokens in both.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from algorithms import Needs
 from harness import benchmark, experiment, memory, models, recipe
 from harness.policy import Policy, Row
 from harness.residents import Residents
+from harness.rewards.scorer import logits_of
 
 MIB = 2**20
 # What is freed goes back to the system at once, so that resident memory is what is alive, and not what glibc keeps.
@@ -83,13 +84,13 @@ def measure(path: Path, overrides: list[str]) -> dict[str, dict[str, int]]:
 
 def formulas(name: str, tokens: int) -> dict[str, dict[str, int]]:
     """As `measure`, of what a phase adds."""
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     device = experiment.resolve_device("auto")
     config = models.config(models.find(name))
     network = memory.Network.of(config, AutoModelForCausalLM.from_config)
     precision: Literal["float32", "bfloat16"] = "bfloat16" if device == "cuda" else "float32"
-    policy = Policy(AutoModelForCausalLM.from_config(config), torch.device(device), precision, 1.0)
+    policy = Policy(AutoModelForCausalLM.from_config(config, dtype=torch.float32), torch.device(device), precision, 1.0)
     rows = [Row([3] * 8, [4 + n % 9 for n in range(256)]) for _ in range(max(1, tokens // 264))]
     tokens = 264 * len(rows)
     for parameter in policy.parameters():
@@ -105,6 +106,16 @@ def formulas(name: str, tokens: int) -> dict[str, dict[str, int]]:
         estimated = sum(formula(tokens, device, precision == "bfloat16").values())
         found[phase] = {"estimated": estimated, "measured": peak(device) - before}
         del logp
+    del policy
+    config.num_labels = 1
+    rated = memory.Network.of(config, AutoModelForSequenceClassification.from_config)
+    classifier = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32).to(device).eval()
+    before = standing(device)
+    reset(device)
+    with torch.inference_mode():
+        logits_of(classifier, [[*row.prompt, *row.response] for row in rows], device)
+    estimated = sum(rated.rated(tokens, memory.FLOAT).values())
+    found["grading"] = {"estimated": estimated, "measured": peak(device) - before}
     return found
 
 

@@ -88,6 +88,10 @@ class Network:
         scored = self.scored(tokens, device, reduced)
         return scored | {"activations": (self.layers + 1) * scored["activations"]}
 
+    def rated(self, tokens: int, itemsize: int) -> dict[str, int]:
+        """Bytes that a reward model takes for so many tokens at once; a decoder's fills a cache that nobody reads."""
+        return {"activations": self.layer(tokens, itemsize), "cache": self.cache(tokens, itemsize)}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -198,7 +202,7 @@ def _parts(cell: Cell, codec: Codec, device: str) -> tuple[dict[str, int], dict[
         rated = Network.of(scorer.configuration(), AutoModelForSequenceClassification.from_config)
         size = HALF if scorer.precision == "bfloat16" else FLOAT
         resident[REWARD_MODEL] = rated.weights(size)
-        added["grading"] = {"activations": rated.layer(AT_ONCE[device], size)}
+        added["grading"] = rated.rated(AT_ONCE[device], size)
 
     step, evaluated = asked[0].tokens, asked[2].tokens if isinstance(cell.task, Rewarded) else 0
     at_once = max(cell.execution.micro_batch_tokens, *(one.length for one in asked))
