@@ -18,6 +18,7 @@ from tasks.rewards.rewarded import Rewarded
 from tasks.wrapped import Wrapped, innermost
 
 from . import contamination, controls, models, sinks
+from .codec import Codec
 from .errors import UserError
 from .plugins import build, build_algorithm, build_task, source_hash, suggestion
 from .rewards import stage as rewards
@@ -124,6 +125,8 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     entries += [_control_arm(arm, n, entries, recipe.algorithms) for n, arm in enumerate(recipe.controls)]
     task.require_grader()
     notes += contamination.remarks(task)
+    if device == "cpu" and recipe.execution.offload == "on":
+        notes.append("execution.offload = on: without effect on a CPU, where models lie in host memory anyway")
     if isinstance(task, Rewarded):
         notes += task.remarks(recipe.sampling.max_tokens)
     precision = recipe.model.precision
@@ -235,8 +238,7 @@ def check_texts(start: models.Source, task: Task, recipe: Recipe, algorithms: Se
     """Encode the longest prompts and demonstrations: they must suit the tokenizer, and fit into the model's context."""
     codec, limit = models.load_codec(start), models.context_limit(start)
     response = max(recipe.sampling.max_tokens, recipe.evaluation.max_tokens or 0)
-    by_length = sorted((*task.train, *task.heldout), key=lambda example: len(str(example.prompt)))
-    longest = max(len(codec.prompt(example)) for example in by_length[-16:])  # encoding all would take seconds
+    longest = longest_prompt(codec, task)
     asked: set[Source] = {"expert"} if any(a.needs.experts for a in algorithms) else set()
     if any(a.needs.teachers for a in algorithms):
         asked.add("teacher")
@@ -253,6 +255,12 @@ def check_texts(start: models.Source, task: Task, recipe: Recipe, algorithms: Se
             f"the longest prompt has {longest} tokens, a response may have {response} (max_tokens) and the longest "
             f"demonstration has {shown}; together more than the {limit} that the model reads"
         )
+
+
+def longest_prompt(codec: Codec, task: Task) -> int:
+    """Tokens of the longest of those prompts that have the most characters: encoding all would take seconds."""
+    by_length = sorted((*task.train, *task.heldout), key=lambda example: len(str(example.prompt)))
+    return max(len(codec.prompt(example)) for example in by_length[-16:])
 
 
 def task_identity(task: Task) -> dict[str, Any]:

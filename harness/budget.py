@@ -10,8 +10,9 @@ from typing import cast
 
 import torch
 
-from leaderboard.records import PHASES, Counters
+from leaderboard.records import OFFLOAD, PHASES, Counters
 
+from .residents import Residents
 from .settings import Budget
 
 
@@ -37,20 +38,23 @@ class Spent:
 
 
 class Clock:
-    """Seconds of one step, by phase."""
+    """Seconds of one step, by phase; and those of moving `residents` between phases, where anything moved."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, residents: Residents) -> None:
+        self.device, self.residents = device, residents
         self.seconds = dict.fromkeys(PHASES, 0.0)
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
         """Charge what runs inside to `phase`, work queued on a GPU included."""
-        start = time.perf_counter()
-        yield
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-        self.seconds[phase] += time.perf_counter() - start
+        with self.residents.phase(phase) as moving:
+            if moving:
+                self.seconds[OFFLOAD] = self.seconds.get(OFFLOAD, 0.0) + moving
+            start = time.perf_counter()
+            yield
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            self.seconds[phase] += time.perf_counter() - start
 
     def restart(self) -> None:
         """A new step begins."""

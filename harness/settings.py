@@ -238,6 +238,7 @@ class Execution:
     micro_batch_tokens: int = 8192  # prompt and response tokens of one forward-backward pass, padding included
     decode_tokens: int = 65536  # tokens of the key-value cache that are decoded together; with vllm, also the longest
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    offload: Literal["auto", "on", "off"] = "auto"  # models take turns on a GPU; auto: where they don't fit together
     threads: int | None = None  # CPU threads; null: torch's choice
     save_weights: bool = True  # keep each cell's final weights in its folder
     checkpoint_seconds: float = 120  # between two: what a kill can lose (20 x a saving, if more); 0: after every step

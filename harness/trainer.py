@@ -27,6 +27,7 @@ from .collect import Collector
 from .errors import UserError
 from .evaluation.drift import Drift
 from .policy import Policy, Row
+from .residents import stay, take_turns
 from .rollout import Engine
 from .rollout.mismatch import Mismatch, measure, whole_responses
 from .rows import Group, assemble, cut, mini_batches, rows_of
@@ -50,8 +51,9 @@ class Trainer:
 
     def __init__(
         self, algorithm: Algorithm, task: Task, policy: Policy, engine: Engine, codec: Codec, *, training: Training,
-        sampling: Sampling, execution: Execution, seed: int, control: Control | None = None,
+        sampling: Sampling, execution: Execution, seed: int, control: Control | None = None, turns: bool = False,
     ) -> None:  # fmt: skip
+        """With `turns`, what a phase does not need waits in host memory; see residents.py."""
         self.algorithm, self.task, self.policy, self.engine, self.codec = algorithm, task, policy, engine, codec
         self.training, self.sampling, self.execution = training, sampling, execution
         self.needs = algorithm.needs
@@ -70,7 +72,8 @@ class Trainer:
         self.samples: list[Group] = []  # the last step's rollout, for the records
         self.between_steps = True
         self._idle_steps = 0
-        self._clock = Clock(policy.device)
+        self.residents = take_turns(policy, self.start, self.optimizer, engine, task) if turns else stay()
+        self._clock = Clock(policy.device, self.residents)
         self._collector = Collector(
             algorithm, task, policy, engine, codec, training, sampling, seed, control, self._clock
         )

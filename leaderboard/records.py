@@ -27,6 +27,7 @@ SCHEMA = 1
 RECORD_FILES = ("steps.jsonl", "evals.jsonl", "items.jsonl", "samples.jsonl")
 SPLITS = ("heldout", "probe")  # examples that training never sees; some that it does, to show overfitting
 PHASES = ("sampling", "grading", "scoring", "update")  # what a step's seconds are split into
+OFFLOAD = "offload"  # and their further part, of moving models to host memory and back; only where any moved
 Axis = Literal["steps", "optimizer_steps", "prompts", "generated_tokens", "trained_tokens", "flops", "seconds"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 Measure = Literal["accuracy", "reward", "gold"]  # what an evaluation measures of responses; see `EvalRecord`
@@ -49,7 +50,7 @@ class Counters(TypedDict):
     generated_tokens: int  # sampled response tokens, thrown-away ones included
     trained_tokens: int  # response tokens that a loss saw, demonstrations included
     flops: float  # 2N a token forward, 6N a token trained (N parameters), prompts included
-    seconds: float  # sampling, grading, scoring and updates
+    seconds: float  # sampling, grading, scoring and updates, and moving models between them
 
 
 class PlannedCell(TypedDict):
@@ -166,7 +167,7 @@ class StepRecord(AddedToSteps):
     grad_norm_max: float | None
     learning_rate: float
     metrics: dict[str, float]  # the algorithm's own: clip_fraction, sigma_s, ...
-    seconds: dict[str, float]  # by PHASES
+    seconds: dict[str, float]  # by PHASES, and OFFLOAD where any model moved
 
 
 class AddedToEvals(TypedDict, total=False):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tasks.base import Example, Grade, Task
 
 from ..codec import Codec
+from ..residents import Residents, stay
 from ..rollout import Engine, Request
 from ..seeds import derive
 from ..settings import Sampling
@@ -86,18 +87,22 @@ def mean(items: Sequence[Item], field: str) -> float:
 
 def ask(
     engine: Engine, codec: Codec, task: Task, examples: Sequence[Example], sampling: Sampling, seed: int,
-    samples: range,
+    samples: range, residents: Residents | None = None,
 ) -> list[Item]:  # fmt: skip
     """Samples `samples` (0, 1, … of as many as one likes) of every example, drawn in one call and graded in another.
 
     Seeds derive from `seed`, the example and the sample's number alone: every evaluation of a run, and every algorithm
     at the same run seed, draws with the same numbers, so that differences are paired; more samples only add to fewer.
+    `residents`: models that take turns.
     """
+    turns = residents or stay()
     requests = [Request(codec.prompt(e), tuple(derive("evaluation", seed, e.id, k) for k in samples)) for e in examples]
-    completions = engine.generate(requests, sampling)
+    with turns.phase("sampling"):
+        completions = engine.generate(requests, sampling)
     texts = [[codec.text(c.tokens) for c in found] for found in completions]
     pairs = [(example, text) for example, found in zip(examples, texts, strict=True) for text in found]
-    grades = iter(task.grade_all(pairs))
+    with turns.phase("grading"):
+        grades = iter(task.grade_all(pairs))
 
     def answers(number: int) -> Iterator[Answer]:
         for completion, text in zip(completions[number], texts[number], strict=True):

@@ -13,6 +13,7 @@ from tasks.rewards.rewarded import Rewarded
 
 from ..codec import Codec
 from ..policy import Row
+from ..residents import Residents, stay
 from ..rollout import Engine
 from ..settings import Evaluation, Sampling
 from .answers import Item, ask, mean
@@ -36,20 +37,20 @@ def splits_of(task: Task, settings: Evaluation) -> dict[str, tuple[Example, ...]
 
 def evaluations(
     engine: Engine, codec: Codec, task: Task, settings: Evaluation, max_tokens: int, seed: int, counters: Counters,
-    drift: Drift | None = None,
+    drift: Drift | None = None, residents: Residents | None = None,
 ) -> Iterator[tuple[EvalRecord, list[ItemRecord]]]:  # fmt: skip
     """The records of one look at the policy: every split, greedy and sampled (sharpening alone moves only the second).
 
     All splits are asked in one call a mode, so that the engine's batches are full. `max_tokens`: of a response, where
     `settings` has no limit of its own; `counters`: what the run has spent so far; `drift`: where the policy began, for
-    the distance to it on the held-out samples.
+    the distance to it on the held-out samples; `residents`: models that take turns, whose moving counts as `seconds`.
     """
     splits = splits_of(task, settings)
     examples = [example for part in splits.values() for example in part]
     sampled = Sampling(settings.max_tokens or max_tokens, settings.temperature)
     for mode, sampling, samples in (("greedy", greedy(sampled), 1), ("sampled", sampled, settings.samples)):
         began = time.perf_counter()
-        items = iter(ask(engine, codec, task, examples, sampling, seed, range(samples)))
+        items = iter(ask(engine, codec, task, examples, sampling, seed, range(samples), residents))
         seconds = time.perf_counter() - began
         for split, part in splits.items():
             found = [next(items) for _ in part]
@@ -67,7 +68,8 @@ def evaluations(
             if _gold(found):
                 record["gold"] = mean(found, "gold")
             if drift is not None and (split, mode) == ("heldout", "sampled"):
-                record["kl"], record["entropy"] = _moved(drift, codec, part, found, sampling.temperature)
+                with (residents or stay()).phase("scoring"):
+                    record["kl"], record["entropy"] = _moved(drift, codec, part, found, sampling.temperature)
             yield record, [_item_record(record, task, *pair) for pair in zip(part, found, strict=True)]
 
 

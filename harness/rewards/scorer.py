@@ -41,6 +41,10 @@ class RewardScorer(Local):
             )
         _ = self.tokenizer
 
+    def configuration(self) -> Any:
+        """The classifier's, for what its weights will take; reads none."""
+        return models.config(self.source)
+
     def room(self, prompt: Sequence[Message]) -> int | None:
         """Tokens that are left for an answer behind `prompt`; None where the model names no limit.
 
@@ -57,23 +61,29 @@ class RewardScorer(Local):
 
     @cached_property
     def network(self) -> Any:
-        """The classifier, on the device."""
+        """The classifier, on the CPU; `score` brings it to the device, from where it may be moved away again."""
         from transformers import AutoModelForSequenceClassification
 
         self.check()
         network = AutoModelForSequenceClassification.from_pretrained(
             self.source.location, revision=self.source.revision, dtype=getattr(torch, self.precision)
         )
-        return network.to(self.device).eval().requires_grad_(False)
+        return network.eval().requires_grad_(False)
+
+    @property
+    def loaded(self) -> Any | None:
+        """The network, if it has been read."""
+        return self.__dict__.get("network")
 
     def score(self, chats: Sequence[Sequence[Message]]) -> list[Scored]:
         """See `Scorer`; an answer whose end does not fit into the context is read as far as it does, and `cut`."""
         whole = [self._row(chat) for chat in chats]
         rows = whole if self.limit is None else [row[: self.limit] for row in whole]
+        network = self.network.to(self.device)
         found: dict[int, float] = {}
         for batch in batches(rows, self.device):
             with torch.inference_mode():
-                logits = logits_of(self.network, [rows[n] for n in batch], self.device)
+                logits = logits_of(network, [rows[n] for n in batch], self.device)
             found |= dict(zip(batch, logits.tolist(), strict=True))
         return [Scored(found[n], len(row), len(row) < len(whole[n])) for n, row in enumerate(rows)]
 

@@ -106,6 +106,12 @@ class TrainedScorer(RewardScorer):
         """The base's."""
         return models.context_limit(models.find(self.stage.settings.base, self.stage.settings.revision))
 
+    def configuration(self) -> Any:
+        """The base's, with one output."""
+        found = models.config(models.find(self.stage.settings.base, self.stage.settings.revision))
+        found.num_labels = 1
+        return found
+
 
 def plan(settings: RewardTraining, task: Task, parameters: dict[str, Any], device: str, threads: int | None) -> Stage:
     """Find the base and the pairs, and check what can be known before weights are read. Raises UserError, TaskError.

@@ -26,7 +26,7 @@ class TransformersEngine:
     """Decodes with the policy's own weights, or with a bfloat16 copy of them where the policy computes in bfloat16.
 
     The copy is what an inference engine would hold: decoding under autocast would cast the whole key-value cache again
-    for every token. It is refreshed when the policy's version has changed.
+    for every token. It is refreshed when the policy's version has changed, and made anew after a `release`.
     """
 
     foreign = False
@@ -51,17 +51,17 @@ class TransformersEngine:
         return results
 
     def release(self) -> None:
-        """See `Engine.release`: there is nothing to give back."""
+        """See `Engine.release`: the copy goes, which the next update makes stale anyway."""
+        self.model, self._version = self.policy.model, -1
 
     def _refresh(self) -> None:
         if not self.policy.reduced or self._version == self.policy.version or self._is_reduced():
             return
         if self.model is self.policy.model:
-            self.model = copy.deepcopy(self.policy.model).requires_grad_(False)
-            for parameter in self.model.parameters():  # not the buffers: rotary frequencies stay in float32
-                parameter.data = parameter.data.to(torch.bfloat16)
-        for mine, master in zip(self.model.parameters(), self.policy.model.parameters(), strict=True):
-            mine.copy_(master)
+            self.model = _reduced_copy(self.policy.model)
+        else:
+            for mine, master in zip(self.model.parameters(), self.policy.model.parameters(), strict=True):
+                mine.copy_(master)
         self._version = self.policy.version
 
     def _is_reduced(self) -> bool:
@@ -123,6 +123,15 @@ class TransformersEngine:
             logits_to_keep=1,
         )  # fmt: skip
         return out.logits[:, -1].float(), out.past_key_values
+
+
+def _reduced_copy(model: Any) -> Any:
+    """Parameters in bfloat16, with never a second copy in float32; buffers as they are: rotary frequencies stay."""
+    parameters = {
+        id(p): torch.nn.Parameter(p.detach().to(torch.bfloat16, copy=True), requires_grad=False)
+        for p in model.parameters()
+    }
+    return copy.deepcopy(model, dict(parameters))  # the memo: what is copied already
 
 
 def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import AutoModelForSequenceClassification
 
 from algorithms import Signals
 from algorithms.registry import create, names
 from algorithms.step import accumulate_gradient
 from harness import checkpoint, models
 from harness.policy import Policy, Row
+from harness.rewards.scorer import RewardScorer
 from harness.rollout import Request
 from harness.rollout.transformers import TransformersEngine
 from harness.rows import Group, Response, assemble, rows_of
@@ -20,6 +22,8 @@ from harness.settings import Execution, Sampling, Training
 from harness.trainer import Trainer
 from tasks.arithmetic import Arithmetic
 from tasks.base import Grade
+from tasks.rewards.reward_model import RewardModel
+from tasks.rewards.rewarded import Rewarded
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
 NAMES = [name for name in names(built_in=True) if "@" not in name]
@@ -114,3 +118,43 @@ def test_samples_equal_the_cpus():
         found.append([[c.tokens for c in g] for g in engine.generate(requests, Sampling(max_tokens=8))])
     same = sum(a == b for x, y in zip(*found, strict=True) for a, b in zip(x, y, strict=True))
     assert same >= 62  # of 64: rounding may move a draw that lies on a boundary
+
+
+def rated(folder) -> tuple[Rewarded, RewardScorer]:
+    """Sums in the reward of a random model."""
+    source = models.find("tiny")
+    config = models.config(source)
+    config.num_labels = 1
+    if not folder.exists():
+        torch.manual_seed(0)
+        tokenizer = models.load_tokenizer(source)
+        tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+        models.save_with(AutoModelForSequenceClassification.from_config(config), tokenizer, folder)
+    scorer = RewardScorer(models.find(str(folder)), "bfloat16", "cuda")
+    return Rewarded(Arithmetic(level=2), RewardModel(scorer)), scorer
+
+
+def test_models_that_take_turns_end_with_the_same_weights(tmp_path):
+    """Parameters and moments leave the device and come back, the same objects with the same bits; and only then."""
+    ends = []
+    for turns in (False, True):
+        codec, (task, scorer) = models.load_codec(models.find("tiny")), rated(tmp_path / "reward")
+        policy = Policy(models.load_model(models.find("tiny")), torch.device("cuda"), "bfloat16", 1.0)
+        trainer = Trainer(
+            create("grpo"), task, policy, TransformersEngine(policy, codec.end_ids, 4096), codec,
+            training=Training(8, updates_per_rollout=2, learning_rate=1e-3), sampling=Sampling(max_tokens=6),
+            execution=Execution(), seed=0, turns=turns,
+        )  # fmt: skip
+        held = policy.parameters()
+        records = [trainer.step(), trainer.step()]
+        assert all((record["seconds"].get("offload", 0) > 0) == turns for record in records)
+        assert all(mine is other for mine, other in zip(held, policy.parameters(), strict=True))
+        slots = [t for state in trainer.optimizer.state.values() for t in state.values()]
+        with trainer.residents.phase("grading"):
+            assert {t.is_cuda for t in (*held, *slots, *trainer.start.model.parameters())} == {not turns}
+            assert all(t.is_cuda for t in scorer.network.parameters())
+        with trainer.residents.phase("sampling"):
+            assert all(t.is_cuda for t in held)
+            assert any(t.is_cuda for t in scorer.network.parameters()) != turns
+        ends.append([p.detach().cpu() for p in held])
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))

@@ -554,3 +554,12 @@ def test_a_padded_prefill_and_decode_ignore_what_stands_in_the_padding(policy: P
     found = TransformersEngine(loud, NEVER, 10_000).generate(requests, Sampling(6))
     assert not any(0 in c.tokens for group in found for c in group), "choose other seeds"
     assert_same(found, TransformersEngine(policy, NEVER, 10_000).generate(requests, Sampling(6)))
+
+
+def test_a_released_copy_is_made_anew_and_draws_the_same(reduced: Policy) -> None:
+    engine = TransformersEngine(reduced, NEVER, 10_000)
+    before = greedy_ids(engine)
+    engine.release()
+    assert engine.model is reduced.model, "nothing is held beside the policy"
+    assert greedy_ids(engine) == before
+    assert engine.model is not reduced.model
