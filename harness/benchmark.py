@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import torch
+
 from algorithms import Algorithm
 from leaderboard.records import SCHEMA, BenchmarkRecord, PlannedCell
 from tasks.base import Source, Task, TaskError
@@ -132,6 +134,11 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     precision = recipe.model.precision
     if precision == "auto":
         precision = "bfloat16" if device == "cuda" else "float32"
+    if precision == "bfloat16" and device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        notes.append(
+            "model.precision = bfloat16: this processor has no instructions for it, and takes about twenty times as "
+            "long as for float32 (model.precision=float32)"
+        )
     start = models.find(recipe.model.name, recipe.model.revision)
     check_texts(start, task, recipe, [entry.algorithm for entry in entries])
     model_spec = {"name": models.fingerprint(start), "precision": precision}

@@ -153,6 +153,10 @@ class Instructions(OpenEnded):
         found, layout = hub_rows(hub, hub.configs[0], _COLUMNS, "Without a network, set `file` to a file of prompts.")
         return Rows(checked(found, hub.place, _COLUMNS[layout]), hub.place, layout, True)
 
+    def questions_at_hand(self) -> Mapping[str, str]:
+        """None: it is no evaluation set, but whatever it is pointed at."""
+        return {}
+
     def demonstrate(self, example: Example, source: Source, count: int, seed: int) -> tuple[str, ...]:
         """Expert: the set's best response. Teacher: its others, as many as there are. `seed` decides nothing."""
         best, *others = self._asked[example.id].responses or ("",)

@@ -82,8 +82,8 @@ class OpenFindings:
         answered = self.examples - len(self.silent)
         return (
             f"{self.task}: {self.examples} different instructions, of which "
-            f"{' and '.join(self.opponents) or 'the data set itself'} answers {answered}; no verifier: only a judge or "
-            "a reward scores them"
+            f"{' and '.join(self.opponents) or 'the data set itself'} answers {answered}; no verifier: only a judge"
+            f"{'' if self.opponents else ' or a reward'} scores them"
         )
 
 

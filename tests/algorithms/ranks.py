@@ -49,7 +49,8 @@ class Language(nn.Module):
         from harness.policy import Policy
 
         self.policy = Policy(models.load_model(models.find("tiny")), torch.device("cpu"), "float32", 1.0)
-        self.model, self.rows, self.needs = self.policy.model, rows, algorithm.needs
+        # Weights in float64: in float32 the order of a matrix product's sums, which is the processor's, is 1e-6 itself.
+        self.model, self.rows, self.needs = self.policy.model.double(), rows, algorithm.needs
 
     def forward(self, rows: Tensor) -> Signals:
         return self.policy.signals([self.rows[i] for i in rows.tolist()], self.needs)

@@ -162,7 +162,7 @@ def test_two_processes_make_the_gradient_of_one(on_two, on_one, algorithm_name, 
 @pytest.mark.parametrize("name", LANGUAGE)
 def test_two_processes_make_a_language_models_gradient(on_two, on_one, name):
     (found, loss), (expected, whole) = on_two[name, "language"], on_one((name, "language"))
-    assert difference(found, expected) <= 1e-6  # float32
+    assert difference(found, expected) <= 1e-6  # log-probabilities are float32
     assert loss.value.item() == pytest.approx(whole.value.item(), rel=1e-5)
 
 

@@ -120,6 +120,21 @@ def other_reward_model(character_model: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def without_template() -> Callable[[Path, Path], Path]:
+    """A copy of a model folder whose tokenizer has no chat template."""
+
+    def copy(folder: Path, target: Path) -> Path:
+        copied = shutil.copytree(folder, target)
+        (copied / "chat_template.jinja").unlink(missing_ok=True)
+        settings = json.loads((copied / "tokenizer_config.json").read_text())
+        settings.pop("chat_template", None)
+        (copied / "tokenizer_config.json").write_text(json.dumps(settings))
+        return copied
+
+    return copy
+
+
+@pytest.fixture(scope="session")
 def cpu_policy() -> Callable[..., Policy]:
     """A policy on the CPU."""
 

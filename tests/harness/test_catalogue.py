@@ -98,7 +98,7 @@ def test_a_name_stands_for_its_presets(capsys):
         (lambda: catalogue.check(["grpo@tlr"], []), "grpo has no preset 'tlr'; did you mean 'trl'"),
         (
             lambda: catalogue.list_names("algoritms", None, []),
-            "list 'algoritms': allowed: algorithms, tasks, judges, models",
+            "list 'algoritms': allowed: algorithms, tasks, rewards, judges, models",
         ),
         (lambda: catalogue.list_names("algorithms", "gfit", []), "list algorithms: unknown algorithm 'gfit'"),
         (

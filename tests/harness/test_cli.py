@@ -91,7 +91,7 @@ def test_dry_run_checks_and_writes_nothing(recipe, tmp_path):
         (["run", "mine.yaml", "execution.device=cuda"], "no usable GPU"),
         (["leaderboard", "nowhere"], "nowhere: no such folder"),
         (["leaderboard", "."], "holds no run"),
-        (["list", "tsks"], "allowed: algorithms, tasks, judges, models"),
+        (["list", "tsks"], "allowed: algorithms, tasks, rewards, judges, models"),
         (["fetch", "smollm3"], "unknown model 'smollm3'; did you mean 'smollm2-135m'"),
     ],
 )

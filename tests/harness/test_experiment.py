@@ -56,7 +56,8 @@ def test_records_are_complete(tmp_path):
     assert [(e["step"], e["mode"], e["split"]) for e in evals] == [
         (step, mode, split) for step in (0, 2, 3) for mode in ("greedy", "sampled") for split in records.SPLITS
     ]
-    assert all(set(e) == set(records.EvalRecord.__annotations__) for e in evals)
+    of_a_reward = {"reward", "gold", "reward_cut", "kl", "entropy"}
+    assert all(set(e) == set(records.EvalRecord.__annotations__) - of_a_reward for e in evals)
     items, read = lines(tmp_path / "items.jsonl"), []
     for e in evals:
         size = {"heldout": 10, "probe": 20}[e["split"]]

@@ -100,7 +100,7 @@ def test_means_are_over_examples_of_means_over_samples(codec: Codec) -> None:
 
 
 def answer(right: bool, tokens: int, truncated: bool = False) -> Answer:
-    return Answer("", tokens, truncated, Grade(float(right), right, ""))
+    return Answer("", (1,) * tokens, truncated, Grade(float(right), right, ""))
 
 
 def test_every_example_weighs_the_same_however_many_samples_it_has() -> None:
@@ -112,7 +112,7 @@ def test_every_example_weighs_the_same_however_many_samples_it_has() -> None:
 
 def test_tables_count_the_lenient_verdict_and_show_the_strict_one() -> None:
     forgiven, late = Grade(0.0, False, "7", lenient=True), Grade(0.0, False, "9^{9^{9}}", timed_out=True)
-    items = [Item("a", (Answer("7", 2, False, forgiven), Answer("", 2, False, late)))]
+    items = [Item("a", (Answer("7", (1, 1), False, forgiven), Answer("", (1, 1), False, late)))]
     assert [mean(items, f) for f in ("correct", "strict", "answered", "timed_out")] == [0.5, 0.0, 1.0, 0.5]
 
 

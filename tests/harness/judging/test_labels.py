@@ -1,8 +1,6 @@
 """Local judges give what their models give, whatever lies in a batch with it."""
 
 import dataclasses
-import json
-import shutil
 
 import pytest
 import torch
@@ -66,15 +64,8 @@ def test_a_question_longer_than_the_context(chat_model):
         engine_of(chat_model).label_logprobs([chat], ["A", "B"])
 
 
-def test_a_model_without_a_chat_template(chat_model, tmp_path):
-    plain = shutil.copytree(chat_model, tmp_path / "plain")
-    for path in (plain / "chat_template.jinja", plain / "tokenizer_config.json"):
-        if path.suffix == ".json":
-            settings = json.loads(path.read_text())
-            settings.pop("chat_template", None)
-            path.write_text(json.dumps(settings))
-        else:
-            path.unlink(missing_ok=True)
+def test_a_model_without_a_chat_template(chat_model, without_template, tmp_path):
+    plain = without_template(chat_model, tmp_path / "plain")
     with pytest.raises(JudgeError, match="no chat template; choose an instruct model"):
         engine_of(plain).label_logprobs(CHATS[:1], ["A", "B"])
 

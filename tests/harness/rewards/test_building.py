@@ -71,18 +71,11 @@ def of(folder):
     return {"name": "reward_model", "parameters": {"model": str(folder)}}
 
 
-def test_models_that_give_no_reward(reward_model, chat_model, tmp_path):
+def test_models_that_give_no_reward(reward_model, chat_model, without_template, tmp_path):
     two = change(reward_model, tmp_path / "two", id2label={"0": "bad", "1": "good"}, label2id={"bad": 0, "good": 1})
     assert "with 2 outputs; expected …ForSequenceClassification with one" in refusal(reward=of(two))
     assert "no reward model: LlamaForCausalLM" in refusal(reward=of(chat_model))
-    mute = change(reward_model, tmp_path / "mute")
-    for path in (mute / "chat_template.jinja", mute / "tokenizer_config.json"):
-        if path.suffix == ".json":
-            settings = json.loads(path.read_text())
-            settings.pop("chat_template", None)
-            path.write_text(json.dumps(settings))
-        else:
-            path.unlink(missing_ok=True)
+    mute = without_template(reward_model, tmp_path / "mute")
     assert "its tokenizer has no chat template" in refusal(reward=of(mute))
     small = change(reward_model, tmp_path / "small", max_position_embeddings=8)
     said = refusal(reward=of(small))

@@ -101,7 +101,10 @@ def test_a_reward_model_of_a_tasks_pairs(monkeypatch, capsys, plugin, sums, tmp_
     ("arguments", "message"),
     [
         (["--pairs", "nowhere"], "pairs 'nowhere': no such file or folder; allowed: ultrafeedback"),
-        (["--pairs", "gsm8k"], "pairs 'gsm8k': the task gives no pairs; allowed: larger_number, ultrafeedback"),
+        (
+            ["--pairs", "gsm8k"],
+            "pairs 'gsm8k': the task gives no pairs; allowed: larger_number, preference, ultrafeedback",
+        ),
         (["--pairs", "SUMS", "--heldout", "nowhere"], "pairs 'nowhere': no such file or folder"),
         (["--pairs", "SUMS", "--epochs", "0"], "train-reward: epochs = 0: must be at least 1"),
         (["--pairs", "SUMS", "--precision", "int8"], "train-reward: precision: Input should be 'auto'"),

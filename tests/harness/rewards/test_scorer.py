@@ -1,6 +1,5 @@
 """A reward is the model's own, whatever lies in the batch with it; what is no reward model is refused."""
 
-import json
 import shutil
 
 import pytest
@@ -103,12 +102,8 @@ def test_a_model_that_gives_no_reward(chat_model, character_model):
         scorer_of(two).check()
 
 
-def test_a_reward_model_without_a_chat_template(reward_model, tmp_path):
-    plain = shutil.copytree(reward_model, tmp_path / "plain")
-    (plain / "chat_template.jinja").unlink(missing_ok=True)
-    settings = json.loads((plain / "tokenizer_config.json").read_text())
-    settings.pop("chat_template", None)
-    (plain / "tokenizer_config.json").write_text(json.dumps(settings))
+def test_a_reward_model_without_a_chat_template(reward_model, without_template, tmp_path):
+    plain = without_template(reward_model, tmp_path / "plain")
     with pytest.raises(RewardError, match=r"reward model .*: its tokenizer has no chat template"):
         scorer_of(plain).check()
 
