@@ -1,6 +1,7 @@
 """What tests of the harness share: small random models, policies on them, and cells that run in a second."""
 
 import json
+import shutil
 import string
 import sys
 import time
