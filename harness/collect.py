@@ -54,7 +54,7 @@ class Collector:
                 break
             drawn.update(indices)
             examples = [self.task.train[i] for i in indices]
-            shown = [self._demonstrations(example, number, refill_round) for example in examples]
+            shown = self._demonstrations(examples, number, refill_round)
             sampled = self._sample(examples, shown, number, refill_round, spent)
             with self.clock.timed("grading"):
                 collected.groups += self._complete(sampled, shown, state)
@@ -117,18 +117,23 @@ class Collector:
             if good
         ]
 
-    def _demonstrations(self, example: Example, number: int, refill_round: int) -> list[Response]:
-        """The example's demonstrations, graded by the same verifier; fewer than asked for where fewer exist."""
-        found = []
+    def _demonstrations(self, examples: Sequence[Example], number: int, refill_round: int) -> list[list[Response]]:
+        """Each example's demonstrations, fewer than asked for where fewer exist; all graded in one call, as any."""
         needs = self.algorithm.needs
         wanted: tuple[tuple[Source, int], ...] = (("expert", needs.experts), ("teacher", needs.teachers))
-        for source, count in wanted:
-            if count and source in self.task.demonstration_sources:
-                seed = derive("demonstration", self.seed, number, refill_round, example.id)
-                with self.clock.timed("grading"):  # not around all of it: where none is shown, no model need move
+        drawn: list[tuple[int, Source, int, str]] = []  # example, source, seed of its coin, text
+        for place, example in enumerate(examples):
+            seed = derive("demonstration", self.seed, number, refill_round, example.id)
+            for source, count in wanted:
+                if count and source in self.task.demonstration_sources:
                     texts = self.task.demonstrate(example, source, count, seed)
-                    grades = self.task.grade_all([(example, text) for text in texts])
-                for number_shown, (text, grade) in enumerate(zip(texts, grades, strict=True)):
-                    grade = controls.reward(self.control, grade, derive(source, seed, number_shown))
-                    found.append(Response(self.codec.demonstration(text), text, grade, source))
+                    drawn += [(place, source, derive(source, seed, n), text) for n, text in enumerate(texts)]
+        found: list[list[Response]] = [[] for _ in examples]
+        if not drawn:
+            return found  # no model need move for nothing
+        with self.clock.timed("grading"):
+            grades = self.task.grade_all([(examples[place], text) for place, _, _, text in drawn])
+        for (place, source, coin, text), grade in zip(drawn, grades, strict=True):
+            shown = controls.reward(self.control, grade, coin)
+            found[place].append(Response(self.codec.demonstration(text), text, shown, source))
         return found

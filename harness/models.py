@@ -266,7 +266,8 @@ def _take(weights: Path, target: Path) -> None:
 def _write_manifest(folder: Path, origin: str) -> None:
     weights = folder / "model.safetensors"
     weights.chmod(0o644)  # safetensors writes 0600
-    (folder / "groupbench.json").write_text(json.dumps({"file": origin, "sha256": _hash_file(weights)}) + "\n")
+    kind = "gguf" if origin.endswith(".gguf") else "file"  # part of the model's fingerprint, and so of old cells'
+    (folder / "groupbench.json").write_text(json.dumps({kind: origin, "sha256": _hash_file(weights)}) + "\n")
 
 
 def _convert(gguf: Path, target: Path) -> None:

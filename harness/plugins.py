@@ -1,4 +1,4 @@
-"""Algorithms, tasks and judges by name: ours, installed packages', and those of files on the command line."""
+"""Algorithms, tasks, rewards and judges by name: ours, installed packages', and those of files on the command line."""
 
 from __future__ import annotations
 
@@ -77,6 +77,8 @@ def load_file(path: Path) -> None:
         raise UserError(f"plug-in {path}: not a Python file (its name must end with .py)")
     known_algorithms()  # ours first: a plug-in that takes one of their names is the one to be told
     known_tasks()
+    known_rewards()
+    known_judges()
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

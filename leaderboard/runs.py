@@ -97,6 +97,7 @@ class Table:
     budget: Mapping[str, Any] | None
     slug: str  # names the table's files; unique within a results folder
     rows: tuple[Row, ...]  # as the recipe has them; what no plan names comes last, by label
+    reward: str | None = None  # what rated responses, in words; None where the verifier did
 
     @cached_property
     def measure(self) -> Measure:
@@ -217,7 +218,17 @@ def _table(
         rows.append(Row(row, label, cells, algorithm, "", training, protocol, searches.get(row), card))
     model = None if started is None else _model_name(started)
     budget = None if spec is None else spec.get("budget")
-    return Table(benchmark, task, model, budget, hashlib.sha256(key.encode()).hexdigest()[:6], tuple(rows))
+    slug = hashlib.sha256(key.encode()).hexdigest()[:6]
+    return Table(benchmark, task, model, budget, slug, tuple(rows), reward=_reward_name(spec))
+
+
+def _reward_name(spec: Mapping[str, Any] | None) -> str | None:
+    """What rated responses, in words: `reward_model 801c624d7f37`; None where the verifier did."""
+    reward = (spec or {}).get("reward")
+    if not isinstance(reward, Mapping):
+        return None
+    settings = ", ".join(f"{key} {value}" for key, value in (reward.get("parameters") or {}).items())
+    return " ".join(part for part in (str(reward.get("name")), str(reward.get("model") or "")[:40], settings) if part)
 
 
 def _with_slugs(tables: list[Table]) -> list[Table]:

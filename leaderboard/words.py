@@ -95,6 +95,8 @@ def measured(analysis: Analysis) -> str:
 def conditions(analysis: Analysis) -> str:
     """`Budget of each run: 50 steps. Finished seeds a row: 3. Last evaluation: 200 held-out items, sampled × 4.`."""
     said = [f"Budget of each run: {budget(analysis.table.budget)}."]
+    if analysis.table.reward is not None:
+        said.append(f"Trained on the reward {analysis.table.reward}.")
     seeds = sorted({len(row.done) for row in analysis.rows if not row.control})
     if any(seeds):
         said.append(f"Finished seeds a row: {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))}.")

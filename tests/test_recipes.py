@@ -115,7 +115,7 @@ def test_preference(tmp_path, monkeypatch, capsys):
     assert (found["kl"] > 0).all()
     for judge in ("gold", "reward"):
         rates = table(tmp_path / "out", f"win-rates-{judge}-*[!y]")
-        assert set(rates.index) == FIVE and (rates["seeds"] == 3).all()
+        assert set(rates.index) == FIVE and (rates["win_rates_seeds"] == 3).all()
     said = capsys.readouterr().out
     assert said.rindex("Win rates, judged by") > said.rindex("leaderboard.md")
 

@@ -2,7 +2,7 @@
 
 On a benchmark the opponent is its own baseline; on the recipe's task it is the start, the policy that all cells began
 with. Every cell is compared with the reference's cell of the same seed besides. What is there already is not asked
-again: answers lie in `cells/<id>/evaluation` and `start/evaluation` of the results folder, verdicts beside them.
+again: answers lie in `cells/<id>/answers` and `start/answers` of the results folder, verdicts in `judged`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from leaderboard.winrates import build
 from leaderboard.winrates.pairs import read_pairs
 from tasks.base import Task, TaskError
 from tasks.comparison import ComparisonTask
-from tasks.judges.base import JudgeStopped
+from tasks.judges import prices
+from tasks.judges.base import Judge, JudgeError
 from tasks.judges.cache import Cache
 from tasks.judges.reward_model import RewardModelJudge
-from tasks.open_ended import OpenEnded
-from tasks.rewards.reward_model import RewardModel
+from tasks.open_ended import OpenEnded, user
+from tasks.rewards.reward_model import LONGEST, RewardModel
 from tasks.rewards.rewarded import Rewarded
 from tasks.wrapped import innermost
 
@@ -43,7 +44,6 @@ from .command import INCOMPLETE, UNCACHED
 from .judging import How, Match, Purse
 from .panel import Panel, Wanted
 from .side import side_file
-from .sides import Side
 
 REWARD = "reward"  # the judge that is the recipe's own reward model
 START = "start"  # what all cells started from, as an opponent
@@ -85,13 +85,16 @@ def prepare(recipe: Recipe, benchmark: Benchmark) -> Plan | None:
 def run(plan: Plan, benchmark: Benchmark, start: models.Source, results: Path) -> int:
     """Evaluate, judge and tabulate; returns the exit code: 0, or 3 where a judge gave up or a number is refused."""
     done = [cell for cell in benchmark.cells if state_of(results / "cells" / cell.id) == "done"]
+    if not done:
+        return 0
+    if REWARD in plan.judges and benchmark.reward_stage is not None:
+        benchmark.reward_stage.run(say)  # the cells may be older than the cache
     subjects = {cell.id: find(str(results / "cells" / cell.id)) for cell in done}
-    folders = {name: subject.default_folder for name, subject in subjects.items()}
-    examined = [(subject, folders[name]) for name, subject in subjects.items()]
-    if plan.own and done:
-        folders[START] = results / START / "evaluation"
-        examined.append((Subject(START, start), folders[START]))
-    for subject, folder in examined:
+    if plan.own:
+        subjects[START] = Subject(START, start)
+    folders = {name: _folder(plan, subject, results) for name, subject in subjects.items()}
+    for name, subject in subjects.items():
+        folder = folders[name]
         examiner = Examiner(
             subject, Rollout(), done[0].precision, plan.device, done[0].execution.decode_tokens, _silent
         )
@@ -105,12 +108,18 @@ def run(plan: Plan, benchmark: Benchmark, start: models.Source, results: Path) -
             say(f"win rates on {one.key}: {len(matches)} comparisons, judged by {by.identity.model}")
             try:
                 judged += _judge(matches, by, name, purse, plan.settings.cap_chars, results)
-            except JudgeStopped as error:
-                say(f"NOT JUDGED: {error}\nreplies are kept; the same command goes on with them")
+            except TaskError as error:  # the others go on
+                say(f"NOT JUDGED by {name}: {error}\nreplies are kept; the same command goes on with them")
                 code = INCOMPLETE
         if judged:
             code = max(code, _tables(plan, one, judged, results))
     return code
+
+
+def _folder(plan: Plan, subject: Subject, results: Path) -> Path:
+    """Where a checkpoint's answers lie: another checkpoint, or another way to ask, has another place."""
+    said = f"{models.fingerprint(subject.source)} {[one.record for one in plan.asked]}"
+    return (subject.folder or results / START) / "answers" / hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
 def _asked(recipe: Recipe, settings: WinRates, cell: Cell) -> list[Asked]:
@@ -140,24 +149,41 @@ def _asked(recipe: Recipe, settings: WinRates, cell: Cell) -> list[Asked]:
 def _panel(name: str, settings: WinRates, asked: Asked, cell: Cell, device: str) -> Panel:
     where = f"win_rates.judges: {name}"
     assert isinstance(asked.task, OpenEnded)
+    options = settings.options.get(name, {})
     try:
         if name == REWARD:
-            return Panel(((_proxy(cell.task, where), asked.examples),), "")
-        precision = "bfloat16" if device == "cuda" else "float32"
-        made = panel.panel(
-            Wanted(name, settings.options.get(name, {}), device=device, precision=precision), asked.task, asked.examples
-        )
-        made.check()
-        return made
+            made = Panel(((_proxy(cell.task, options, where), asked.examples),), "")
+        else:
+            precision = "bfloat16" if device == "cuda" else "float32"
+            made = panel.panel(Wanted(name, options, device=device, precision=precision), asked.task, asked.examples)
+            made.check()
+        for judge, _ in made.judges:
+            _check_judge(judge, asked, settings)
     except TaskError as error:
         raise UserError(f"{where}: {error}") from error
+    return made
 
 
-def _proxy(task: Task, where: str) -> RewardModelJudge:
+def _check_judge(judge: Judge, asked: Asked, settings: WinRates) -> None:
+    """Whether it can read the longest instructions, and pay for them. Raises JudgeError, or RewardError."""
+    if settings.max_cost is not None and prices.find(judge) is None:
+        raise JudgeError(
+            f"max_cost = {settings.max_cost}, but what tokens of {judge.identity.model} cost is not known; judge it "
+            "afterwards, `groupbench judge … --price IN,OUT`, or leave max_cost out"
+        )
+    if isinstance(judge, RewardModelJudge):
+        for example in sorted(asked.examples, key=lambda one: len(str(one.prompt)))[-LONGEST:]:
+            assert isinstance(asked.task, OpenEnded)
+            judge.scorer.room(user(asked.task.instruction(example)))
+
+
+def _proxy(task: Task, options: Mapping[str, Any], where: str) -> RewardModelJudge:
     """The reward that training maximises, as a judge: how far it was optimised."""
+    if unknown := sorted(set(options) - {"temperature"}):
+        raise UserError(f"win_rates.options.{REWARD}: unknown key {unknown[0]!r}; allowed: temperature")
     if not isinstance(task, Rewarded) or not isinstance(task.reward, RewardModel):
         raise UserError(f"{where}: the recipe has no `reward: {{name: reward_model}}` that could judge")
-    return RewardModelJudge(task.reward.scorer)
+    return RewardModelJudge(task.reward.scorer, **options)
 
 
 def _reference(settings: WinRates, benchmark: Benchmark) -> str:
@@ -165,7 +191,8 @@ def _reference(settings: WinRates, benchmark: Benchmark) -> str:
     wanted = settings.reference
     if wanted is None:
         return next((label for label, name in rows.items() if name == "grpo"), next(iter(rows)))
-    found = [label for label, name in rows.items() if wanted in (label, name)]
+    # A search renames its rows: `grpo@no-kl, tuned` is still what the recipe calls grpo@no-kl.
+    found = [label for label, name in rows.items() if wanted in (label, name, label.removesuffix(", tuned"))]
     if not found:
         raise UserError(f"win_rates.reference: no algorithm {wanted!r} in this recipe{suggestion(wanted, rows)}")
     return found[0]
@@ -174,7 +201,7 @@ def _reference(settings: WinRates, benchmark: Benchmark) -> str:
 def _matches(plan: Plan, asked: Asked, done: Sequence[Cell], folders: Mapping[str, Path]) -> list[Match]:
     task = asked.task
     assert isinstance(task, OpenEnded)
-    answers = {name: _side(folder, asked, task) for name, folder in folders.items()}
+    answers = {name: sides.from_evaluation(folder, asked.key, task) for name, folder in folders.items()}
     opponent = answers[START] if plan.own else sides.baseline(task) if isinstance(task, ComparisonTask) else None
     assert opponent is not None  # a task that is not the recipe's is a benchmark
     found = [Match(asked.key, task, answers[cell.id], opponent, official=True) for cell in done]
@@ -185,10 +212,6 @@ def _matches(plan: Plan, asked: Asked, done: Sequence[Cell], folders: Mapping[st
         if cell.seed in reference and cell.label != plan.reference
     ]
     return found
-
-
-def _side(folder: Path, asked: Asked, task: OpenEnded) -> Side:
-    return sides.from_evaluation(folder, asked.key, task)
 
 
 def _judge(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from tasks.base import Task, TaskError
 from tasks.rewards.base import Reward
@@ -13,7 +15,7 @@ from tasks.wrapped import innermost
 
 from .. import models
 from ..errors import UserError
-from ..plugins import build, known_rewards, suggestion
+from ..plugins import build, explain, known_rewards, suggestion
 from ..settings import RewardChoice
 from .scorer import RewardScorer
 from .stage import Stage
@@ -74,7 +76,17 @@ def _check_keys(cls: type[Reward], parameters: Mapping[str, Any], where: str) ->
 def _build(cls: type[Reward], parameters: Mapping[str, Any], handed: Mapping[str, Any], where: str) -> Reward:
     if not handed:
         return build(cls, parameters, f"{where}.parameters")
-    made: Reward = cast(Any, cls)(**handed, **parameters)
+    hints = get_type_hints(cls)
+    found = {}
+    for key, value in parameters.items():
+        try:
+            found[key] = TypeAdapter(hints[key]).validate_python(value)
+        except ValidationError as error:
+            raise UserError(explain(error, f"{where}.parameters.{key}")) from None
+    try:
+        made: Reward = cast(Any, cls)(**handed, **found)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{where}.parameters: {error}") from error
     return made
 
 

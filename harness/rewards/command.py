@@ -13,6 +13,7 @@ from rich.table import Table
 
 from leaderboard.stats.preferences import LN2, Rate
 from tasks.pairs import Pairs
+from tasks.pairs.loading import SUFFIXES
 
 from .. import models, plugins
 from ..commands import console, quiet_libraries, say
@@ -56,9 +57,12 @@ class Sets:
             pairs = find_pairs(name, parameters.get(name), limit if generated else None, seed)
             if limit is not None and len(pairs.pairs) > limit:
                 pairs = pairs.limited(limit)
-            found[_short(name)] = pairs
+            found[name] = pairs
             say(pairs.said())
-        return found
+        shorts = [_short(name) for name in found]
+        if len(set(shorts)) < len(shorts):  # two files of one name, two splits of one set
+            return found
+        return dict(zip(shorts, found.values(), strict=True))
 
 
 def train(
@@ -163,4 +167,7 @@ def reading(one: Measured) -> str:
 def _short(name: str) -> str:
     """A file's or a Hub set's own name, for the head of a column."""
     place, hash_, pattern = name.partition("#")
-    return Path(place).stem.partition("@")[0] + hash_ + pattern if "/" in place else name
+    own = Path(place).name
+    for suffix in SUFFIXES:
+        own = own.removesuffix(suffix)
+    return own + hash_ + pattern if "/" in place else name

@@ -80,12 +80,15 @@ class RewardScorer(Local):
         whole = [self._row(chat) for chat in chats]
         rows = whole if self.limit is None else [row[: self.limit] for row in whole]
         network = self.network.to(self.device)
-        found: dict[int, float] = {}
-        for batch in batches(rows, self.device):
+        once = list(dict.fromkeys(map(tuple, rows)))  # equal conversations get equal bits, wherever they lie in a batch
+        found: dict[tuple[int, ...], float] = {}
+        for batch in batches(once, self.device):
             with torch.inference_mode():
-                logits = logits_of(network, [rows[n] for n in batch], self.device)
-            found |= dict(zip(batch, logits.tolist(), strict=True))
-        return [Scored(found[n], len(row), len(row) < len(whole[n])) for n, row in enumerate(rows)]
+                logits = logits_of(network, [once[n] for n in batch], self.device)
+            found |= dict(zip((once[n] for n in batch), logits.tolist(), strict=True))
+        return [
+            Scored(found[tuple(row)], len(row), len(row) < len(all_)) for row, all_ in zip(rows, whole, strict=True)
+        ]
 
     def _row(self, chat: Sequence[Message]) -> list[int]:
         ids = self.encoded(chat, reply=False)

@@ -58,9 +58,11 @@ class Across:
 
     @cached_property
     def measure(self) -> Measure | None:
-        """That of all tasks; None where they have not the same one: there is no mean of accuracies and rewards."""
-        found = {analysis.measure for analysis in self.analyses}
-        return found.pop() if len(found) == 1 else None
+        """That of all tasks; None where they have not the same one: there is no mean of accuracies and rewards, nor of
+        two rewards.
+        """
+        found = {(analysis.measure, analysis.table.reward) for analysis in self.analyses}
+        return found.pop()[0] if len(found) == 1 else None
 
     @cached_property
     def reference(self) -> str | None:

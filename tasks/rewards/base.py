@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any, ClassVar, NamedTuple
 
 from ..base import Example, Message, TaskError
@@ -22,14 +22,21 @@ class Worth(NamedTuple):
 
 
 class Reward(ABC):
-    """A reward is a frozen dataclass: its fields are its parameters. What the harness hands in goes to `scorer`."""
+    """A reward is a frozen dataclass: its fields are its parameters.
+
+    What the harness hands in goes to the fields `scorer` (a `Scorer`, of `model`) and `task` (the recipe's),
+    where a reward has them.
+    """
 
     name: ClassVar[str]  # set by @register
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides its numbers, as JSON: part of a cell's identity. By default name and parameters."""
-        return {"name": self.name, "parameters": asdict(self)}  # type: ignore[call-overload]
+        """What decides its numbers, as JSON: part of a cell's identity. By default name, parameters and model."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        scorer, _ = own.pop("scorer", None), own.pop("task", None)  # the task is identity anyway
+        model = {} if scorer is None else {"model": scorer.revision, "backend": scorer.backend}
+        return {"name": self.name, "parameters": own, **model}
 
     def require(self, examples: Sequence[Example]) -> int | None:
         """The tokens of a response that are read behind the longest of these prompts; None: all.

@@ -2,11 +2,10 @@
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 
-from harness import benchmark, commands, experiment, recipe
+from harness import benchmark, commands, experiment, models, recipe
 from harness.errors import UserError
 from leaderboard import reading, records
 from tasks.rewards.base import RewardError
@@ -140,10 +139,13 @@ def test_a_recipe_trains_its_reward_model_and_its_cells_and_judges_them(tmp_path
     assert len(judged) == 2 * (4 + 2)  # judges × (cells against the start, gspo's against grpo's of the same seed)
     opponents = {json.loads(p.read_text())["opponent"]["name"] for p in judged}
     assert "start" in opponents and len(opponents) == 3
+    (fitted,) = (models.cache_folder() / "rewards").glob("*/training.json")
+    when = fitted.stat().st_mtime_ns
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file() and p.suffix in (".md", ".jsonl", ".csv")}
     assert results(path, out) == 0
     assert {p: p.read_bytes() for p in before} == before
-    assert "trained before" not in capsys.readouterr().out
+    (made,) = (models.cache_folder() / "rewards").glob("*/training.json")
+    assert made.stat().st_mtime_ns == fitted.stat().st_mtime_ns == when
 
 
 def test_the_gold_judge_gives_what_the_closed_form_says(tmp_path):
@@ -153,7 +155,7 @@ def test_the_gold_judge_gives_what_the_closed_form_says(tmp_path):
     out = tmp_path / "out"
     assert results(write(tmp_path, win_rates={"judges": ["gold"]}), out) == 0
     (cell,) = (out / "cells").iterdir()
-    sides = [cell / "evaluation", out / "start" / "evaluation"]
+    sides = [next((place / "answers").iterdir()) for place in (cell, out / "start")]
     mine, theirs = (
         {i["id"]: i["responses"][0] for i in records.read_lines(side / "preference" / "items.jsonl")} for side in sides
     )
@@ -245,4 +247,55 @@ def test_cells_in_several_processes(tmp_path):
         for name in ("one", "two")
     ]
     assert ends[0] == ends[1] and len(ends[0]) == 2
-    assert isinstance(tmp_path, Path)
+
+
+def test_win_rates_after_cells_that_failed_or_were_asked_otherwise(tmp_path, monkeypatch, capsys):
+    """Every cell failing is said and no more; another limit on answers asks anew, and old answers stay."""
+    from tasks.rewards.gold import Gold, Worth
+
+    path, out = write(tmp_path, win_rates={"judges": ["gold"], "limit": 10}), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(Gold, "rate", lambda self, answered: [Worth(math.nan) for _ in answered])
+        assert results(path, out) == 1
+    assert "1 of 1 cells failed" in capsys.readouterr().out
+    assert results(path, out) == 0
+    assert results(path, out, "win_rates.max_tokens=3") == 0
+    places = list(out.glob("cells/*/answers/*"))
+    assert len(places) == 2 and len(list(out.glob("start/answers/*"))) == 2
+    longest = [max(max(i["tokens"]) for i in records.read_lines(p / "preference" / "items.jsonl")) for p in places]
+    assert min(longest) <= 3 < max(longest)
+
+
+def test_one_judge_that_cannot_go_on_stops_no_other(tmp_path, monkeypatch, capsys):
+    from tasks.judges.base import JudgeError
+    from tasks.judges.gold import GoldJudge
+
+    def stop(self, games, sink):
+        raise JudgeError("gold is out")
+
+    monkeypatch.setattr(GoldJudge, "ask", stop)
+    path = write(tmp_path, reward=TRAINED, win_rates={"judges": ["gold", "reward"], "limit": 10})
+    assert results(path, tmp_path / "out") == 3
+    assert "NOT JUDGED by gold: gold is out" in capsys.readouterr().out
+    assert [p.name.split("-")[2] for p in (tmp_path / "out").glob("win-rates-*.md")] == ["reward"]
+
+
+def test_a_tuned_rows_reference_is_still_what_the_recipe_calls_it(tmp_path):
+    tune = {"trials": 2, "space": {"shared": {"training.learning_rate": [1e-4, 1e-3]}}, "dev_share": 0.2}
+    path = write(tmp_path, tune=tune, budget={"steps": 1}, algorithms=["grpo@no-kl", "gspo"],
+                 win_rates={"judges": ["gold"], "limit": 10, "reference": "grpo@no-kl"})  # fmt: skip
+    assert results(path, tmp_path / "out") == 0
+    (made,) = (tmp_path / "out").glob("win-rates-gold*[!y].csv")
+    assert "grpo@no-kl, tuned" in made.read_text()
+
+
+def test_equal_responses_get_equal_rewards_wherever_they_lie(reward_model, monkeypatch):
+    """A group of one response many times has no spread, or dynamic sampling would keep it for its rounding."""
+    from harness import local
+    from harness.rewards.scorer import RewardScorer
+
+    monkeypatch.setitem(local.AT_ONCE, "cpu", 64)
+    scorer = RewardScorer(models.find(str(reward_model)), "float32", "cpu")
+    chats = [({"role": "user", "content": "Q" * n}, {"role": "assistant", "content": "A"}) for n in (1, 9, 3)] * 5
+    found = [one.reward for one in scorer.score(chats)]
+    assert found[:3] * 5 == found and len(set(found)) == 3

@@ -108,6 +108,6 @@ def test_a_conversation_is_the_prompt_and_the_response():
 
 
 def test_names():
-    assert list(load()) == ["gold", "reward_model"]
+    assert {"gold", "reward_model"} <= set(load())
     with pytest.raises(ValueError, match="reward 'gold' is already registered"):
         register("gold")(Broken)
