@@ -54,3 +54,13 @@ def pytest_runtest_makereport(item, call):
     if os.environ.get("CI") == "true" and report.skipped and not excused:
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def quick_precision() -> str:
+    """That in which a real model takes a test's time here: some processors have no instructions for bfloat16, and take
+    twenty times as long.
+    """
+    import torch
+
+    return "bfloat16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"

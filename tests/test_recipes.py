@@ -7,7 +7,6 @@ import math
 from pathlib import Path
 
 import pytest
-import torch
 
 from harness import commands
 from leaderboard.build import build
@@ -15,10 +14,6 @@ from leaderboard.build import build
 ROOT = Path(__file__).parents[1]
 FIVE = {"grpo@no-kl", "dapo@verl", "gspo@paper", "gift@released", "gft@released"}
 pytestmark = [pytest.mark.slow(seconds=200), pytest.mark.timeout(1200)]
-
-
-# Some processors compute bfloat16 without instructions for it, in twenty times the time.
-QUICK = () if torch.ops.mkldnn._is_mkldnn_bf16_supported() else ("model.precision=float32",)
 
 
 def run(name, out, *overrides):
@@ -60,14 +55,14 @@ def test_quickstart(tmp_path, monkeypatch, capsys):
     assert {path.name: path.read_bytes() for path in again.paths} == first and len(first) == 6
 
 
-def test_gsm8k_smoke(tmp_path, data_folder):
+def test_gsm8k_smoke(tmp_path, data_folder, quick_precision):
     """Five algorithms, a step each, on real GSM8K with a real model: complete records, honest about signal."""
     small = [
         f"task.parameters.folder={data_folder / 'math'}", "evaluation.examples=2", "evaluation.probe=2",
         "evaluation.every=1", "training.prompts_per_step=2", "training.responses_per_prompt=4",
         "training.max_refills=1", "sampling.max_tokens=24", "budget.steps=1",
     ]  # fmt: skip
-    cells = run("gsm8k-smoke", tmp_path, *QUICK, *small)
+    cells = run("gsm8k-smoke", tmp_path, f"model.precision={quick_precision}", *small)
     assert {label.split("(")[0] for label, _ in cells} == FIVE  # DAPO's names its overlong range too
     for (label, _), cell in cells.items():
         assert cell["status"]["state"] == "done"
@@ -84,10 +79,10 @@ def test_gsm8k_smoke(tmp_path, data_folder):
     assert sum(s["updates"] - s["updates_without_signal"] for s in gft) > 0  # the expert alone is right: that is signal
 
 
-def test_smollm2_arithmetic(tmp_path):
+def test_smollm2_arithmetic(tmp_path, quick_precision):
     """A real instruct model has rewards that vary on one-digit sums, and its weights move."""
-    cells = run("smollm2-arithmetic", tmp_path, *QUICK, "budget.steps=1", "evaluation.samples=1",
-                "evaluation.examples=4", "evaluation.probe=4")  # fmt: skip
+    small = [f"model.precision={quick_precision}", "budget.steps=1", "evaluation.samples=1", "evaluation.examples=4"]
+    cells = run("smollm2-arithmetic", tmp_path, *small, "evaluation.probe=4")
     assert {label for label, _ in cells} == {"grpo@no-kl", "gift@released"}
     for cell in cells.values():
         assert cell["status"]["weights_start"] != cell["status"]["weights_end"]

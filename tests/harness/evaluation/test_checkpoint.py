@@ -376,8 +376,10 @@ def test_a_mistake_is_one_paragraph_and_exit_code_2(
 
 @pytest.mark.slow(seconds=90)
 @pytest.mark.timeout(900)
-def test_a_real_model_killed_twice_ends_with_the_same_json(tmp_path: Path, data_folder: Path) -> None:
-    """The issue's own example: SmolLM2 on 64 questions of GSM8K, in bfloat16 to fit into a test."""
+def test_a_real_model_killed_twice_ends_with_the_same_json(
+    tmp_path: Path, data_folder: Path, quick_precision: str
+) -> None:
+    """The issue's own example: SmolLM2 on 64 questions of GSM8K, in the quicker precision to fit into a test."""
     words = [
         "smollm2-135m",
         "--tasks",
@@ -387,7 +389,7 @@ def test_a_real_model_killed_twice_ends_with_the_same_json(tmp_path: Path, data_
         "--max-tokens",
         "12",
         "--precision",
-        "bfloat16",
+        quick_precision,
     ]
     words += ["--set", f"gsm8k.folder={data_folder}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

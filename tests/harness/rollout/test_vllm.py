@@ -307,11 +307,11 @@ def test_bfloat16_is_within_its_bound(source, codec, prompts, monkeypatch):
     assert scored(engine, ask(prompts), SAMPLING).mean < mismatch.BOUNDS["bfloat16"]
 
 
-def test_whole_cells(tmp_path, monkeypatch):
+def test_whole_cells(tmp_path, monkeypatch, quick_precision):
     """Two cells of a recipe, then one of them again: one vLLM for all, the same bits, mismatch at every step."""
     recipe = {
         "task": {"name": "arithmetic", "parameters": {"level": 1, "form": "chat"}},
-        "model": {"name": MODEL, "precision": "bfloat16"},
+        "model": {"name": MODEL, "precision": quick_precision},
         "rollout": {"engine": "vllm"},
         "algorithms": ["grpo@no-kl"],
         "seeds": [0, 1],
