@@ -175,8 +175,8 @@ class AddedToEvals(TypedDict, total=False):
 
     strict: float  # as `accuracy`, of the verdict that training sees: an answer in the form that the prompt wants
     timed_out: float
-    reward: float  # mean over examples of the mean over samples; recorded where a recipe names a reward, as all below
-    gold: float  # the same of what responses are truly worth, in the reward's unit; only tasks that know it
+    reward: float  # mean over examples of the mean over samples; where a recipe names a reward, as the three below gold
+    gold: float  # the same of what responses are truly worth, in nats; of tasks that know it, with any reward or none
     reward_cut: float
     kl: float  # KL(policy ‖ start) in nats a response, estimated on the samples; sampled mode alone
     entropy: float  # of the policy in nats a token, mean over the samples' tokens; likewise
