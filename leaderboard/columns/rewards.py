@@ -11,7 +11,7 @@ from ..stats import over_seeds
 from .base import NOTHING, Entry, add, estimated
 from .measure import GAIN, PEAK_DROP, at, delta, gain, interval, of, peak_drop, stars, versus
 
-GOLD = "Gold: what a response is truly worth, in the reward's unit, as the task knows it; no run is trained on it."
+GOLD = "Gold: what a response is truly worth, in the unit of rewards that are fitted to preferences (nats)."
 OVEROPTIMISATION = (
     "Over-optimisation gap: gain in reward, the proxy, minus gain in gold, paired by seed and item (Gao et al. 2023, "
     "arXiv 2210.10760)."
