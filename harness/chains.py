@@ -8,13 +8,14 @@ alike share what is alike.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from leaderboard import records
-from leaderboard.records import RECORD_FILES, Status
+from leaderboard.records import RECORD_FILES, CellRecord, Status
 
 from . import models
 from .benchmark import Cell
@@ -44,6 +45,18 @@ class Before:
         """What it had spent when it ended, the stages before it included."""
         *_, last = records.read_lines(self.folder / "evals.jsonl")  # shorter than the steps; a run ends with one
         return Spent(**last["counters"])
+
+    @cached_property
+    def provenance(self) -> Mapping[str, Any]:
+        """Where and how it was made, which is part of how a cell was made that goes on from it."""
+        cell: CellRecord = records.read_json(self.folder / "cell.json")
+        return cell["provenance"]
+
+    @property
+    def stages(self) -> list[dict[str, Any]]:
+        """It and the stages before it, for a record: which cells, and the step at which each one ended."""
+        own = {"id": self.folder.name, "steps": self.spent.steps}
+        return [*self.provenance.get("stages", ()), own]
 
     def copy_records(self, folder: Path) -> None:
         """Begin a cell's records with its own; an evaluation's items then lie where its record says."""

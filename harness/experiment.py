@@ -149,8 +149,8 @@ class _Run:
             self.before.check(self.status["weights_start"])  # a value head is hashed as well, and ends with its stage
         resumed = self._resume(trainer)
         self._check_engine(trainer)
-        here = session(device, trainer.spent.steps if resumed else 0, engines.versions(cell.rollout))
-        self._write_cell_record(here | {"memory": plan.record()})
+        here = session(device, trainer.spent.steps, engines.versions(cell.rollout))
+        self._write_cell_record(here | {"memory": plan.record()}, resumed)
         self._save_status()
         self.trainer = trainer
         self._loop(trainer)
@@ -186,7 +186,7 @@ class _Run:
             self.sinks.show()
             if share >= 1:
                 return
-            if steps and self._checkpoint_due():
+            if steps > trainer.begun.steps and self._checkpoint_due():
                 self._checkpoint(trainer)
             step = trainer.step()
             self._record_step(step, trainer)
@@ -257,15 +257,16 @@ class _Run:
             (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "weights", ignore_errors=True)
         if self.before is not None:
-            self._go_on_from(self.before)
+            self._go_on_from(self.before, trainer)
         return False
 
-    def _go_on_from(self, before: Before) -> None:
+    def _go_on_from(self, before: Before, trainer: Trainer) -> None:
         """Begin with the records of the stages before; the last evaluation of one is the first of the next."""
         before.copy_records(self.folder)
-        self.evaluated = self.status["step"] = before.spent.steps
+        self.evaluated = self.status["step"] = trainer.begun.steps
         self.earlier_seconds = before.status["seconds"]
-        self._tell(step=before.spent.steps)
+        self._commit(trainer)
+        self._tell(step=trainer.begun.steps)
 
     # --- records ---
 
@@ -294,13 +295,15 @@ class _Run:
         records.append(self.folder / "samples.jsonl", kept)
         self.status["step"] = step["step"]
 
-    def _write_cell_record(self, here: dict[str, Any]) -> None:
-        cell, path = self.cell, self.folder / "cell.json"
-        earlier = records.read_json(path)["provenance"]["sessions"] if here["resumed_from"] else []
+    def _write_cell_record(self, here: dict[str, Any], resumed: bool) -> None:
+        cell, path, known = self.cell, self.folder / "cell.json", provenance(self.cell, self.start)
+        earlier = records.read_json(path)["provenance"]["sessions"] if resumed else []
+        if self.before is not None:
+            known["stages"] = self.before.stages
+            earlier = earlier or self.before.provenance["sessions"]
         record = CellRecord(
             schema=records.SCHEMA, id=cell.id, row=cell.row, algorithm=cell.label, task=cell.task.name, seed=cell.seed,
-            spec=cell.spec, provenance={**provenance(cell, self.start), **here, "sessions": [*earlier, here]},
-            card=card_record(cell),
+            spec=cell.spec, provenance={**known, **here, "sessions": [*earlier, here]}, card=card_record(cell),
         )  # fmt: skip
         records.write_json(path, record)
 

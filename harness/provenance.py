@@ -32,7 +32,6 @@ def provenance(cell: Cell, start: models.Source) -> dict[str, Any]:
         "control": cell.control,
         "overlaps": overlaps(cell.task),
         "execution": asdict(cell.execution),
-        **({"stages": [{"id": stage.id, "algorithm": stage.label} for stage in cell.chain]} if cell.after else {}),
     }
 
 

@@ -138,6 +138,12 @@ class CellRecord(_Described):
     provenance: dict[str, Any]
 
 
+def algorithm_name(spec: Mapping[str, Any]) -> str:
+    """An algorithm's plain name, `grpo`, or those of a chain's stages, `sft+grpo`; empty where none is recorded."""
+    found = [stage.get("algorithm") for stage in (*spec.get("after", ()), spec)]
+    return "+".join(str(one.get("name", "") if isinstance(one, Mapping) else one or "") for one in found)
+
+
 class AddedToSteps(TypedDict, total=False):
     """What runs of earlier versions have not recorded. (`NotRequired` is not seen behind postponed annotations.)"""
 

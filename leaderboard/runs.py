@@ -194,7 +194,8 @@ def _as_planned(found: list[_Found], benchmark: records.BenchmarkRecord) -> list
     """Without the earlier stages of chains, which are no rows, and each in the table that the plan has for it."""
     stages = {(plan["row"], plan["seed"]) for plan in benchmark["cells"] if plan.get("stage")}
     budgets = {plan["row"]: plan["budget"] for plan in benchmark["cells"] if plan.get("budget")}
-    labels = {plan["row"]: plan["algorithm"] for plan in benchmark["cells"]}  # one may have run first as a stage
+    # What is a row now may have run first as a stage, under the label of one.
+    labels = {plan["row"]: plan["algorithm"] for plan in benchmark["cells"] if not plan.get("stage")}
     rows = [one for one in found if (one.row, one.cell.seed) not in stages]
     return [replace(one, budget=budgets.get(one.row), algorithm=labels.get(one.row, one.algorithm)) for one in rows]
 
@@ -234,7 +235,7 @@ def _table(
             own = next((_own(one.spec) for one in group if one.spec), row)
             label = f"{label} #{own[:6]}"
         cells = tuple(one.cell for one in group)
-        algorithm = next((_algorithm_name(one.spec) for one in group if one.spec), "")
+        algorithm = next((records.algorithm_name(one.spec) for one in group if one.spec), "")
         training: Mapping[str, Any] = next((one.spec.get("training", {}) for one in group if one.spec), {})
         protocol = next(({key: one.spec.get(key, {}) for key in PROTOCOL} for one in group if one.spec), {})
         card: Mapping[str, str] = next((one.card for one in group if one.card), {})
@@ -282,19 +283,10 @@ def _budget(one: _Found) -> Mapping[str, Any] | None:
     return one.budget or (one.spec or {}).get("budget")
 
 
-def _algorithm_name(spec: Mapping[str, Any]) -> str:
-    """`grpo`, or of a chain `sft+grpo`."""
-    return "+".join(_plain_name(stage) for stage in (*spec.get("after", ()), spec))
-
-
-def _plain_name(spec: Mapping[str, Any]) -> str:
-    algorithm = spec.get("algorithm")
-    return str(algorithm.get("name", "") if isinstance(algorithm, Mapping) else algorithm or "")
-
-
 def _stages(spec: Mapping[str, Any]) -> tuple[Stage, ...]:
     after = spec.get("after", ())
-    return tuple(Stage(_plain_name(stage), stage.get("budget", {})) for stage in (*after, spec)) if after else ()
+    every = [{"algorithm": stage.get("algorithm"), "budget": stage.get("budget", {})} for stage in (*after, spec)]
+    return tuple(Stage(records.algorithm_name(stage), stage["budget"]) for stage in every) if after else ()
 
 
 def _model_name(one: _Found) -> str:
