@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .runs import MODES, Cell, Table
+from .runs import MODES, Cell, Row, Stage, Table
 from .words import budget
 
 # What must agree between a cell's sessions for equal bits: the key in their records, and what to call it.
@@ -58,14 +58,17 @@ def _overlaps(table: Table) -> list[str]:
 def _chains(table: Table) -> list[str]:
     """What each chain is made of; its budget is not that of the rows beside it."""
     chains = [row for row in sorted(table.rows, key=lambda row: row.label) if row.stages]
-    found = [
-        f"{row.label} is a chain: {', then '.join(f'{one.algorithm} for {budget(one.budget)}' for one in row.stages)}"
-        for row in chains
-    ]
+    found = [f"{row.label} is a chain: {', then '.join(_stage(one, row) for one in row.stages)}" for row in chains]
     total = (
-        "a chain's costs, and its way to a target, count from its first stage on, and its gain is over where that began"
+        "a chain's costs and its way to a target count from its first stage on, and its gain is over where that began"
     )
     return [*found, total] if found else []
+
+
+def _stage(stage: Stage, row: Row) -> str:
+    """`sft for 100 steps (learning rate 0.001)`: with the settings that are not the last stage's, which the row has."""
+    own = [f"{key.replace('_', ' ')} {v}" for key, v in stage.training.items() if v != row.training.get(key)]
+    return f"{stage.algorithm} for {budget(stage.budget)}" + (f" ({', '.join(own)})" if own else "")
 
 
 def _differences(table: Table) -> list[str]:

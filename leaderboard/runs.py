@@ -65,6 +65,7 @@ class Stage:
 
     algorithm: str  # its plain name
     budget: Mapping[str, Any]
+    training: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -285,8 +286,10 @@ def _budget(one: _Found) -> Mapping[str, Any] | None:
 
 def _stages(spec: Mapping[str, Any]) -> tuple[Stage, ...]:
     after = spec.get("after", ())
-    every = [{"algorithm": stage.get("algorithm"), "budget": stage.get("budget", {})} for stage in (*after, spec)]
-    return tuple(Stage(records.algorithm_name(stage), stage["budget"]) for stage in every) if after else ()
+    return tuple(
+        Stage(records.algorithm_name({"algorithm": one["algorithm"]}), one.get("budget", {}), one.get("training", {}))
+        for one in (*after, *([spec] if after else ()))
+    )
 
 
 def _model_name(one: _Found) -> str:

@@ -245,7 +245,7 @@ def test_the_table_has_chains_beside_single_stages(whole):
         ("sft", 2), ("gft", 3), ("grpo", 2)
     ]  # fmt: skip
     page = (whole / "leaderboard.md").read_text()
-    assert "Budget of each run, of a chain for its last stage: 2 steps." in page
+    assert "Budget of each run, of a chain for its last stage unless noted: 2 steps." in page
     assert "SFT+GFT is a chain: sft for 2 steps, then gft for 3 steps" in page
 
 
