@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,26 +19,16 @@ from tasks.dev import DevSplit
 from tasks.rewards.rewarded import Rewarded
 from tasks.wrapped import Wrapped, innermost
 
-from . import contamination, controls, models, sinks
+from . import contamination, models, sinks
 from .codec import Codec
+from .entries import Entry, control_arm, entry_of
 from .errors import UserError
-from .plugins import build, build_algorithm, build_task, source_hash, suggestion
+from .plugins import build_algorithm, build_task, source_hash
 from .rewards import stage as rewards
 from .rewards.building import rewarded
 from .rewards.stage import Stage
 from .rollout import engines
-from .settings import (
-    AlgorithmChoice,
-    Budget,
-    Control,
-    ControlArm,
-    Evaluation,
-    Execution,
-    Recipe,
-    Rollout,
-    Sampling,
-    Training,
-)
+from .settings import Budget, Control, Evaluation, Execution, Recipe, Rollout, Sampling, Training
 
 
 @dataclass(frozen=True)
@@ -59,6 +49,7 @@ class Cell:
     seed: int
     spec: dict[str, Any]
     control: Control | None = None
+    after: Cell | None = None  # the stage of a chain that it goes on from; None: it begins at `start`
 
     @property
     def id(self) -> str:
@@ -70,16 +61,15 @@ class Cell:
         """Hash of the identity without the seed: the cells of one row of a table."""
         return content_hash({key: value for key, value in self.spec.items() if key != "seed"})
 
+    @property
+    def chain(self) -> tuple[Cell, ...]:
+        """The stages up to this one, the first stage first; of a cell that is no chain's, itself."""
+        return (*(self.after.chain if self.after else ()), self)
 
-@dataclass(frozen=True)
-class Entry:
-    """One row of the benchmark: what differs from the others, and where the recipe says so."""
-
-    where: str
-    label: str
-    algorithm: Algorithm
-    training: Training
-    control: Control | None = None
+    @property
+    def algorithms(self) -> str:
+        """The algorithm's plain name, or those of the stages: `sft+grpo`."""
+        return "+".join(stage.algorithm.name for stage in self.chain)
 
 
 @dataclass(frozen=True)
@@ -92,17 +82,21 @@ class Benchmark:
     notes: tuple[str, ...]
     trials: bool = False  # of a search for settings: shown apart from what they were searched for
     reward_stage: Stage | None = None  # the reward model that all cells are rated by, where the recipe has it fitted
+    stages: tuple[Cell, ...] = ()  # of chains, what is no row of its own; earlier stages first
+    budget: Budget | None = None  # the recipe's: rows whose last stage has its own stand in the table of this one
 
     def record(self) -> BenchmarkRecord:
         """What was planned, for the results folder."""
-        return BenchmarkRecord(
-            schema=SCHEMA,
-            name=self.name,
-            trials=self.trials,
-            cells=[
-                PlannedCell(id=c.id, row=c.row, algorithm=c.label, task=c.task.name, seed=c.seed) for c in self.cells
-            ],
-        )
+        planned = [_planned(cell) for cell in self.cells]
+        for cell, plan in zip(self.cells, planned, strict=True):
+            if self.budget is not None and self.budget != cell.budget:
+                plan["budget"] = asdict(self.budget)
+        stages = [PlannedCell(**_planned(cell), stage=True) for cell in self.stages]
+        return BenchmarkRecord(schema=SCHEMA, name=self.name, trials=self.trials, cells=planned + stages)
+
+
+def _planned(cell: Cell) -> PlannedCell:
+    return PlannedCell(id=cell.id, row=cell.row, algorithm=cell.label, task=cell.task.name, seed=cell.seed)
 
 
 def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
@@ -114,17 +108,17 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     engines.check_available(recipe.rollout)
     sinks.check_installed(recipe.execution.sinks)
     task = task or build_task(recipe.task.name, recipe.task.parameters, "task")
-    stage = _reward_stage(recipe, task, device)
-    task = rewarded(task, recipe.reward, stage, device)
+    reward = _reward_stage(recipe, task, device)
+    task = rewarded(task, recipe.reward, reward, device)
     notes: list[str] = []
     entries = []
     for number, choice in enumerate(recipe.algorithms):
-        where = f"algorithms.{number}"
-        algorithm, training, label = resolve(choice, recipe.training, where)
-        notes += check_algorithm(algorithm, task, training, recipe.sampling, f"{where} ({label})")
-        check_examples(task, training, recipe.evaluation, f"{where}.training")
-        entries.append(Entry(where, label, algorithm, training))
-    entries += [_control_arm(arm, n, entries, recipe.algorithms) for n, arm in enumerate(recipe.controls)]
+        entries.append(entry_of(choice, recipe.training, f"algorithms.{number}"))
+        for stage in entries[-1].chain:
+            where = f"{stage.where} ({stage.label})"
+            notes += check_algorithm(stage.algorithm, task, stage.training, recipe.sampling, where)
+            check_examples(task, stage.training, recipe.evaluation, f"{stage.where}.training")
+    entries += [control_arm(arm, n, entries, recipe.algorithms) for n, arm in enumerate(recipe.controls)]
     task.require_grader()
     notes += contamination.remarks(task)
     if device == "cpu" and recipe.execution.offload == "on":
@@ -140,7 +134,7 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
             "long as for float32 (model.precision=float32)"
         )
     start = models.find(recipe.model.name, recipe.model.revision)
-    check_texts(start, task, recipe, [entry.algorithm for entry in entries])
+    check_texts(start, task, recipe, [stage.algorithm for entry in entries for stage in entry.chain])
     model_spec = {"name": models.fingerprint(start), "precision": precision}
     shared = {"task": task_identity(task), "model": model_spec} | reward_identity(task)
     unrewarded = task.task if isinstance(task, Rewarded) else task
@@ -148,11 +142,11 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     if warm is not None:
         shared = {**shared, "model": {**model_spec, "warm_start": warm.id}}
     cells: dict[str, Cell] = {}
-    rows: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for seed in recipe.seeds:
         for entry in entries:
             cell = _cell(recipe, entry, task, start, seed, shared)
-            if rows.setdefault(entry.label, cell.row) != cell.row:
+            if labels.setdefault(entry.label, cell.row) != cell.row:
                 raise UserError(
                     f"{entry.where}: two different entries have the label {entry.label!r}; give one a `label:`"
                 )
@@ -161,7 +155,22 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
                     f"{entry.where}: {entry.label} is the same run as {cells[cell.id].label}; remove one of them"
                 )
             cells[cell.id] = cell
-    return Benchmark(recipe.name, tuple(cells.values()), warm, tuple(dict.fromkeys(notes)), reward_stage=stage)
+    rows, stages = _stages(cells)
+    return Benchmark(
+        recipe.name, rows, warm, tuple(dict.fromkeys(notes)), reward_stage=reward, stages=stages, budget=recipe.budget
+    )
+
+
+def _stages(cells: Mapping[str, Cell]) -> tuple[tuple[Cell, ...], tuple[Cell, ...]]:
+    """The rows' cells, with weights kept of those that others go on from; and the stages that are no rows."""
+    stages: dict[str, Cell] = {}
+    for cell in cells.values():
+        stages |= {stage.id: stage for stage in cell.chain[:-1] if stage.id not in stages}
+    rows = tuple(
+        replace(cell, execution=replace(cell.execution, save_weights=True)) if cell.id in stages else cell
+        for cell in cells.values()
+    )
+    return rows, tuple(stage for stage in stages.values() if stage.id not in cells)
 
 
 def _reward_stage(recipe: Recipe, task: Task, device: str) -> Stage | None:
@@ -172,13 +181,6 @@ def _reward_stage(recipe: Recipe, task: Task, device: str) -> Stage | None:
         return rewards.plan(training, task, recipe.task.parameters, device, recipe.execution.threads)
     except (UserError, TaskError) as error:
         raise UserError(f"reward.train: {error}") from error
-
-
-def resolve(choice: AlgorithmChoice, shared: Training, where: str) -> tuple[Algorithm, Training, str]:
-    """An entry's algorithm, its training section and its row's label. Raises UserError for values that are refused."""
-    algorithm, label = build_algorithm(choice.name, choice.parameters, where)
-    training = build(Training, {**asdict(shared), **choice.training}, f"{where}.training")
-    return algorithm, training, choice.label or _label(label, choice)
 
 
 def check_algorithm(algorithm: Algorithm, task: Task, training: Training, sampling: Sampling, where: str) -> list[str]:
@@ -320,18 +322,15 @@ def _warm_start(recipe: Recipe, task: Task, start: models.Source, shared: dict[s
     return replace(cell, spec={k: v for k, v in cell.spec.items() if k not in {"sampling", "rollout", "evaluation"}})
 
 
-def _control_arm(arm: ControlArm, number: int, entries: Sequence[Entry], choices: Sequence[AlgorithmChoice]) -> Entry:
-    """The entry that `arm` repeats, under a name and with a difference of its own."""
-    where = f"controls.{number}"
-    names = {entry.label: entry for entry in entries} | {c.name: e for c, e in zip(choices, entries, strict=True)}
-    if arm.of is not None and arm.of not in names:
-        raise UserError(f"{where}.of: no algorithm {arm.of!r} in this recipe{suggestion(arm.of, names)}")
-    entry = entries[0] if arm.of is None else names[arm.of]
-    return replace(entry, where=where, label=f"{entry.label}, {controls.LABELS[arm.kind]}", control=arm.kind)
-
-
 def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: int, shared: dict[str, Any]) -> Cell:
-    algorithm = entry.algorithm
+    """One seed of an entry, and behind it the cells of the stages before."""
+    algorithm, budget, before, after = entry.algorithm, entry.budget or recipe.budget, None, list[dict[str, Any]]()
+    if entry.after is not None:
+        kept = replace(recipe, execution=replace(recipe.execution, save_weights=True))
+        before = _cell(kept, entry.after, task, start, seed, shared)
+        # The row: it stands for all of the stage, and is the same for every seed, as a row must be.
+        own = {key: before.spec[key] for key in ("algorithm", "training", "budget")}
+        after = [*before.spec.get("after", ()), {"row": before.row, **own}]
     spec = {
         "algorithm": {"name": algorithm.name, "parameters": asdict(algorithm), "source": source_hash(algorithm)},
         **shared,
@@ -339,18 +338,13 @@ def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: 
         "sampling": asdict(recipe.sampling),
         "rollout": {"engine": recipe.rollout.engine},
         "evaluation": asdict(recipe.evaluation),
-        "budget": asdict(recipe.budget),
+        "budget": asdict(budget),
         "seed": seed,
         **({"control": entry.control} if entry.control else {}),
+        **({"after": after} if after else {}),
     }
     return Cell(
         entry.label, algorithm, task, start, shared["model"]["precision"], entry.training, recipe.sampling,
-        recipe.rollout, recipe.evaluation, recipe.execution, recipe.budget, seed, json.loads(json.dumps(spec)),
-        entry.control,
+        recipe.rollout, recipe.evaluation, recipe.execution, budget, seed, json.loads(json.dumps(spec)),
+        entry.control, before,
     )  # fmt: skip
-
-
-def _label(label: str, choice: AlgorithmChoice) -> str:
-    """The preset's name and whatever the recipe changed about the algorithm itself."""
-    changed = ", ".join(f"{name}={value}" for name, value in sorted(choice.parameters.items()))
-    return f"{label}({changed})" if changed else label

@@ -32,6 +32,10 @@ class Spent:
         """A copy, as it is recorded."""
         return cast(Counters, asdict(self))
 
+    def since(self, begun: Spent) -> Spent:
+        """What was spent after `begun`."""
+        return Spent(**{axis: spent - getattr(begun, axis) for axis, spent in vars(self).items()})
+
     def share(self, budget: Budget) -> float:
         """How much of the budget is used on its tightest axis; the run ends at 1."""
         return max(getattr(self, axis) / limit for axis, limit in vars(budget).items() if limit is not None)

@@ -71,7 +71,8 @@ def run(
     if judged is not None:
         code = last_look.run(judged, benchmark, _warm_start(benchmark) or benchmark.cells[0].start, results)
     if failed:
-        say(f"{failed} of {len(benchmark.cells)} cells failed; run the same command again to retry them")
+        total = len(benchmark.cells) + len(benchmark.stages)
+        say(f"{failed} of {total} cells failed; run the same command again to retry them")
         return 1
     if judged is not None and code:
         return code
@@ -114,7 +115,7 @@ def _memory(benchmark: Benchmark, device: str, jobs: int) -> list[str]:
     from . import memory
 
     codec = models.load_codec(benchmark.cells[0].start)
-    rows = {cell.label: cell for cell in benchmark.cells}
+    rows = {cell.label: cell for cell in (*benchmark.stages, *benchmark.cells)}
     plans = {label: memory.estimate(cell, codec, device) for label, cell in rows.items()}
     label = max(plans, key=lambda label: plans[label].peak)
     return plans[label].words(label if len(plans) > 1 else "a cell", min(jobs, len(benchmark.cells)))
@@ -152,14 +153,22 @@ def _dry_run(benchmark: Benchmark, search: Tuning | None, results: Path, device:
 
 
 def _announce(benchmark: Benchmark, results: Path, listed: bool = False) -> list[Cell]:
-    """Say what there is to do; returns the cells that are not done."""
+    """Say what there is to do; returns the cells that are not done, behind the stages that they go on from."""
+    from . import chains
     from .experiment import state_of
 
-    states = {cell.id: state_of(results / "cells" / cell.id) for cell in benchmark.cells}
-    missing = [cell for cell in benchmark.cells if states[cell.id] != "done"]
-    say(f"{benchmark.name}: {len(benchmark.cells)} cells, {len(missing)} to run, into {results}")
-    for cell in benchmark.cells if listed else ():
-        say(f"  {cell.id}  {cell.label}  seed {cell.seed}: {states[cell.id]}")
+    every = {cell.id: cell for cell in (*benchmark.stages, *benchmark.cells)}
+    states = {name: state_of(results / "cells" / name) for name in every}
+    rows = {cell.id for cell in benchmark.cells}
+    undone = [cell for cell in benchmark.cells if states[cell.id] != "done"]
+    stages = [cell.id for cell in chains.needed(undone, results / "cells")]
+    missing = [every[name] for name in dict.fromkeys([*stages, *(cell.id for cell in undone)])]
+    earlier = f" and {len(benchmark.stages)} earlier stages" if benchmark.stages else ""
+    say(f"{benchmark.name}: {len(benchmark.cells)} cells{earlier}, {len(missing)} to run, into {results}")
+    for cell in every.values() if listed else ():
+        gone = ", but its weights are gone: to run again" if cell.id in stages and states[cell.id] == "done" else ""
+        what = "" if cell.id in rows else " (an earlier stage)"
+        say(f"  {cell.id}  {cell.label}  seed {cell.seed}{what}: {states[cell.id]}{gone}")
     return missing
 
 
@@ -167,14 +176,14 @@ def _execute(benchmark: Benchmark, results: Path, jobs: int, plugin_files: Seque
     """Record the plan and run its missing cells in `results`; returns how many failed."""
     missing = _announce(benchmark, results)
     _record_plan(results, benchmark)
-    folders = {cell.id: results / "cells" / cell.id for cell in benchmark.cells}
-    return _run_cells(benchmark, missing, folders, jobs, plugin_files)
+    return _run_cells(benchmark, missing, results / "cells", jobs, plugin_files)
 
 
 def _run_cells(
-    benchmark: Benchmark, missing: Sequence[Cell], folders: dict[str, Path], jobs: int, plugin_files: Sequence[Path]
+    benchmark: Benchmark, missing: Sequence[Cell], cells: Path, jobs: int, plugin_files: Sequence[Path]
 ) -> int:
-    """Run the cells; a failed one is recorded and the others go on. Returns how many failed."""
+    """Run the missing ones in `cells`; a failed one is recorded, the others go on. Returns how many failed."""
+    from . import chains
     from .jobs import Work, run_cells, share_threads
     from .progress import ProgressBoard
 
@@ -183,10 +192,13 @@ def _run_cells(
     start = _warm_start(benchmark)
     if benchmark.reward_stage is not None:
         benchmark.reward_stage.run(say)
-    works = share_threads([Work(cell, folders[cell.id], start or cell.start) for cell in missing], jobs, say)
-    with ProgressBoard(missing, console, already_done=len(benchmark.cells) - len(missing)) as board:
-        failed = run_cells(works, board, say, jobs, plugin_files)
-    for trace in (folders[cell.id] / "traceback.txt" for cell in missing):
+    for cell in missing:
+        chains.make_again(cells / cell.id)
+    works = [Work(cell, cells / cell.id, start or cell.start, chains.before(cell, cells)) for cell in missing]
+    done = len(benchmark.cells) + len(benchmark.stages) - len(missing)
+    with ProgressBoard(missing, console, already_done=done) as board:
+        failed = run_cells(share_threads(works, jobs, say), board, say, jobs, plugin_files)
+    for trace in (cells / cell.id / "traceback.txt" for cell in missing):
         if trace.exists():
             say(f"  traceback: {trace}")
     return failed
@@ -215,7 +227,7 @@ def _warm_start(benchmark: Benchmark) -> models.Source | None:
 
 
 def _record_plan(results: Path, benchmark: Benchmark) -> None:
-    """Write benchmark.json; cells of an earlier plan that have left records stay listed."""
+    """Write benchmark.json; cells of an earlier plan that have left records stay listed, and its rows stay rows."""
     from leaderboard import records
 
     path = results / "benchmark.json"
@@ -223,9 +235,12 @@ def _record_plan(results: Path, benchmark: Benchmark) -> None:
     try:
         results.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            planned = {cell["id"] for cell in record["cells"]}
-            earlier = [cell for cell in records.read_json(path)["cells"] if cell["id"] not in planned]
-            record["cells"] += [cell for cell in earlier if (results / "cells" / cell["id"]).exists()]
+            planned = {cell["id"]: cell for cell in record["cells"]}
+            for cell in records.read_json(path)["cells"]:
+                was_row = planned.get(cell["id"], cell).get("stage") and not cell.get("stage")
+                if (cell["id"] not in planned or was_row) and (results / "cells" / cell["id"]).exists():
+                    planned[cell["id"]] = cell
+            record["cells"] = list(planned.values())
         records.write_json(path, record)
     except OSError as error:
         raise UserError(f"results folder {results}: {error.strerror}") from None

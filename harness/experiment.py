@@ -23,6 +23,7 @@ from leaderboard.records import RECORD_FILES, CellRecord, RecordError, Status, S
 
 from . import checkpoint, memory, models
 from .benchmark import Cell
+from .chains import Before
 from .errors import UserError
 from .evaluation.looks import evaluations
 from .lock import lock
@@ -32,7 +33,7 @@ from .rollout import engines, mismatch
 from .seeds import derive
 from .sinks import Sinks
 from .stop import Stop, Stopped
-from .trainer import Trainer
+from .trainer import Trainer, measures_drift
 
 ALL_THREADS = torch.get_num_threads()
 PROMPTS_CHECKED = 8  # drawn from by the start-up check of a foreign engine
@@ -63,8 +64,13 @@ def state_of(folder: Path) -> str:
     return str(records.read_json(path)["state"]) if path.exists() else "missing"
 
 
-def run_cell(cell: Cell, folder: Path, start: models.Source, watch: Watcher, stop: Stop | None = None) -> Status:
+def run_cell(
+    cell: Cell, folder: Path, start: models.Source, watch: Watcher, stop: Stop | None = None,
+    before: Before | None = None,
+) -> Status:  # fmt: skip
     """Train and evaluate one cell from `start`, or from its last checkpoint, recording everything in `folder`.
+
+    A chain's later stage goes on from `before`, and `start` is where the chain began.
 
     A cell that is done is left as it is. A failure is recorded with its cause and raised again. Raises `lock.Held`
     where another process runs the cell, and `Stopped`, with all saved, soon after `stop` was set.
@@ -77,7 +83,7 @@ def run_cell(cell: Cell, folder: Path, start: models.Source, watch: Watcher, sto
             watch(cell, Progress("failed", 0, 0.0, error=cause(error)))
             raise
         if state_of(folder) != "done":
-            return _Run(cell, folder, start, watch, stop or Stop()).go()
+            return _Run(cell, folder, start, watch, stop or Stop(), before).go()
         status: Status = records.read_json(folder / "status.json")
         watch(cell, Progress("done", status["step"], 1.0, note="another process has finished it"))
         return status
@@ -86,8 +92,11 @@ def run_cell(cell: Cell, folder: Path, start: models.Source, watch: Watcher, sto
 class _Run:
     """A cell in progress."""
 
-    def __init__(self, cell: Cell, folder: Path, start: models.Source, watch: Watcher, stop: Stop) -> None:
-        self.cell, self.folder, self.start, self.watch, self.stop = cell, folder, start, watch, stop
+    def __init__(
+        self, cell: Cell, folder: Path, start: models.Source, watch: Watcher, stop: Stop, before: Before | None
+    ) -> None:  # fmt: skip
+        self.cell, self.folder, self.watch, self.stop, self.before = cell, folder, watch, stop, before
+        self.origin, self.start = start, start if before is None else before.start
         self.began = time.perf_counter()
         self.saved_at, self.saving_seconds = time.monotonic(), 0.0
         self.earlier_seconds = 0.0
@@ -133,18 +142,28 @@ class _Run:
         trainer = Trainer(
             cell.algorithm, cell.task, policy, engine, codec, training=cell.training, sampling=cell.sampling,
             execution=cell.execution, seed=cell.seed, control=cell.control, turns=plan.turns,
+            begun=None if self.before is None else self.before.spent, origin=self._origin(device),
         )  # fmt: skip
         self.status["weights_start"] = weights_hash(policy)
-        self._resume(trainer)
+        if self.before is not None and not any(stage.algorithm.needs.value for stage in cell.chain):
+            self.before.check(self.status["weights_start"])  # a value head is hashed as well, and ends with its stage
+        resumed = self._resume(trainer)
         self._check_engine(trainer)
         here = session(device, trainer.spent.steps, engines.versions(cell.rollout))
-        self._write_cell_record(here | {"memory": plan.record()})
+        self._write_cell_record(here | {"memory": plan.record()}, resumed)
         self._save_status()
         self.trainer = trainer
         self._loop(trainer)
         if cell.execution.save_weights:
             models.save(model, codec, self.folder / "weights")
         self.status["weights_end"] = weights_hash(policy)
+
+    def _origin(self, device: torch.device) -> Policy | None:
+        """Where a chain began, frozen; None where that is of no interest, or where this cell begins."""
+        if self.before is None or not measures_drift(self.cell.task):
+            return None
+        model = models.load_model(self.origin).requires_grad_(False)
+        return Policy(model, device, self.cell.precision, self.cell.sampling.temperature)
 
     def _check_engine(self, trainer: Trainer) -> None:
         """Refuse a foreign engine that does not draw from the policy."""
@@ -158,7 +177,7 @@ class _Run:
         cell = self.cell
         while True:
             self.stop.check()
-            steps, share = trainer.spent.steps, trainer.spent.share(cell.budget)
+            steps, share = trainer.spent.steps, trainer.share(cell.budget)
             due = steps == 0 or share >= 1 or steps % cell.evaluation.every == 0
             if due and self.evaluated != steps:
                 self._evaluate(trainer)
@@ -167,12 +186,12 @@ class _Run:
             self.sinks.show()
             if share >= 1:
                 return
-            if steps and self._checkpoint_due():
+            if steps > trainer.begun.steps and self._checkpoint_due():
                 self._checkpoint(trainer)
             step = trainer.step()
             self._record_step(step, trainer)
             self._commit(trainer)
-            share = min(trainer.spent.share(cell.budget), 1.0)
+            share = min(trainer.share(cell.budget), 1.0)
             self._tell(state="running", step=step["step"], share=share, reward=step["reward"])
 
     # --- checkpoints ---
@@ -213,8 +232,8 @@ class _Run:
         except OSError as error:
             self._tell(note=f"could not save on leaving: {error}")
 
-    def _resume(self, trainer: Trainer) -> None:
-        """Go on from the newest usable checkpoint; without one, begin anew."""
+    def _resume(self, trainer: Trainer) -> bool:
+        """Go on from the newest usable checkpoint; without one, begin anew. Returns whether there was one."""
         skipped: list[Path] = []
         for path in checkpoint.found(self.folder / "checkpoints"):
             try:
@@ -232,11 +251,22 @@ class _Run:
             self.committed_step = trainer.spent.steps
             self.status["step"] = trainer.spent.steps
             self._tell(**state["progress"], note=f"goes on from step {trainer.spent.steps}")
-            return
+            return True
         checkpoint.remove(skipped)
         for name in RECORD_FILES:
             (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "weights", ignore_errors=True)
+        if self.before is not None:
+            self._go_on_from(self.before, trainer)
+        return False
+
+    def _go_on_from(self, before: Before, trainer: Trainer) -> None:
+        """Begin with the records of the stages before; the last evaluation of one is the first of the next."""
+        before.copy_records(self.folder)
+        self.evaluated = self.status["step"] = trainer.begun.steps
+        self.earlier_seconds = before.status["seconds"]
+        self._commit(trainer)
+        self._tell(step=trainer.begun.steps)
 
     # --- records ---
 
@@ -254,6 +284,8 @@ class _Run:
         self._tell(**heldout)
 
     def _record_step(self, step: StepRecord, trainer: Trainer) -> None:
+        if self.cell.after is not None:
+            step["stage"] = len(self.cell.chain)
         records.append(self.folder / "steps.jsonl", [step])
         kept = [
             {"step": step["step"], "id": group.example.id, "text": r.text, "reward": r.grade.reward, "source": r.source}
@@ -263,13 +295,15 @@ class _Run:
         records.append(self.folder / "samples.jsonl", kept)
         self.status["step"] = step["step"]
 
-    def _write_cell_record(self, here: dict[str, Any]) -> None:
-        cell, path = self.cell, self.folder / "cell.json"
-        earlier = records.read_json(path)["provenance"]["sessions"] if here["resumed_from"] else []
+    def _write_cell_record(self, here: dict[str, Any], resumed: bool) -> None:
+        cell, path, known = self.cell, self.folder / "cell.json", provenance(self.cell, self.start)
+        earlier = records.read_json(path)["provenance"]["sessions"] if resumed else []
+        if self.before is not None:
+            known["stages"] = self.before.stages
+            earlier = earlier or self.before.provenance["sessions"]
         record = CellRecord(
             schema=records.SCHEMA, id=cell.id, row=cell.row, algorithm=cell.label, task=cell.task.name, seed=cell.seed,
-            spec=cell.spec, provenance={**provenance(cell, self.start), **here, "sessions": [*earlier, here]},
-            card=card_record(cell.algorithm),
+            spec=cell.spec, provenance={**known, **here, "sessions": [*earlier, here]}, card=card_record(cell),
         )  # fmt: skip
         records.write_json(path, record)
 

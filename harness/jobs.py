@@ -1,5 +1,7 @@
 """Many cells: one after another in this process, or in several; each one locked, tried once, and its failure recorded.
 
+A chain's later stage begins when the one before it is done, whatever else is under way.
+
 Several runs may work on one folder. A cell that another process holds is left to it and asked for again later, so that
 every run ends with all cells finished. Where the other process dies, its lock is free and the cell goes on here.
 """
@@ -9,11 +11,11 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .experiment import ALL_THREADS, Watcher
+from .experiment import ALL_THREADS, Progress, Watcher
 from .pools import Pool, Work, open_pool
 from .stop import GRACE_SECONDS, Stop, Stopped, on_signals
 
@@ -30,7 +32,7 @@ def run_cells(works: Sequence[Work], watch: Watcher, say: Say, jobs: int = 1, pl
     with on_signals(GRACE_SECONDS if jobs == 1 else PARENT_GRACE_SECONDS) as stop:
         pool = open_pool(jobs, watch, stop, plugin_files)
         try:
-            return _schedule(works, pool, say, stop)
+            return _schedule(works, pool, watch, say, stop)
         finally:
             pool.close()
 
@@ -52,20 +54,30 @@ def share_threads(works: Sequence[Work], jobs: int, say: Say) -> list[Work]:
     ]
 
 
-def _schedule(works: Sequence[Work], pool: Pool, say: Say, stop: Stop) -> int:
-    waiting, again_at, told, failed = deque(works), dict[str, float](), set[str](), 0
+def _schedule(works: Sequence[Work], pool: Pool, watch: Watcher, say: Say, stop: Stop) -> int:
+    waiting, again_at, told = deque(works), dict[str, float](), set[str]()
+    unfinished, failed = {work.cell.id for work in works}, dict[str, Work]()
     while waiting or pool.busy():
         if stop.number is not None:
             pool.ask_to_stop()
             raise Stopped(stop.number)
         for work in list(waiting):
-            if pool.free() and again_at.get(work.cell.id, 0) <= time.monotonic():
+            stage = work.cell.after
+            if stage is not None and stage.id in failed:
+                waiting.remove(work)
+                failed[work.cell.id] = work
+                error = f"not run: the stage before it failed ({failed[stage.id].cell.label})"
+                watch(work.cell, Progress("failed", 0, 0.0, error=error))
+            elif (stage is None or stage.id not in unfinished) and pool.free() and _due(work, again_at):
                 waiting.remove(work)
                 pool.submit(work)
         if not pool.busy():
             time.sleep(POLL_SECONDS / 4)
         for work, outcome in pool.results():
-            failed += outcome.state == "failed"
+            if outcome.state == "done":
+                unfinished.discard(work.cell.id)
+            if outcome.state == "failed":
+                failed[work.cell.id] = work
             if outcome.state == "stopped" and stop.number is None:  # that process alone: another goes on with it
                 waiting.append(work)
             if outcome.state == "held":
@@ -74,4 +86,9 @@ def _schedule(works: Sequence[Work], pool: Pool, say: Say, stop: Stop) -> int:
                 if work.cell.id not in told:
                     told.add(work.cell.id)
                     say(f"{work.cell.label} seed {work.cell.seed} is being run by {outcome.holder}; waiting for it")
-    return failed
+    return len(failed)
+
+
+def _due(work: Work, again_at: Mapping[str, float]) -> bool:
+    """Whether it is time to ask for a cell that another process held."""
+    return again_at.get(work.cell.id, 0) <= time.monotonic()

@@ -187,8 +187,9 @@ def _parts(cell: Cell, codec: Codec, device: str) -> tuple[dict[str, int], dict[
     head = model.hidden + 1 if needs.value else 0
     trained = FLOAT * (model.parameters + head)
     resident = {POLICY: model.weights(FLOAT) + FLOAT * head, GRADIENTS: trained, ADAM: 2 * trained}
-    if needs.reference or isinstance(cell.task, Rewarded):
-        resident[START] = model.weights(FLOAT)
+    drifts = isinstance(cell.task, Rewarded)
+    if needs.reference or drifts:  # a chain drifts from its own start, and is held to that of its stage
+        resident[START] = model.weights(FLOAT) * (2 if needs.reference and drifts and cell.after else 1)
     asked = _asked(cell, longest_prompt(codec, cell.task))
     takes = [one.takes(model, cell.execution.decode_tokens, products) for one in asked]
     added = {"sampling": max(takes, key=lambda parts: sum(parts.values()))}

@@ -20,6 +20,7 @@ from leaderboard.records import RecordError, Status
 
 from . import models
 from .benchmark import Cell
+from .chains import Before
 from .experiment import Progress, Watcher, run_cell
 from .lock import Held, lock
 from .stop import GRACE_SECONDS, Stop, Stopped, on_signals
@@ -35,11 +36,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Work:
-    """One cell to run, and where."""
+    """One cell to run, and where. A chain's later stage waits until the one `before` it is done."""
 
     cell: Cell
     folder: Path
     start: models.Source
+    before: Before | None = None
 
 
 class Pool(Protocol):
@@ -78,7 +80,7 @@ def open_pool(jobs: int, watch: Watcher, stop: Stop, plugin_files: Sequence[Path
 def _attempt(work: Work, watch: Watcher, stop: Stop) -> Outcome:
     """Run a cell; whatever it raises is recorded in its folder, and here it is one word."""
     try:
-        run_cell(work.cell, work.folder, work.start, watch, stop)
+        run_cell(work.cell, work.folder, work.start, watch, stop, work.before)
     except Held as held:
         return Outcome("held", str(held))
     except Exception:  # the watcher has been told; the cause stands in status.json

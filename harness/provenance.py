@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from algorithms import Algorithm
 from algorithms.registry import described
 from leaderboard.records import CardRecord
 
@@ -36,10 +35,18 @@ def provenance(cell: Cell, start: models.Source) -> dict[str, Any]:
     }
 
 
-def card_record(algorithm: Algorithm) -> CardRecord:
-    """What the algorithm computes, for the run's record."""
-    card = described(algorithm)
-    return CardRecord(data=asdict(card), words=card.lines())
+def card_record(cell: Cell) -> CardRecord:
+    """What the algorithm computes, for the run's record; for a chain, what every stage does where they differ."""
+    cards = [(stage.algorithm.name, described(stage.algorithm)) for stage in cell.chain]
+    lines = [(name, card.lines()) for name, card in cards]
+    words = {}
+    for entry in lines[-1][1]:
+        said = [(name, line[entry]) for name, line in lines]
+        alike = len({text for _, text in said}) == 1
+        words[entry] = (
+            said[0][1] if alike else "; ".join(f"{n} {name}: {text}" for n, (name, text) in enumerate(said, 1))
+        )
+    return CardRecord(data=asdict(cards[-1][1]), words=words)
 
 
 def session(device: torch.device, resumed_from: int, engine: Mapping[str, str]) -> dict[str, Any]:

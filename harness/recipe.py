@@ -38,7 +38,7 @@ def parse(content: Mapping[str, Any], where: str) -> Recipe:
         if isinstance(content.get(key), str):
             content[key] = {"name": content[key]}
     if isinstance(content.get("algorithms"), list):
-        content["algorithms"] = [{"name": a} if isinstance(a, str) else a for a in content["algorithms"]]
+        content["algorithms"] = [_entry(entry) for entry in content["algorithms"]]
     if isinstance(content.get("controls"), list):
         content["controls"] = [{"kind": c} if isinstance(c, str) else c for c in content["controls"]]
     if isinstance(judged := content.get("win_rates"), dict) and isinstance(judged.get("tasks"), list):
@@ -54,6 +54,14 @@ def parse(content: Mapping[str, Any], where: str) -> Recipe:
     if len(set(recipe.seeds)) < len(recipe.seeds):
         raise UserError(f"{where}: seeds {list(recipe.seeds)} repeat themselves; each one is a run of its own")
     return recipe
+
+
+def _entry(found: Any) -> Any:
+    """An algorithm's entry with its short forms written out; so are those of a chain's stages."""
+    entry = {"name": found} if isinstance(found, str) else found
+    if isinstance(entry, dict) and isinstance(entry.get("stages"), list):
+        return {**entry, "stages": [_entry(stage) for stage in entry["stages"]]}
+    return entry
 
 
 def _read(path: Path, below: tuple[Path, ...]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ behind an update, and what an engine holds beside the policy.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -95,9 +95,12 @@ def stay() -> Residents:
 
 
 def take_turns(
-    policy: Policy, start: Policy | None, optimizer: torch.optim.Optimizer, engine: Engine, task: Task
+    policy: Policy, frozen: Sequence[Policy], optimizer: torch.optim.Optimizer, engine: Engine, task: Task
 ) -> Residents:
-    """The parts of a training run. A reward's own model is one where it has a `scorer` that says what it has loaded."""
+    """The parts of a training run; `frozen`: its start, and a chain's.
+
+    A reward's own model is one where it has a `scorer` that says what it has loaded.
+    """
 
     def trained() -> list[Tensor]:
         return [*tensors_of(policy.model), *([] if policy.value_head is None else tensors_of(policy.value_head))]
@@ -106,8 +109,8 @@ def take_turns(
         return [slot for slots in optimizer.state.values() for slot in slots.values() if isinstance(slot, Tensor)]
 
     movable: dict[str, Callable[[], Iterable[Tensor]]] = {POLICY: trained, ADAM: moments}
-    if start is not None:
-        movable[START] = lambda: tensors_of(start.model)
+    if frozen:
+        movable[START] = lambda: [tensor for start in frozen for tensor in tensors_of(start.model)]
     if (scorer := scorer_of(task)) is not None:
         movable[REWARD_MODEL] = lambda: [] if (network := scorer.loaded) is None else tensors_of(network)
     return Residents(policy.device, movable, {GRADIENTS: optimizer.zero_grad, ENGINE: engine.release})

@@ -145,11 +145,41 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class AlgorithmChoice(Choice):
-    """An algorithm of the benchmark. `training` overrides single values of the recipe's training section for it."""
+class StageChoice(Choice):
+    """One stage of a chain: an algorithm that goes on from the weights of the stage before it."""
 
+    training: dict[str, Any] = field(default_factory=dict)  # overrides, as an algorithm's
+    budget: Budget | None = None  # of this stage alone; null, in the last one only: the recipe's
+    label: str | None = None  # its part of the chain's label; null: name@preset and what differs from it
+
+
+@dataclass(frozen=True)
+class AlgorithmChoice(Choice):
+    """An algorithm of the benchmark, or a chain of stages, each of which is one.
+
+    `training` overrides single values of the recipe's training section for it.
+    """
+
+    name: str = ""  # of the algorithm; a chain has `stages` instead
     training: dict[str, Any] = field(default_factory=dict)
-    label: str | None = None  # the table's row; null: name@preset and what differs from it
+    label: str | None = None  # the table's row; null: name@preset and what differs from it; of a chain, its stages'
+    stages: tuple[StageChoice, ...] | None = None  # run in turn, one continuous run; see docs/chains.md
+
+    def __post_init__(self) -> None:
+        if self.stages is None:
+            if not self.name:
+                raise ValueError("name is missing; expected the name of an algorithm, or stages")
+            return
+        for key in ("name", "parameters", "training"):
+            if found := getattr(self, key):
+                raise ValueError(f"{key} = {found!r}: an entry with stages has none of its own; allowed: in a stage")
+        if len(self.stages) < 2:
+            raise ValueError(f"stages: {len(self.stages)} found; a chain has two or more, and one alone is `name:`")
+        for number, stage in enumerate(self.stages[:-1]):
+            if stage.budget is None:
+                raise ValueError(
+                    f"stages.{number}.budget ({stage.name}) is missing; every stage but the last needs one of its own"
+                )
 
 
 Control = Literal["random-reward", "a-a"]  # coin flips for rewards; the same algorithm again, with draws of its own

@@ -31,7 +31,7 @@ from .residents import stay, take_turns
 from .rollout import Engine
 from .rollout.mismatch import Mismatch, measure, whole_responses
 from .rows import Group, assemble, cut, mini_batches, rows_of
-from .settings import Control, Execution, Sampling, Training
+from .settings import Budget, Control, Execution, Sampling, Training
 from .summary import step_record
 
 IDLE_STEPS = 10  # steps in a row without a single group to train on, after which a run is given up
@@ -52,32 +52,44 @@ class Trainer:
     def __init__(
         self, algorithm: Algorithm, task: Task, policy: Policy, engine: Engine, codec: Codec, *, training: Training,
         sampling: Sampling, execution: Execution, seed: int, control: Control | None = None, turns: bool = False,
+        begun: Spent | None = None, origin: Policy | None = None,
     ) -> None:  # fmt: skip
-        """With `turns`, what a phase does not need waits in host memory; see residents.py."""
+        """With `turns`, what a phase does not need waits in host memory; see residents.py.
+
+        A chain's later stage: `begun` is what the stages before it have spent, where counters and step numbers go on;
+        `origin` is where they began, frozen, from which the drift is measured. The reference is where this one begins.
+        """
         self.algorithm, self.task, self.policy, self.engine, self.codec = algorithm, task, policy, engine, codec
         self.training, self.sampling, self.execution = training, sampling, execution
         self.needs = algorithm.needs
         if self.needs.value:
             policy.add_value_head()
-        drifts = isinstance(task, Rewarded)  # nothing but the reward holds such a policy: how far it goes is measured
-        self.start = policy.frozen_copy() if self.needs.reference or drifts else None
+        drifts = measures_drift(task)
+        self.start = policy.frozen_copy() if self.needs.reference or (drifts and origin is None) else None
         self.reference = self.start if self.needs.reference else None
-        self.drift = Drift(policy, self.start, execution.micro_batch_tokens) if self.start and drifts else None
+        origin = (origin or self.start) if drifts else None
+        self.drift = Drift(policy, origin, execution.micro_batch_tokens) if origin else None
         self.optimizer = torch.optim.AdamW(
             policy.parameters(), lr=training.learning_rate, betas=training.adam_betas,
             weight_decay=training.weight_decay, fused=True,
         )  # fmt: skip
-        self.spent = Spent()
+        self.begun = begun or Spent()
+        self.spent = replace(self.begun)
         self.memory = {name: value.to(policy.device) for name, value in algorithm.initial_state().items()}
         self.samples: list[Group] = []  # the last step's rollout, for the records
         self.between_steps = True
         self._idle_steps = 0
-        self.residents = take_turns(policy, self.start, self.optimizer, engine, task) if turns else stay()
+        frozen = [one for one in dict.fromkeys((self.start, origin)) if one is not None]
+        self.residents = take_turns(policy, frozen, self.optimizer, engine, task) if turns else stay()
         self._clock = Clock(policy.device, self.residents)
         self._collector = Collector(
             algorithm, task, policy, engine, codec, training, sampling, seed, control, self._clock
         )
         self._as_built = attributes(algorithm)
+
+    def share(self, budget: Budget) -> float:
+        """How much of the budget this run, or this stage of one, has used on its tightest axis; it ends at 1."""
+        return self.spent.since(self.begun).share(budget)
 
     def step(self) -> StepRecord:
         """One rollout and its updates. Raises TrainingError when it cannot go on."""
@@ -260,5 +272,10 @@ class Trainer:
         return loss, norm
 
     def _learning_rate(self) -> float:
-        warmup = self.training.warmup_updates
-        return self.training.learning_rate * min(1.0, (self.spent.optimizer_steps + 1) / warmup if warmup else 1.0)
+        warmup, taken = self.training.warmup_updates, self.spent.optimizer_steps - self.begun.optimizer_steps
+        return self.training.learning_rate * min(1.0, (taken + 1) / warmup if warmup else 1.0)
+
+
+def measures_drift(task: Task) -> bool:
+    """Whether it is measured how far a policy goes: nothing but the reward holds one that is trained on a reward."""
+    return isinstance(task, Rewarded)

@@ -16,7 +16,8 @@ from leaderboard import records
 from leaderboard.records import SearchRecord, TrialRecord, TuningRecord
 from tasks.dev import DevSplit
 
-from .benchmark import Benchmark, plan, resolve
+from .benchmark import Benchmark, plan
+from .entries import resolve
 from .errors import UserError
 from .plugins import build_task, known_algorithms, suggestion
 from .settings import AlgorithmChoice, Recipe, Training, Tune
@@ -127,6 +128,12 @@ def write(results: Path, searches: list[SearchRecord]) -> None:
 
 
 def _searches(recipe: Recipe, tune: Tune) -> tuple[Search, ...]:
+    for number, choice in enumerate(recipe.algorithms):
+        if choice.stages is not None:
+            raise UserError(
+                f"algorithms.{number}: a chain of stages is not searched for settings; search for those of its "
+                "algorithms in a recipe without it, and write what was found into its stages"
+            )
     labels = [resolve(c, recipe.training, f"algorithms.{n}")[2] for n, c in enumerate(recipe.algorithms)]
     names = [choice.name for choice in recipe.algorithms]
     bases = {name.partition("@")[0] for name in names}

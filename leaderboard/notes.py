@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .runs import MODES, Cell, Table
+from .runs import MODES, Cell, Row, Stage, Table
+from .words import budget
 
 # What must agree between a cell's sessions for equal bits: the key in their records, and what to call it.
 SAME_BITS = {"commit": "commit", "versions": "version of a library", "device": "device", "threads": "number of threads"}
@@ -31,6 +32,7 @@ def notes(table: Table) -> list[str]:
     if len(measured) > len({mode for mode, _, _ in measured}):
         sizes = ", ".join(f"{mode} {examples} × {samples}" for mode, examples, samples in sorted(measured))
         found.append(f"the runs were not evaluated alike (examples × samples): {sizes}")
+    found += _chains(table)
     found += _differences(table)
     found += _overlaps(table)
     found += [CONTROLS[kind] for kind in CONTROLS if any(c.provenance.get("control") == kind for c in _cells(table))]
@@ -51,6 +53,22 @@ def _overlaps(table: Table) -> list[str]:
     own = table.task in shared.values()
     what = "the held-out numbers of this table count them" if own else "numbers on these sets count them"
     return [f"overlap: the training prompts hold {', '.join(sorted(shared))} (equal letters and digits); {what}"]
+
+
+def _chains(table: Table) -> list[str]:
+    """What each chain is made of; its budget is not that of the rows beside it."""
+    chains = [row for row in sorted(table.rows, key=lambda row: row.label) if row.stages]
+    found = [f"{row.label} is a chain: {', then '.join(_stage(one, row) for one in row.stages)}" for row in chains]
+    total = (
+        "a chain's costs and its way to a target count from its first stage on, and its gain is over where that began"
+    )
+    return [*found, total] if found else []
+
+
+def _stage(stage: Stage, row: Row) -> str:
+    """`sft for 100 steps (learning rate 0.001)`: with the settings that are not the last stage's, which the row has."""
+    own = [f"{key.replace('_', ' ')} {v}" for key, v in stage.training.items() if v != row.training.get(key)]
+    return f"{stage.algorithm} for {budget(stage.budget)}" + (f" ({', '.join(own)})" if own else "")
 
 
 def _differences(table: Table) -> list[str]:

@@ -12,6 +12,8 @@
                        checkpoints/  of a running cell; see harness/checkpoint.py
                        tensorboard/  where asked for: the steps and evaluations once more, in `<label>, seed <seed>/`
 
+The records of a chain's stage begin with those of the stages before it: one run, whose counters go on.
+
 Everything is plain JSON: no pandas here, so that a machine that only trains needs none.
 """
 
@@ -53,7 +55,12 @@ class Counters(TypedDict):
     seconds: float  # sampling, grading, scoring and updates, and moving models between them
 
 
-class PlannedCell(TypedDict):
+class _OfChains(TypedDict, total=False):
+    stage: bool  # an earlier stage of chains, and no row of any table
+    budget: dict[str, Any]  # of the table that it stands in, where its own, that of a chain's last stage, is another
+
+
+class PlannedCell(_OfChains):
     """One cell of a benchmark as planned: enough to show it as missing."""
 
     id: str
@@ -110,8 +117,8 @@ class TuningRecord(TypedDict):
 class CardRecord(TypedDict):
     """An algorithm's spec card, with the hyper-parameters of the run: what it computes."""
 
-    data: dict[str, Any]  # the fields of `algorithms.card.Card`
-    words: dict[str, str]  # the same for people, in the order to be shown
+    data: dict[str, Any]  # the fields of `algorithms.card.Card`; of a chain's last stage
+    words: dict[str, str]  # the same for people, in the order to be shown; of a chain, what every stage computes
 
 
 class _Described(TypedDict, total=False):
@@ -131,6 +138,12 @@ class CellRecord(_Described):
     provenance: dict[str, Any]
 
 
+def algorithm_name(spec: Mapping[str, Any]) -> str:
+    """An algorithm's plain name, `grpo`, or those of a chain's stages, `sft+grpo`; empty where none is recorded."""
+    found = [stage.get("algorithm") for stage in (*spec.get("after", ()), spec)]
+    return "+".join(str(one.get("name", "") if isinstance(one, Mapping) else one or "") for one in found)
+
+
 class AddedToSteps(TypedDict, total=False):
     """What runs of earlier versions have not recorded. (`NotRequired` is not seen behind postponed annotations.)"""
 
@@ -138,6 +151,7 @@ class AddedToSteps(TypedDict, total=False):
     # |Δ|, k3, tokens compared; None where the trainer itself decodes, or where no group was kept
     timed_out: float  # share of sampled responses on which the grader ran out of time or memory
     reward_cut: float  # share of sampled responses whose end the reward model did not read
+    stage: int  # of a chain, from 2 on: its first stage may be a run of its own as well, and says nothing
 
 
 class StepRecord(AddedToSteps):
@@ -233,9 +247,9 @@ class Status(TypedDict):
     state: State
     step: int
     error: str | None
-    weights_start: str  # sha256 of the trained tensors
+    weights_start: str  # sha256 of the trained tensors; of a chain, where its last stage began
     weights_end: str | None
-    seconds: float  # wall clock, evaluation included
+    seconds: float  # wall clock, evaluation included; of a chain, all stages'
 
 
 class LabFinding(TypedDict):

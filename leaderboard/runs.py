@@ -25,6 +25,7 @@ Split = Literal["heldout", "probe"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 SPLITS: tuple[Split, ...] = get_args(Split)
 PROTOCOL = ("sampling", "evaluation")  # keys of a specification
+TERMS = ("task", "model", "budget", "evaluation")  # and those that the rows of a table have in common
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,28 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """One algorithm of a chain, and how long it is trained."""
+
+    algorithm: str  # its plain name
+    budget: Mapping[str, Any]
+    training: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Row:
     """Cells that differ in nothing but the seed, by seed."""
 
     hash: str
     label: str  # the entry's; with the start of a hash of its settings where two rows of a table have the same one
     cells: tuple[Cell, ...]
-    algorithm: str = ""  # its plain name, e.g. grpo; empty where no cell was ever started
+    algorithm: str = ""  # its plain name, e.g. grpo, or sft+grpo of a chain; empty where no cell was ever started
     named: str = ""  # its label in the records, where a table program shows it under another
     training: Mapping[str, Any] = field(default_factory=dict)  # the settings; empty where no cell was ever started
     protocol: Mapping[str, Any] = field(default_factory=dict)  # those of sampling and evaluation, by the two names
     search: SearchRecord | None = None  # how the settings were found; None where none was recorded
     card: Mapping[str, str] = field(default_factory=dict)  # what the algorithm computes, in words; empty where unknown
+    stages: tuple[Stage, ...] = ()  # of a chain, its last one too; empty for any other row
 
     @property
     def control(self) -> bool:
@@ -119,6 +130,7 @@ class _Found:
     spec: Mapping[str, Any] | None
     cell: Cell
     card: Mapping[str, str] = field(default_factory=dict)
+    budget: Mapping[str, Any] | None = None  # of its table, where the plan names one
 
 
 def load(results: Path) -> list[Table]:
@@ -158,10 +170,13 @@ def _benchmark(root: Path, folders: list[Path], planned: bool) -> list[Table]:
         name = benchmark["name"]
         run = {(one.row, one.cell.seed) for one in found}
         for plan in benchmark["cells"]:
+            if plan.get("stage"):
+                continue
             places.setdefault(plan["row"], len(places))
             if (plan["row"], plan["seed"]) not in run:
                 missing = Cell(plan["seed"], "missing")
                 found.append(_Found(root, plan["row"], plan["algorithm"], plan["task"], None, missing))
+        found = _as_planned(found, benchmark)
     _refuse_twins(found)
     found.sort(key=lambda one: (places.get(one.row, len(places)), one.algorithm, one.row, one.cell.seed))
     groups: dict[tuple[str, str], list[_Found]] = defaultdict(list)
@@ -176,13 +191,23 @@ def _benchmark(root: Path, folders: list[Path], planned: bool) -> list[Table]:
     return [_table(name, task, key, members, searches, shared) for (task, key), members in groups.items()]
 
 
+def _as_planned(found: list[_Found], benchmark: records.BenchmarkRecord) -> list[_Found]:
+    """Without the earlier stages of chains, which are no rows, and each in the table that the plan has for it."""
+    stages = {(plan["row"], plan["seed"]) for plan in benchmark["cells"] if plan.get("stage")}
+    budgets = {plan["row"]: plan["budget"] for plan in benchmark["cells"] if plan.get("budget")}
+    # What is a row now may have run first as a stage, under the label of one.
+    labels = {plan["row"]: plan["algorithm"] for plan in benchmark["cells"] if not plan.get("stage")}
+    rows = [one for one in found if (one.row, one.cell.seed) not in stages]
+    return [replace(one, budget=budgets.get(one.row), algorithm=labels.get(one.row, one.algorithm)) for one in rows]
+
+
 def _comparable(one: _Found, found: list[_Found]) -> str:
     """What must be equal for two cells to stand in one table, as JSON; empty where nothing tells.
 
     A cell that was never started has no specification: it goes where its row is, else where its task's only table is.
     """
     if one.spec is not None:
-        terms = [one.spec.get(key) for key in ("task", "model", "budget", "evaluation")]
+        terms = [_budget(one) if key == "budget" else one.spec.get(key) for key in TERMS]
         terms += [one.spec["reward"]] if "reward" in one.spec else []
         return json.dumps(terms, sort_keys=True)
     started = [other for other in found if other.spec is not None and other.task == one.task]
@@ -211,13 +236,14 @@ def _table(
             own = next((_own(one.spec) for one in group if one.spec), row)
             label = f"{label} #{own[:6]}"
         cells = tuple(one.cell for one in group)
-        algorithm = next((_algorithm_name(one.spec) for one in group if one.spec), "")
+        algorithm = next((records.algorithm_name(one.spec) for one in group if one.spec), "")
         training: Mapping[str, Any] = next((one.spec.get("training", {}) for one in group if one.spec), {})
         protocol = next(({key: one.spec.get(key, {}) for key in PROTOCOL} for one in group if one.spec), {})
         card: Mapping[str, str] = next((one.card for one in group if one.card), {})
-        rows.append(Row(row, label, cells, algorithm, "", training, protocol, searches.get(row), card))
+        stages: tuple[Stage, ...] = next((_stages(one.spec) for one in group if one.spec), ())
+        rows.append(Row(row, label, cells, algorithm, "", training, protocol, searches.get(row), card, stages))
     model = None if started is None else _model_name(started)
-    budget = None if spec is None else spec.get("budget")
+    budget = None if started is None else _budget(started)
     slug = hashlib.sha256(key.encode()).hexdigest()[:6]
     return Table(benchmark, task, model, budget, slug, tuple(rows), reward=_reward_name(spec))
 
@@ -253,9 +279,17 @@ def _own(spec: Mapping[str, Any]) -> str:
     return hashlib.sha256(own.encode()).hexdigest()
 
 
-def _algorithm_name(spec: Mapping[str, Any]) -> str:
-    algorithm = spec.get("algorithm")
-    return str(algorithm.get("name", "") if isinstance(algorithm, Mapping) else algorithm or "")
+def _budget(one: _Found) -> Mapping[str, Any] | None:
+    """That of its table: the recipe's, from which the last stage of a chain may differ."""
+    return one.budget or (one.spec or {}).get("budget")
+
+
+def _stages(spec: Mapping[str, Any]) -> tuple[Stage, ...]:
+    after = spec.get("after", ())
+    return tuple(
+        Stage(records.algorithm_name({"algorithm": one["algorithm"]}), one.get("budget", {}), one.get("training", {}))
+        for one in (*after, *([spec] if after else ()))
+    )
 
 
 def _model_name(one: _Found) -> str:

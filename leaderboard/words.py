@@ -94,7 +94,8 @@ def measured(analysis: Analysis) -> str:
 
 def conditions(analysis: Analysis) -> str:
     """`Budget of each run: 50 steps. Finished seeds a row: 3. Last evaluation: 200 held-out items, sampled × 4.`."""
-    said = [f"Budget of each run: {budget(analysis.table.budget)}."]
+    chains = ", of a chain for its last stage unless noted" if any(row.stages for row in analysis.rows) else ""
+    said = [f"Budget of each run{chains}: {budget(analysis.table.budget)}."]
     if analysis.table.reward is not None:
         said.append(f"Trained on the reward {analysis.table.reward}.")
     seeds = sorted({len(row.done) for row in analysis.rows if not row.control})

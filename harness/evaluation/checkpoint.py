@@ -92,7 +92,8 @@ class Examiner:
             engine=self.rollout.engine,
         )  # fmt: skip
         if (cell := self.subject.cell) is not None:
-            found |= {"algorithm": cell["spec"]["algorithm"]["name"], "row": cell["algorithm"], "seed": cell["seed"]}
+            name = records.algorithm_name(cell["spec"])
+            found |= {"algorithm": name, "row": cell["algorithm"], "seed": cell["seed"]}
         return found
 
     @cached_property

@@ -187,7 +187,7 @@ def _proxy(task: Task, options: Mapping[str, Any], where: str) -> RewardModelJud
 
 
 def _reference(settings: WinRates, benchmark: Benchmark) -> str:
-    rows = {cell.label: cell.algorithm.name for cell in benchmark.cells if cell.control is None}
+    rows = {cell.label: cell.algorithms for cell in benchmark.cells if cell.control is None}
     wanted = settings.reference
     if wanted is None:
         return next((label for label, name in rows.items() if name == "grpo"), next(iter(rows)))

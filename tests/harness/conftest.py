@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from harness import benchmark, experiment, recipe
+from harness import benchmark, chains, experiment, recipe
 from harness.policy import Policy
 from leaderboard import reading, records
 
@@ -180,7 +180,13 @@ class Small:
             if on is not None:
                 on(progress)
 
-        return experiment.run_cell(cell, folder, cell.start, watch, stop), told
+        before = None if cell.after is None else self.stage(cell.after)
+        return experiment.run_cell(cell, folder, cell.start, watch, stop, before), told
+
+    def stage(self, cell: benchmark.Cell) -> chains.Before:
+        """An earlier stage of chains, run once."""
+        self.run(cell, self.folder / cell.id)
+        return chains.Before(self.folder / cell.id)
 
     def command(self, folder: Path, overrides: Sequence[str] = (), **changes: Any) -> list[str]:
         """`groupbench run` of the recipe into `folder`/out."""
@@ -219,15 +225,16 @@ class Small:
     def sessions(self, folder: Path) -> list[Any]:
         return list(records.read_json(folder / "cell.json")["provenance"]["sessions"])
 
-    def assert_unharmed(self, folder: Path, algorithm: str) -> None:
+    def assert_unharmed(self, folder: Path, algorithm: str | dict[str, Any]) -> None:
         """The cell is done, equal to one that nothing happened to, and nothing is left lying about."""
-        if algorithm not in self._known:
-            undisturbed = self.folder / algorithm
-            status, _ = self.run(self.cell(algorithms=[algorithm]), undisturbed)
-            self._known[algorithm] = status["weights_end"], self.timeless(undisturbed)
+        cell = self.cell(algorithms=[algorithm])
+        if cell.id not in self._known:
+            undisturbed = self.folder / cell.id
+            status, _ = self.run(cell, undisturbed)
+            self._known[cell.id] = status["weights_end"], self.timeless(undisturbed)
         status = records.read_json(folder / "status.json")
         assert status["state"] == "done"
-        assert (status["weights_end"], self.timeless(folder)) == self._known[algorithm]
+        assert (status["weights_end"], self.timeless(folder)) == self._known[cell.id]
         keys = ("step", "split", "mode", "id", "correct")
         written = [tuple(item[key] for key in keys) for item in records.read_lines(folder / "items.jsonl")]
         assert self.evaluated(folder) == written

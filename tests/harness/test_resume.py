@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,7 +82,38 @@ KILLS = {  # phase: the step that a new session goes on from, and how to die the
 @pytest.mark.parametrize("phase", KILLS)
 @pytest.mark.parametrize("algorithm", ["gft", "gift@published"])
 def test_a_kill_at_any_phase_changes_nothing(phase, algorithm, tmp_path, small):
-    from_step, die = KILLS[phase]
+    killed_and_resumed(KILLS[phase], algorithm, tmp_path, small)
+
+
+CHAIN = {"stages": [{"name": "sft", "budget": {"steps": 2}}, {"name": "gft"}]}
+OF_A_CHAIN = {  # its last stage begins at step 2
+    "copying the earlier records": (2, lambda: die_at(shutil, "copyfile", 3)),
+    "first sampling": (2, lambda: die_at(TransformersEngine, "generate", 1)),
+    "second sampling": (3, lambda: die_at(TransformersEngine, "generate", 2)),
+    "torn item record": (3, lambda: torn_append(5)),
+    "checkpoint, before the rename": (2, lambda: die_at(Path, "rename", 1)),
+    "last status": (6, lambda: die_at(records, "write_json", 4)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("phase", OF_A_CHAIN)
+def test_a_kill_of_a_chains_stage_changes_nothing(phase, tmp_path, small):
+    small.stage(small.cell(algorithms=[CHAIN]).after)
+    killed_and_resumed(OF_A_CHAIN[phase], CHAIN, tmp_path, small)
+
+
+def test_a_chain_that_is_stopped_before_its_first_step_goes_on(tmp_path, small):
+    cell, stop = small.cell(algorithms=[CHAIN]), Stop()
+    with pytest.raises(Stopped):
+        small.run(cell, tmp_path, stop, on=lambda p: setattr(stop, "number", 15 if p.step == 2 else None))
+    assert records.read_json(tmp_path / "status.json")["step"] == 2
+    small.run(cell, tmp_path)
+    small.assert_unharmed(tmp_path, CHAIN)
+
+
+def killed_and_resumed(kill, algorithm, tmp_path, small):
+    from_step, die = kill
     cell = small.cell(algorithms=[algorithm])
     child = os.fork()
     if child == 0:

@@ -63,3 +63,13 @@ def test_notes_of_runs_without_a_verifier(results):
         "idle, seed 0: the weights did not change",
         "late, seed 0: no sampled evaluation at step 0",
     ]
+
+
+def test_notes_say_what_a_chain_is_made_of(results):
+    before = {"row": "r", "algorithm": {"name": "sft"}, "budget": {"steps": 4}, "training": {"learning_rate": 1e-3}}
+    results.cell("grpo", 0, [0.2, 0.4], training={"learning_rate": 1e-4})
+    results.cell("both", 0, [0.2, 0.4], name="grpo", training={"learning_rate": 1e-4}, after=[before])
+    assert notes(load(results.plan())[0]) == [
+        "both is a chain: sft for 4 steps (learning rate 0.001), then grpo for 4 steps",
+        "a chain's costs and its way to a target count from its first stage on, and its gain is over where that began",
+    ]

@@ -271,3 +271,51 @@ def test_runs_on_two_rewards_are_two_tables(results):
     tables = load(results.plan())
     assert [len(table.rows) for table in tables] == [2, 2]
     assert [row.label for table in tables for row in table.rows] == ["a", "b", "a", "b"]
+
+
+def chain(results, label, seed, steps, **more):
+    """A cell that goes on from four steps of sft."""
+    before = {"row": "r", "algorithm": {"name": "sft"}, "budget": {"steps": 4}, "training": {"learning_rate": 1e-3}}
+    training = {"learning_rate": 1e-4}
+    return results.cell(
+        label, seed, [0.2, 0.4], name="grpo", budget={"steps": steps}, training=training, after=[before], **more
+    )
+
+
+def test_a_chain_stands_where_its_plan_says_and_its_earlier_stages_nowhere(results):
+    for seed in range(2):
+        results.cell("sft", seed, [0.2, 0.3], budget={"steps": 9})  # of its own budget: it would make a second table
+        chain(results, "SFT+GRPO", seed, 7)
+        results.cell("grpo", seed, [0.2, 0.3])
+    for plan in results.planned[results.folder / "."]:
+        plan |= {"sft": {"stage": True}, "SFT+GRPO": {"budget": {"steps": 4}}, "grpo": {}}[plan["algorithm"]]
+    (table,) = load(results.plan())
+    assert labels(table) == ["SFT+GRPO", "grpo"] and table.budget == {"steps": 4}
+    row = table.rows[0]
+    assert row.algorithm == "sft+grpo" and [len(one.cells) for one in table.rows] == [2, 2]
+    assert [(stage.algorithm, stage.budget["steps"]) for stage in row.stages] == [("sft", 4), ("grpo", 7)]
+    (results.folder / "benchmark.json").unlink()
+    assert sorted(table.budget["steps"] for table in load(results.folder)) == [4, 7, 9]
+
+
+def test_a_stage_that_has_not_run_is_not_missing_from_any_table(results):
+    results.cell("sft", 0, state=None)
+    results.cell("grpo", 0, [0.2, 0.3])
+    results.planned[results.folder / "."][0]["stage"] = True
+    assert [labels(table) for table in load(results.plan())] == [["grpo"]]
+
+
+def test_a_row_has_the_label_of_the_plan(results):
+    """A cell may have run as a stage, under the label of one, before the recipe had it as a row."""
+    results.cell("sft", 0, [0.2, 0.3])
+    results.planned[results.folder / "."][0]["algorithm"] = "SFT (cold start)"
+    assert labels(load(results.plan())[0]) == ["SFT (cold start)"]
+
+
+def test_the_reference_is_no_chain_that_ends_with_grpo(results):
+    from leaderboard.analysis import Analysis, View
+
+    chain(results, "SFT+GRPO", 0, 4)
+    results.cell("grpo@no-kl", 0, [0.2, 0.3], name="grpo")
+    (table,) = load(results.plan())
+    assert Analysis(table, table.rows, View(), {}).reference.label == "grpo@no-kl"

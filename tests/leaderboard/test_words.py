@@ -90,6 +90,12 @@ def test_conditions_say_what_was_spent_and_measured(results):
     assert conditions(load(results.plan())[1]) == "Budget of each run: unknown (no cell was started)."
 
 
+def test_the_budget_of_a_chain_is_that_of_its_last_stage(results):
+    results.cell("a", 0, [0.2, 0.4], after=[{"row": "r", "algorithm": {"name": "sft"}, "budget": {"steps": 9}}])
+    said = conditions(load(results.plan())[0])
+    assert said.startswith("Budget of each run, of a chain for its last stage unless noted: 4 steps. ")
+
+
 def test_the_protocol_is_what_all_rows_share(results):
     """A row that was never started says nothing, and what is recorded nowhere is not there."""
     training = {"prompts_per_step": 16, "responses_per_prompt": 8, "updates_per_rollout": 4}
