@@ -133,6 +133,7 @@ class _Run:
         trainer = Trainer(
             cell.algorithm, cell.task, policy, engine, codec, training=cell.training, sampling=cell.sampling,
             execution=cell.execution, seed=cell.seed, control=cell.control, turns=plan.turns,
+            drift=cell.evaluation.drift,
         )  # fmt: skip
         self.status["weights_start"] = weights_hash(policy)
         self._resume(trainer)

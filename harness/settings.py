@@ -125,6 +125,9 @@ class Evaluation:
     samples: int = 4  # a sampled evaluation's responses per example
     temperature: float = 1.0  # of the sampled evaluation
     max_tokens: int | None = None  # null: as in training
+    drift: bool = (
+        False  # record KL to the start and entropy, for which a frozen copy of it is kept; with a reward always
+    )
 
     def __post_init__(self) -> None:
         _check(self.every >= 1, "every", self.every, "at least 1")
