@@ -144,7 +144,11 @@ class Analysis:
     def _overfit_versus(self, row: Row, mode: Mode) -> Estimate | None:
         if self.reference is None or row.hash == self.reference.hash:
             return None
-        gains = [[self.gain(one, mode, split) for one in (row, self.reference)] for split in SPLITS]
+        return self.overfit_less(row, self.reference, mode)
+
+    def overfit_less(self, row: Row, other: Row, mode: Mode) -> Estimate | None:
+        """One row's overfit gap minus another's, paired by seed and, on either split, by item."""
+        gains = [[self.gain(one, mode, split) for one in (row, other)] for split in SPLITS]
         less = [mine.less(theirs) if mine is not None and theirs is not None else None for mine, theirs in gains]
         heldout, probe = less
         return None if probe is None or heldout is None else scores.sum_of([probe, heldout.negative])
