@@ -338,7 +338,7 @@ def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: 
         "training": asdict(entry.training),
         "sampling": asdict(recipe.sampling),
         "rollout": {"engine": recipe.rollout.engine},
-        "evaluation": _evaluation(recipe.evaluation),
+        "evaluation": {k: v for k, v in asdict(recipe.evaluation).items() if k != "drift" or v},
         "budget": asdict(recipe.budget),
         "seed": seed,
         **({"control": entry.control} if entry.control else {}),
@@ -348,11 +348,6 @@ def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: 
         recipe.rollout, recipe.evaluation, recipe.execution, recipe.budget, seed, json.loads(json.dumps(spec)),
         entry.control,
     )  # fmt: skip
-
-
-def _evaluation(settings: Evaluation) -> dict[str, Any]:
-    """As it stands in a cell's identity, which is older than `drift`."""
-    return {name: value for name, value in asdict(settings).items() if name != "drift" or value}
 
 
 def _label(label: str, choice: AlgorithmChoice) -> str:

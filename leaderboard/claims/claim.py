@@ -15,7 +15,7 @@ from ..verdicts import Judged
 from ..winrates.side_file import SideFile
 from .base import Paper, Scale
 
-ARROW = " → "  # between the stages of a chain, in its label
+STAGED = "+"  # between the stages of a chain, in its algorithm's name
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Side:
     def find(self, rows: Sequence[Row], study: bool) -> Row | None:
         """The first row that is meant, in the recipe's order: chosen without a look at results. Control arms are not.
 
-        Of a chain of stages the pattern must be one too: `gft` is not its first stage.
+        A chain of stages is meant by the pattern of one alone, `sft+grpo`: `gft` is not its first stage.
         """
         rows = [row for row in rows if not row.control]
         if study:
             return next((row for row in rows if self.label in (row.label, row.named)), None)
         for pattern in (self.label, *self.patterns):
             for row in rows:
-                if row.label.count(ARROW) == pattern.count(ARROW) and matches(row, pattern):
+                if row.algorithm.count(STAGED) == pattern.count(STAGED) and matches(row, pattern):
                     return row
         return None
 

@@ -1,4 +1,4 @@
-"""What a training run kept of other tasks: evaluations of its cells that lie beside their records."""
+"""What a training run kept of other tasks: its final tasks, in the folder `final` of each finished cell."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from .checks import unshared
 from .claim import Compared, Runs, Side
 from .quantities import BY_ITEM, POINTS, UNIT_POINTS
 
+FOLDER = "final"  # of a cell
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -28,7 +30,7 @@ class Kept:
     scale: float = POINTS
 
     def compare(self, runs: Runs) -> list[Compared]:
-        """Where a row was evaluated on another task after training (`final_tasks`, or `groupbench evaluate`)."""
+        """Where a row was evaluated on another task after training: a recipe's `final_tasks`."""
         row = self.row.find(runs.table.rows, runs.study)
         if row is None or not (own := finals(row, runs.table.task)):
             return []
@@ -49,10 +51,7 @@ class Kept:
 
 
 def finals(row: Row, trained: str) -> dict[str, Scores]:
-    """By task that is not the one `trained` on: accuracies of the finished seeds that were evaluated on the same items.
-
-    Of the first evaluation, by its folder's path, that a cell has of a task.
-    """
+    """By final task that is not the one `trained` on: accuracies of the seeds that were evaluated on the same items."""
     found: dict[str, dict[int, dict[str, float]]] = {}
     clusters: dict[str, dict[str, str]] = {}
     for cell in row.done:
@@ -68,12 +67,10 @@ def finals(row: Row, trained: str) -> dict[str, Scores]:
     return {key: _scores(seeds, clusters[key]) for key, seeds in alike.items()}
 
 
-def _of_cell(cell: Cell) -> dict[str, evaluations.TaskEvaluation]:
-    tasks: dict[str, evaluations.TaskEvaluation] = {}
-    for path in sorted(cell.folder.rglob("evaluation.json")) if cell.folder is not None else ():
-        for key, evaluation in evaluations.read(path.parent).tasks.items():
-            tasks.setdefault(key, evaluation)
-    return tasks
+def _of_cell(cell: Cell) -> Mapping[str, evaluations.TaskEvaluation]:
+    if cell.folder is None or not (cell.folder / FOLDER / "evaluation.json").exists():
+        return {}
+    return evaluations.read(cell.folder / FOLDER).tasks
 
 
 def _scores(seeds: Mapping[int, Mapping[str, float]], clusters: Mapping[str, str]) -> Scores:

@@ -14,10 +14,10 @@ SFT_MIX = Side("SFT(mix)")
 GRPO = Side("GRPO", ("grpo",))
 DFT = Side("DFT", ("dft",))
 NO_GAL, NO_DCR = Side("w/o GAL"), Side("w/o DCR", ("gft*(tau=0)", "gft*(tau=0.0)"))
-SFT_GRPO = Side("SFT+GRPO", ("sft* → grpo*",))
-SFT_GFT = Side("SFT+GFT", ("sft* → gft*",))
-GFT_GRPO = Side("GFT+GRPO", ("gft* → grpo*",))
-SFT_GFT_GRPO = Side("SFT+GFT+GRPO", ("sft* → gft* → grpo*",))
+SFT_GRPO = Side("SFT+GRPO", ("sft+grpo",))
+SFT_GFT = Side("SFT+GFT", ("sft+gft",))
+GFT_GRPO = Side("GFT+GRPO", ("gft+grpo",))
+SFT_GFT_GRPO = Side("SFT+GFT+GRPO", ("sft+gft+grpo",))
 
 PAPER = "arXiv 2604.14258"
 TINY_MAIN = (

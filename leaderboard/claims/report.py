@@ -1,4 +1,4 @@
-"""Findings for people and for programs: a matrix of verdicts, every comparison, JSON. No date, no machine, no chance."""
+"""Findings for people and for programs: a matrix of verdicts, all comparisons, JSON. Without a date or a machine."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..columns import Entry
 from ..export import formats
 from ..export.markdown import escape
+from ..lab import number as measured
 from ..words import NOTHING, one_line
 from .base import SCALES, VERDICTS, Finding, Scale, Verdict
 
@@ -21,13 +22,13 @@ SCHEMA = 1
 TITLES = {"gift": "GIFT (arXiv 2510.23868)", "gft": "GFT (arXiv 2604.14258)"}
 STYLES: dict[Verdict, str] = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "dim"}
 OPENING = """\
-What the records say of the papers' claims. A verdict is made of differences that are signed so that **above 0 is what is
-claimed**, each with a 95 % interval over training seeds (and items, where it is of accuracies), paired. *Supported*: the
-interval lies wholly above 0; *refuted*: wholly below; else *inconclusive*, which is no evidence of equality. Holm's
-correction is over the comparisons of one claim in one table, and not over claims or tables: of twenty claims that are
-neither true nor false about one has a verdict by chance. A claim about several rows is supported if every comparison is,
-refuted if one is. Fewer than three seeds make no verdict. Tables, models and judges are never pooled. The lab's claims
-are exact computations: seeds do not apply. More: docs/claims.md.
+What the records say of the papers' claims. A verdict is made of differences that are signed so that **above 0 is what
+is claimed**, each with a 95 % interval over training seeds (and items, where it is of accuracies), paired. *Supported*:
+the interval lies wholly above 0; *refuted*: wholly below; else *inconclusive*, which is no evidence of equality. Holm's
+correction is over the comparisons of one claim in one table, and not over claims or tables: of twenty comparisons
+without any difference about one has a verdict by chance. A claim about several rows is supported if every comparison
+is, refuted if one is. Fewer than three seeds make no verdict. Tables, models and judges are never pooled. The lab's
+claims are exact computations: seeds do not apply. More: docs/claims.md.
 """
 
 
@@ -104,17 +105,15 @@ def number(one: Finding) -> str:
     """`+3.2 ± 1.1 points`; of the lab what was measured."""
     if one.estimate is None:
         return NOTHING
-    kind: formats.Kind = "number" if one.scale == "lab" else "change"
-    return f"{formats.text(kind, Entry(one.estimate, one.low, one.high))} {one.unit}".rstrip()
+    if one.scale == "lab":
+        return measured(one.estimate)
+    return f"{formats.text('change', Entry(one.estimate, one.low, one.high))} {one.unit}".rstrip()
 
 
 def terminal(findings: Sequence[Finding]) -> list[rich.table.Table]:
-    """The matrix, and the comparisons that were run, for a `rich.console.Console`."""
-    return [_overview(findings), *([_compared(run)] if (run := [one for one in findings if _ran(one)]) else [])]
-
-
-def _ran(one: Finding) -> bool:
-    return one.verdict != "not run" and (one.estimate is not None or one.verdict == "inconclusive")
+    """The matrix, and what was run, for a `rich.console.Console`; the lab's single numbers are left to the Markdown."""
+    run = [one for one in findings if one.verdict != "not run" and not (one.scale == "lab" and one.part)]
+    return [_overview(findings), *([_compared(run)] if run else [])]
 
 
 def _overview(findings: Sequence[Finding]) -> rich.table.Table:
@@ -140,12 +139,12 @@ def _compared(findings: Sequence[Finding]) -> rich.table.Table:
     shown = rich.table.Table(
         title=Text("What decides", "bold"), title_justify="left", caption=Text(below, "dim"), caption_justify="left"
     )
-    for name in ("claim", "scale", "table", "part", "verdict", "in favour", "seeds", "why"):
+    for name in ("claim", "where", "verdict", "in favour", "seeds", "why"):
         shown.add_column(name, overflow="fold", justify="right" if name == "seeds" else "left")
     for one in findings:
-        cells = [one.claim, one.scale, one.table or NOTHING, one.part or NOTHING, one.verdict, number(one)]
-        cells += [str(one.seeds or NOTHING), one.why]
-        texts = [Text(one_line(cell)) for cell in cells]
-        texts[4].stylize(STYLES[one.verdict])
+        where = f"{one.scale}, {one.table}" if one.table else one.scale
+        cells = [f"· {one.part}" if one.part else one.claim, "" if one.part else where, one.verdict, number(one)]
+        texts = [Text(one_line(cell)) for cell in (*cells, str(one.seeds or NOTHING), one.why)]
+        texts[2].stylize(STYLES[one.verdict])
         shown.add_row(*texts)
     return shown
