@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from leaderboard.claims import PAPERS, Paper, findings, report
+from leaderboard.claims import PAPERS, SCALES, Paper, findings, report
 from leaderboard.claims.gather import Gathered, gather
 from leaderboard.winrates.side_file import SideFile
 
@@ -38,7 +38,8 @@ def run(places: Sequence[Path], paper: str | None, json: Path | None, out: Path 
         raise UserError(f"claims: {error.filename}: {error.strerror}") from None
     for table in report.terminal(said):
         console.print(table)
-    for command in dict.fromkeys(one.command for one in said if one.verdict == "not run"):
+    missing = sorted((one for one in said if one.verdict == "not run"), key=lambda one: SCALES.index(one.scale))
+    for command in dict.fromkeys(one.command for one in missing):
         say(f"not run yet: {command}")
     for path in files:
         say(f"wrote {path}")

@@ -20,7 +20,9 @@ def findings(claim: Claim, check: Exact, lab: LabRecord | None) -> list[Finding]
     refuting = [one for one, verdict in said if verdict == "refuted"]
     for_it = [one for one, verdict in said if verdict == "supported"]
     decided: Verdict = "refuted" if refuting else "supported"
-    why = "; ".join(f"{one['claim']}: {one['meaning']}" for one in refuting or for_it)
+    speaking = refuting or for_it
+    against = "speak against it" if refuting else "speak for it"
+    why = f"{len(speaking)} of {len(said)} numbers {against}: {'; '.join(one['meaning'] for one in speaking)}"
     parts = [_part(claim, check, one, verdict) for one, verdict in said] if len(said) > 1 else []
     only = said[0][0]["measured"] if len(said) == 1 else None
     return [_finding(claim, check, decided, why, estimate=only), *parts]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+from ..columns.base import estimated
 from ..records import LabRecord
 from ..runs import Table
 from ..selection import Archive
@@ -121,8 +122,8 @@ def _finding(
     check = claim.check
     assert not isinstance(check, Exact)
     estimate = None if compared is None else compared.estimate
-    numbers = (None, None, None) if estimate is None else (estimate.mean, estimate.low, estimate.high)
-    mean, low, high = (None if value is None else check.scale * value for value in numbers)
+    entry = estimated(estimate)  # without an interval where seeds agree exactly
+    mean, low, high = (None if v is None else check.scale * v for v in (entry.value, entry.low, entry.high))
     return Finding(
         claim=claim.id, paper=claim.paper, text=claim.text, source=claim.source, scale=scale, metric=check.metric,
         comparison=comparison, verdict=decision.verdict, why=decision.why, command=claim.command(scale),
