@@ -34,7 +34,8 @@ CLAIMS = (
     ),
     Claim(
         "gift-converges-faster-tokens",
-        "The same, counted in generated tokens, dynamic sampling's discarded ones included.",
+        "GIFT reaches a target accuracy on verified rewards in fewer generated tokens, discarded ones counted, than GRPO, "
+        "DAPO and GSPO.",
         FASTER, "rlvr", Versus(GIFT, BASELINES, time("generated_tokens")), TINY_SPEED,
     ),
     Claim(
@@ -81,10 +82,10 @@ CLAIMS = (
     ),
     Claim(
         "gift-minimiser-family-as-released",
-        "The same of the author's code, whose reference is the policy that sampled the rollout.",
+        "The author's code, whose reference is the policy that sampled the rollout, has that family of minimisers too.",
         f"{MINIMISERS}; that the code shares it is the reading that we test", "",
         Exact("gift@released", {"rests inside": True, "nothing holds K": False}),
-        "Exact, as above. Rows that are called `gift` are this code.",
+        "Exact, on the same small policies. Rows that are called `gift` are this code.",
     ),
     Claim(
         "gift-beta-drops-out",

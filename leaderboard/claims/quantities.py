@@ -85,20 +85,20 @@ def _time(analysis: Analysis, row: Row, other: Row) -> tuple[Estimate | None, st
 
 
 def _reached(analysis: Analysis, fast: Row, slow: Row, seeds: list[int]) -> str:
-    """`reached the target: gift 3/3, grpo 2/3; geometric-mean speed-up × 1.40`, if the first is the faster one."""
-    assert analysis.horizon is not None
+    """`reached grpo's target: gift 3/3, grpo 2/3; geometric-mean speed-up × 1.40`, if the first is the faster one."""
+    assert analysis.horizon is not None and analysis.reference is not None
     times = {row.label: [analysis.times(row)[seed] for seed in seeds] for row in (fast, slow)}
     counts = [f"{name} {success(found).successes}/{len(found)}" for name, found in times.items()]
     ratio = speedup(times[slow.label], times[fast.label], analysis.horizon)
     told = "" if ratio is None else f"; geometric-mean speed-up × {math.exp(ratio.mean):.2f}"
-    return f"reached the target: {', '.join(counts)}{told}"
+    return f"reached {analysis.reference.label}'s target: {', '.join(counts)}{told}"
 
 
 def time(axis: Axis) -> Quantity:
     """How far a row must go to the target, restricted to the horizon."""
     return Quantity(
-        f"{AXIS_NAMES[axis]} to the target (start + 90 % of the reference's median gain), what lies beyond the horizon "
-        "counted as the horizon",
+        f"{AXIS_NAMES[axis]} to the target (start + 90 % of the median gain of the row that sets it), what lies beyond "
+        "the horizon counted as the horizon",
         AXIS_NAMES[axis], _time, higher=False, axis=axis,
     )  # fmt: skip
 

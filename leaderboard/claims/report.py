@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ What the records say of the papers' claims. A verdict is made of differences tha
 is claimed**, each with a 95 % interval over training seeds (and items, where it is of accuracies), paired. *Supported*:
 the interval lies wholly above 0; *refuted*: wholly below; else *inconclusive*, which is no evidence of equality. Holm's
 correction is over the comparisons of one claim in one table, and not over claims or tables: of twenty comparisons
-without any difference about one has a verdict by chance. A claim about several rows is supported if every comparison
+without any difference at most about one has a verdict by chance. A claim about several rows is supported if every comparison
 is, refuted if one is. Fewer than three seeds make no verdict. Tables, models and judges are never pooled. The lab's
 claims are exact computations: seeds do not apply. More: docs/claims.md.
 """
@@ -88,7 +88,8 @@ def _claim(findings: Sequence[Finding]) -> list[str]:
     if run:
         head = ["scale", "table", "comparison", "verdict", "in favour", "seeds", "why"]
         lines = [f"| {' | '.join(head)} |", "|---|---|---|---|---:|---:|---|"]
-        lines += [f"| {' | '.join(map(escape, _row(one)))} |" for one in run]
+        wholes = {(one.scale, one.table) for one in run if one.part}
+        lines += [f"| {' | '.join(map(escape, _row(one, wholes)))} |" for one in run]
         parts.append("\n".join(lines))
     commands = dict.fromkeys(one.command for one in findings if one.verdict == "not run")
     if commands:
@@ -96,8 +97,11 @@ def _claim(findings: Sequence[Finding]) -> list[str]:
     return parts
 
 
-def _row(one: Finding) -> list[str]:
+def _row(one: Finding, wholes: Set[tuple[Scale, str | None]]) -> list[str]:
+    """`wholes`: where a claim is made of parts, which say for themselves what was compared."""
     what = f"{one.part}: {one.comparison}" if one.part else one.comparison
+    if not one.part and (one.scale, one.table) in wholes:
+        what = "all of these"
     return [one.scale, one.table or NOTHING, what, one.verdict, number(one), str(one.seeds or NOTHING), one.why]
 
 
