@@ -67,6 +67,7 @@ class Analysis:
         self._rankings: dict[Mode, Ranking] = {}
         self._contrasts: dict[tuple[Mode, Measure], dict[str, Contrast]] = {}
         self._overfits: dict[Mode, dict[str, Tested]] = {}
+        self._times: dict[str, dict[int, float]] = {}
 
     # --- accuracies, or rewards ---
 
@@ -239,11 +240,13 @@ class Analysis:
         """
         if self.target is None:
             return {}
-        return {
-            cell.seed: convergence.time_to_target(*self._curve(cell), self.target)
-            for cell in row.done
-            if len(cell.measured(self.view.metric, self.measure)) > 2
-        }
+        if row.hash not in self._times:
+            self._times[row.hash] = {
+                cell.seed: convergence.time_to_target(*self._curve(cell), self.target)
+                for cell in row.done
+                if len(cell.measured(self.view.metric, self.measure)) > 2
+            }
+        return self._times[row.hash]
 
     def early(self, row: Row) -> dict[int, float]:
         """By finished seed: area between curve and start up to the horizon, 1 for a run that stood at the target."""

@@ -34,8 +34,8 @@ CLAIMS = (
     ),
     Claim(
         "gift-converges-faster-tokens",
-        "GIFT reaches a target accuracy on verified rewards in fewer generated tokens, discarded ones counted, than GRPO, "
-        "DAPO and GSPO.",
+        "GIFT reaches a target accuracy on verified rewards in fewer generated tokens, discarded ones counted, than "
+        "GRPO, DAPO and GSPO.",
         FASTER, "rlvr", Versus(GIFT, BASELINES, time("generated_tokens")), TINY_SPEED,
     ),
     Claim(

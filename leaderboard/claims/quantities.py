@@ -87,9 +87,10 @@ def _time(analysis: Analysis, row: Row, other: Row) -> tuple[Estimate | None, st
 def _reached(analysis: Analysis, fast: Row, slow: Row, seeds: list[int]) -> str:
     """`reached grpo's target: gift 3/3, grpo 2/3; geometric-mean speed-up × 1.40`, if the first is the faster one."""
     assert analysis.horizon is not None and analysis.reference is not None
-    times = {row.label: [analysis.times(row)[seed] for seed in seeds] for row in (fast, slow)}
-    counts = [f"{name} {success(found).successes}/{len(found)}" for name, found in times.items()]
-    ratio = speedup(times[slow.label], times[fast.label], analysis.horizon)
+    quick, late = ([times[seed] for seed in seeds] for times in (analysis.times(fast), analysis.times(slow)))
+    pairs = ((fast.label, quick), (slow.label, late))
+    counts = [f"{name} {success(found).successes}/{len(found)}" for name, found in pairs]
+    ratio = speedup(late, quick, analysis.horizon)
     told = "" if ratio is None else f"; geometric-mean speed-up × {math.exp(ratio.mean):.2f}"
     return f"reached {analysis.reference.label}'s target: {', '.join(counts)}{told}"
 

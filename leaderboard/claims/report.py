@@ -25,8 +25,8 @@ OPENING = """\
 What the records say of the papers' claims. A verdict is made of differences that are signed so that **above 0 is what
 is claimed**, each with a 95 % interval over training seeds (and items, where it is of accuracies), paired. *Supported*:
 the interval lies wholly above 0; *refuted*: wholly below; else *inconclusive*, which is no evidence of equality. Holm's
-correction is over the comparisons of one claim in one table, and not over claims or tables: of twenty comparisons
-without any difference at most about one has a verdict by chance. A claim about several rows is supported if every comparison
+correction is over the comparisons of one claim in one table, and not over claims or tables: among twenty claims without
+anything behind them about one may have a verdict by chance. A claim about several rows is supported if every comparison
 is, refuted if one is. Fewer than three seeds make no verdict. Tables, models and judges are never pooled. The lab's
 claims are exact computations: seeds do not apply. More: docs/claims.md.
 """
