@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtr, expit, gammaincinv
 
-from leaderboard.stats import AGREEMENT, Part, generator, half_widths, time_to_target, variances
+from leaderboard.claims.claim import Compared
+from leaderboard.claims.deciding import decide, overall
+from leaderboard.stats import AGREEMENT, Part, crossed, generator, half_widths, time_to_target, variances
 from leaderboard.stats.quantiles import t_quantile
 
 Array = NDArray[np.float64]
@@ -255,6 +257,27 @@ def power(world: World, effect: float, runs: int, items: int, repetitions: int, 
         mean, seed, item = variances(chunk)
         found += int((mean > ours(seed, item, runs, items, 1 - 0.05 / family)).sum())
     return found / repetitions
+
+
+def verdicts(world: World, effect: float, runs: int, items: int, tables: int, others: int = 3) -> dict[str, float]:
+    """Of tables of one algorithm, better by `effect`, and equal others, each held to the claim that it beats them all:
+    the shares in which the claim is supported or refuted, and in which one of its comparisons, `any`, has a verdict.
+    """
+    shifts = [world.planted(effect).shift if effect else 0.0, *[0.0] * others]
+    rng, counts = (
+        generator(f"verdicts {world} {effect} {runs} {items}"),
+        dict.fromkeys(("supported", "refuted", "any"), 0),
+    )
+    for _ in range(tables):
+        _, (row, *rest) = finals(world, shifts, (1, runs, items), rng)
+        compared = [Compared(str(n), "", crossed(row[0] - other[0])) for n, other in enumerate(rest)]
+        decisions = decide(compared)
+        found = {one.verdict for one in decisions} & {"supported", "refuted"}
+        counts["any"] += bool(found)
+        whole = overall(compared, decisions).verdict
+        if whole in counts:
+            counts[whole] += 1
+    return {name: count / tables for name, count in counts.items()}
 
 
 def crossing_times(items: int, repetitions: int, every: int = 20, steps: int = 400) -> tuple[float, float, float]:

@@ -318,6 +318,23 @@ def leaderboard(
 
 
 @app.command()
+def claims(
+    results: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of runs, verdicts and the lab's record; default: results.")
+    ] = None,
+    paper: Annotated[str | None, typer.Option(help="gift or gft alone.")] = None,
+    json: Annotated[Path | None, typer.Option(help="The findings as JSON, to this file as well.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where claims.md and claims.json go; default: the first folder.")
+    ] = None,
+) -> None:
+    """Hold the papers' claims to what runs left on disk: supported, refuted, inconclusive, or not run and how to."""
+    from . import claims
+
+    sys.exit(claims.run(results or [], paper, json, out))
+
+
+@app.command()
 def lab(
     names: Annotated[
         list[str] | None, typer.Argument(help="Algorithms, e.g. gift or grpo@paper; default: ours.")

@@ -25,6 +25,7 @@ from . import checkpoint, memory, models
 from .benchmark import Cell
 from .chains import Before
 from .errors import UserError
+from .evaluation import drift
 from .evaluation.looks import evaluations
 from .lock import lock
 from .policy import Policy
@@ -33,7 +34,7 @@ from .rollout import engines, mismatch
 from .seeds import derive
 from .sinks import Sinks
 from .stop import Stop, Stopped
-from .trainer import Trainer, measures_drift
+from .trainer import Trainer
 
 ALL_THREADS = torch.get_num_threads()
 PROMPTS_CHECKED = 8  # drawn from by the start-up check of a foreign engine
@@ -142,7 +143,8 @@ class _Run:
         trainer = Trainer(
             cell.algorithm, cell.task, policy, engine, codec, training=cell.training, sampling=cell.sampling,
             execution=cell.execution, seed=cell.seed, control=cell.control, turns=plan.turns,
-            begun=None if self.before is None else self.before.spent, origin=self._origin(device),
+            drift=cell.evaluation.drift, begun=None if self.before is None else self.before.spent,
+            origin=self._origin(device),
         )  # fmt: skip
         self.status["weights_start"] = weights_hash(policy)
         if self.before is not None and not any(stage.algorithm.needs.value for stage in cell.chain):
@@ -160,7 +162,7 @@ class _Run:
 
     def _origin(self, device: torch.device) -> Policy | None:
         """Where a chain began, frozen; None where that is of no interest, or where this cell begins."""
-        if self.before is None or not measures_drift(self.cell.task):
+        if self.before is None or not drift.measured(self.cell.task, self.cell.evaluation.drift):
             return None
         model = models.load_model(self.origin).requires_grad_(False)
         return Policy(model, device, self.cell.precision, self.cell.sampling.temperature)

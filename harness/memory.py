@@ -15,11 +15,10 @@ from typing import Any
 
 import torch
 
-from tasks.rewards.rewarded import Rewarded
-
 from . import models
 from .benchmark import Cell, longest_prompt
 from .codec import Codec
+from .evaluation import drift
 from .evaluation.looks import splits_of
 from .local import AT_ONCE
 from .policy import LOGITS_AT_ONCE
@@ -187,7 +186,7 @@ def _parts(cell: Cell, codec: Codec, device: str) -> tuple[dict[str, int], dict[
     head = model.hidden + 1 if needs.value else 0
     trained = FLOAT * (model.parameters + head)
     resident = {POLICY: model.weights(FLOAT) + FLOAT * head, GRADIENTS: trained, ADAM: 2 * trained}
-    drifts = isinstance(cell.task, Rewarded)
+    drifts = drift.measured(cell.task, cell.evaluation.drift)
     if needs.reference or drifts:  # a chain drifts from its own start, and is held to that of its stage
         resident[START] = model.weights(FLOAT) * (2 if needs.reference and drifts and cell.after else 1)
     asked = _asked(cell, longest_prompt(codec, cell.task))
@@ -205,7 +204,7 @@ def _parts(cell: Cell, codec: Codec, device: str) -> tuple[dict[str, int], dict[
         resident[REWARD_MODEL] = rated.weights(size)
         added["grading"] = rated.rated(AT_ONCE[device], size)
 
-    step, evaluated = asked[0].tokens, asked[2].tokens if isinstance(cell.task, Rewarded) else 0
+    step, evaluated = asked[0].tokens, asked[2].tokens if drifts else 0
     at_once = max(cell.execution.micro_batch_tokens, *(one.length for one in asked))
     longer = at_once if needs.demonstrations else 0  # what is shown may be longer than what is sampled
     added["scoring"] = model.scored(min(at_once, max(longer, step, evaluated)), device, reduced)

@@ -125,6 +125,8 @@ class Evaluation:
     samples: int = 4  # a sampled evaluation's responses per example
     temperature: float = 1.0  # of the sampled evaluation
     max_tokens: int | None = None  # null: as in training
+    drift: bool = False  # KL to the start and entropy with a verifier, too, for which a copy of the start is kept; on a
+    # reward they are measured anyway
 
     def __post_init__(self) -> None:
         _check(self.every >= 1, "every", self.every, "at least 1")

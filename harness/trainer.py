@@ -19,13 +19,12 @@ from algorithms.base import ABSENT
 from algorithms.step import accumulate_gradient, attributes, prepare
 from leaderboard.records import StepRecord
 from tasks.base import Task
-from tasks.rewards.rewarded import Rewarded
 
 from .budget import Clock, Spent
 from .codec import Codec
 from .collect import Collector
 from .errors import UserError
-from .evaluation.drift import Drift
+from .evaluation.drift import Drift, measured
 from .policy import Policy, Row
 from .residents import stay, take_turns
 from .rollout import Engine
@@ -52,9 +51,10 @@ class Trainer:
     def __init__(
         self, algorithm: Algorithm, task: Task, policy: Policy, engine: Engine, codec: Codec, *, training: Training,
         sampling: Sampling, execution: Execution, seed: int, control: Control | None = None, turns: bool = False,
-        begun: Spent | None = None, origin: Policy | None = None,
+        drift: bool = False, begun: Spent | None = None, origin: Policy | None = None,
     ) -> None:  # fmt: skip
-        """With `turns`, what a phase does not need waits in host memory; see residents.py.
+        """With `turns`, what a phase does not need waits in host memory; see residents.py. `drift` measures how far the
+        policy goes with a verifier as well.
 
         A chain's later stage: `begun` is what the stages before it have spent, where counters and step numbers go on;
         `origin` is where they began, frozen, from which the drift is measured. The reference is where this one begins.
@@ -64,7 +64,7 @@ class Trainer:
         self.needs = algorithm.needs
         if self.needs.value:
             policy.add_value_head()
-        drifts = measures_drift(task)
+        drifts = measured(task, drift)
         self.start = policy.frozen_copy() if self.needs.reference or (drifts and origin is None) else None
         self.reference = self.start if self.needs.reference else None
         origin = (origin or self.start) if drifts else None
@@ -274,8 +274,3 @@ class Trainer:
     def _learning_rate(self) -> float:
         warmup, taken = self.training.warmup_updates, self.spent.optimizer_steps - self.begun.optimizer_steps
         return self.training.learning_rate * min(1.0, (taken + 1) / warmup if warmup else 1.0)
-
-
-def measures_drift(task: Task) -> bool:
-    """Whether it is measured how far a policy goes: nothing but the reward holds one that is trained on a reward."""
-    return isinstance(task, Rewarded)

@@ -67,6 +67,7 @@ class Analysis:
         self._rankings: dict[Mode, Ranking] = {}
         self._contrasts: dict[tuple[Mode, Measure], dict[str, Contrast]] = {}
         self._overfits: dict[Mode, dict[str, Tested]] = {}
+        self._times: dict[str, dict[int, float]] = {}
 
     # --- accuracies, or rewards ---
 
@@ -144,7 +145,11 @@ class Analysis:
     def _overfit_versus(self, row: Row, mode: Mode) -> Estimate | None:
         if self.reference is None or row.hash == self.reference.hash:
             return None
-        gains = [[self.gain(one, mode, split) for one in (row, self.reference)] for split in SPLITS]
+        return self.overfit_less(row, self.reference, mode)
+
+    def overfit_less(self, row: Row, other: Row, mode: Mode) -> Estimate | None:
+        """One row's overfit gap minus another's, paired by seed and, on either split, by item."""
+        gains = [[self.gain(one, mode, split) for one in (row, other)] for split in SPLITS]
         less = [mine.less(theirs) if mine is not None and theirs is not None else None for mine, theirs in gains]
         heldout, probe = less
         return None if probe is None or heldout is None else scores.sum_of([probe, heldout.negative])
@@ -235,11 +240,13 @@ class Analysis:
         """
         if self.target is None:
             return {}
-        return {
-            cell.seed: convergence.time_to_target(*self._curve(cell), self.target)
-            for cell in row.done
-            if len(cell.measured(self.view.metric, self.measure)) > 2
-        }
+        if row.hash not in self._times:
+            self._times[row.hash] = {
+                cell.seed: convergence.time_to_target(*self._curve(cell), self.target)
+                for cell in row.done
+                if len(cell.measured(self.view.metric, self.measure)) > 2
+            }
+        return self._times[row.hash]
 
     def early(self, row: Row) -> dict[int, float]:
         """By finished seed: area between curve and start up to the horizon, 1 for a run that stood at the target."""

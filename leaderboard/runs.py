@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -139,7 +139,21 @@ def load(results: Path) -> list[Table]:
     The trials of a search for settings are left out, unless `results` is their own folder. Raises RecordError that
     names the file, where one cannot be read or does not hold what it should.
     """
-    results = Path(results)
+    return _sorted(_read(Path(results)))
+
+
+def load_all(places: Sequence[Path]) -> list[Table]:
+    """The same of several folders, under slugs that are unique among all of them; a folder in another counts once."""
+    whole = {Path(place).resolve(): Path(place) for place in places}
+    outer = [place for resolved, place in whole.items() if whole.keys().isdisjoint(resolved.parents)]
+    return _sorted([table for place in outer for table in _read(place)])
+
+
+def _sorted(tables: list[Table]) -> list[Table]:
+    return _with_slugs(sorted(tables, key=lambda table: (table.benchmark, table.task, table.model or "", table.slug)))
+
+
+def _read(results: Path) -> list[Table]:
     folders = records.find_cells(results)
     roots = {path.parent for path in results.rglob("benchmark.json")}
     trials = {root for root in roots - {results} if reading.one(root / "benchmark.json", dict[str, Any]).get("trials")}
@@ -158,7 +172,7 @@ def load(results: Path) -> list[Table]:
         if trials:
             hint += f"; there are trials of a search in {', '.join(map(str, sorted(trials)))}"
         raise RecordError(f"{results}: no cell is planned in it and none has run; {hint}")
-    return _with_slugs(sorted(tables, key=lambda table: (table.benchmark, table.task, table.model or "", table.slug)))
+    return tables
 
 
 def _benchmark(root: Path, folders: list[Path], planned: bool) -> list[Table]:

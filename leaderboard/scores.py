@@ -78,6 +78,16 @@ def sum_of(parts: Sequence[Scores]) -> Estimate | None:
     return crossed(*(part._at(seeds) for part in parts), clusters=[part.clusters for part in parts])
 
 
+def mean_of(parts: Sequence[Scores]) -> Scores | None:
+    """The mean of the parts, seed by seed and item by item; None where they share no seed, or not the same items."""
+    first = parts[0]
+    seeds = [seed for seed in first.seeds if all(seed in part.by_seed for part in parts)]
+    if not seeds or any(part.items != first.items for part in parts):
+        return None
+    values = np.mean([part._at(seeds) for part in parts], axis=0)
+    return Scores(tuple(seeds), values, first.items, first.clusters)
+
+
 def read(row: Row, mode: Mode, split: Split, when: When, measure: Measure = "accuracy") -> Scores | None:
     """The scores of a row's finished seeds at the first or the last evaluation; None where none has the measure."""
     ends = [(cell, getattr(cell, when)(mode, split)) for cell in row.done]

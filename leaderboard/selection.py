@@ -29,6 +29,10 @@ class Archive:
         """All rows of one table of runs."""
         return Analysis(table, table.rows, view, self._known[table.slug])
 
+    def part(self, table: Table, rows: Sequence[Row], view: View) -> Analysis:
+        """Some rows of one table of runs by themselves: no other row is a reference, a horizon or in Holm's family."""
+        return Analysis(replace(table, rows=tuple(rows)), rows, view, self._known[table.slug])
+
     def analyses(self, program: TableProgram) -> list[Analysis]:
         """The tables of runs that a program asks for, with its rows, under its view; those without such a row left out.
 

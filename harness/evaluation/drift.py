@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from algorithms import Needs
+from tasks.base import Task
+from tasks.rewards.rewarded import Rewarded
 
 from ..policy import Policy, Row
 from ..rows import cut
@@ -43,6 +45,11 @@ class Drift:
             for n, ratio, entropy in zip(part.tolist(), ratios, entropies, strict=True):
                 found[n] = Moved(ratio.double().sum().item(), entropy.double().sum().item())
         return [found[n] for n in range(len(rows))]
+
+
+def measured(task: Task, asked: bool) -> bool:
+    """Whether drift is recorded: where a recipe asks for it, and with a reward: nothing else holds such a policy."""
+    return asked or isinstance(task, Rewarded)
 
 
 def _at(policy: Policy, temperature: float) -> Policy:

@@ -115,6 +115,18 @@ def peak_drop(y: ArrayLike) -> float:
     return float(z.max() - z[-1])
 
 
+def roughness(y: ArrayLike) -> float:
+    """Root mean square of y minus `smoothed` y, the end points left out: how unsteady a curve (E,) is.
+
+    The sampling noise of few items is in it as well, so it is compared between curves on the same items only. A
+    straight line has 0. ValueError where y is empty or not finite, or has fewer than 3 points.
+    """
+    z = smoothed(y)
+    if len(z) < 3:
+        raise ValueError(f"roughness takes at least 3 evaluations, not {len(z)}")
+    return float(np.sqrt(np.mean((np.asarray(y, dtype=np.float64) - z)[1:-1] ** 2)))
+
+
 def algoperf_scores(times: ArrayLike) -> Array:
     """AlgoPerf's benchmark score of each of A algorithms, from times (A, M) on M tasks: (A,), each in [0, 1].
 

@@ -130,6 +130,18 @@ def test_identity_is_stable():
     assert cell.id == "856580e53bb5808b"
 
 
+def test_measuring_drift_is_identity_where_it_is_asked_for():
+    """Older cells know nothing of it, and keep their ids."""
+    warm = {"name": "tiny", "warm_start": {"training": {}, "budget": {"steps": 1}}}
+    plain, off, on = (
+        plan(model=warm, evaluation={"probe": 7, **more}) for more in ({}, {"drift": False}, {"drift": True})
+    )
+    assert "drift" not in plain.cells[0].spec["evaluation"] and on.cells[0].spec["evaluation"]["drift"] is True
+    assert [c.id for c in plain.cells] == [c.id for c in off.cells]
+    assert {c.id for c in plain.cells}.isdisjoint(c.id for c in on.cells)
+    assert plain.warm_start.id == on.warm_start.id and not on.warm_start.evaluation.drift, "a stage is not looked at"
+
+
 def test_where_gsm8k_lies_is_not_what_it_is(data_folder, tmp_path):
     (tmp_path / "here").symlink_to(data_folder / "math")
     folders = [str(data_folder / "math"), str(tmp_path / "here")]

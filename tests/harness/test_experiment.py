@@ -39,6 +39,23 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def test_drift_of_a_verified_run_is_measured_where_it_is_asked_for(tmp_path):
+    """And changes nothing else: the same weights, the same verdicts."""
+    found = {}
+    for drift in (False, True):
+        cell = cells(evaluation={**BASE["evaluation"], "drift": drift})[1]
+        status, _ = run(cell, tmp_path / str(drift))
+        found[drift] = status["weights_end"], lines(tmp_path / str(drift) / "evals.jsonl")
+    assert found[False][0] == found[True][0]
+    for plain, drifted in zip(found[False][1], found[True][1], strict=True):
+        looked = drifted["split"] == "heldout" and drifted["mode"] == "sampled"
+        assert drifted.keys() - plain.keys() == ({"kl", "entropy"} if looked else set())
+        assert drifted["accuracy"] == plain["accuracy"]
+    kl = [record["kl"] for record in found[True][1] if "kl" in record]
+    assert len(kl) == 3 and kl[0] == 0.0 and kl[-1] != 0.0
+    assert all(record["entropy"] > 0 for record in found[True][1] if "entropy" in record)
+
+
 def test_records_are_complete(tmp_path):
     (cell, _) = cells()
     status, told = run(cell, tmp_path)

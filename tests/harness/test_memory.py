@@ -91,6 +91,9 @@ def test_a_frozen_start_is_there_for_a_reference_or_a_reward(reward_folder):
     free, anchored = (estimate(cell).resident for cell in cells())
     assert "frozen start" not in free and anchored["frozen start"] == anchored["policy"]
     assert all("frozen start" in estimate(cell).resident for cell in rated(reward_folder))
+    drifting = estimate(cells(evaluation={**BASE["evaluation"], "drift": True})[0])
+    assert drifting.resident["frozen start"] == anchored["frozen start"]
+    assert drifting.phases["scoring"]["activations"] >= estimate(cells()[0]).phases["scoring"]["activations"]
 
 
 def test_what_stands_in_which_phase(reward_folder):

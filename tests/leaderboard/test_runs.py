@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from leaderboard import records
-from leaderboard.runs import load
+from leaderboard.runs import load, load_all
 
 
 def labels(table):
@@ -251,6 +251,18 @@ def test_no_results(tmp_path, results):
     results.planned[results.folder] = []
     with pytest.raises(records.RecordError, match="no cell is planned"):
         load(results.plan())
+
+
+def test_several_folders_are_told_apart_and_none_counts_twice(tmp_path, results):
+    for name in ("one", "two"):
+        for seed in range(2):
+            results.cell("a", seed, sampled=[0.1, 0.2], benchmark=name)
+    folder = results.plan()
+    places = [folder / "two", folder / "one"]
+    tables = load_all(places)
+    assert [table.benchmark for table in tables] == ["one", "two"] and len({table.slug for table in tables}) == 2
+    assert tables == load_all([*places, folder / "one"]) == load_all([folder]) == load_all([folder, folder / "two"])
+    assert load_all([folder]) == load(folder) and load_all([]) == []
 
 
 def test_a_table_is_measured_by_its_verifier_else_by_its_reward(results):

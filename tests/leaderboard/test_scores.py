@@ -101,6 +101,16 @@ def test_a_sum_stands_on_the_seeds_that_all_parts_have():
     assert scores.sum_of([one, Scores((7,), np.ones((1, 2)))]) is None
 
 
+def test_a_mean_is_seed_by_seed_and_item_by_item():
+    one = Scores((0, 1, 2), np.array([[0.0, 1.0], [1, 1], [0, 0]]), ("a", "b"), ("p", "p"))
+    other = Scores((2, 1), np.array([[1.0, 0.5], [0, 0.5]]), ("a", "b"))
+    found = scores.mean_of([one, other])
+    assert found.seeds == (1, 2) and found.values.tolist() == [[0.5, 0.75], [0.5, 0.25]]
+    assert found.items == ("a", "b") and found.clusters == ("p", "p")
+    assert scores.mean_of([one, Scores((0,), np.ones((1, 2)), ("a", "c"))]) is None
+    assert scores.mean_of([one, Scores((7,), np.ones((1, 2)), ("a", "b"))]) is None
+
+
 def test_a_sum_keeps_each_parts_clusters():
     values = np.array([[0.0, 1.0, 1.0, 0.5], [1, 1, 0, 0]])
     one = Scores((0, 1), values, tuple("abcd"), ("p", "p", "q", "r"))

@@ -12,6 +12,7 @@ from leaderboard.stats import (
     peak_drop,
     reference_target,
     restricted_mean,
+    roughness,
     smoothed,
     speedup,
     success,
@@ -32,6 +33,17 @@ def test_smoothed_by_hand():
 def test_a_straight_line_stays_one(n, slope, start):
     line = start + slope * np.arange(n)
     assert smoothed(line) == pytest.approx(line)
+
+
+@given(st.integers(3, 30), st.floats(-2, 2), st.floats(-2, 2))
+def test_a_straight_line_is_not_rough(n, slope, start):
+    assert roughness(start + slope * np.arange(n)) == pytest.approx(0, abs=1e-9)
+
+
+def test_roughness_by_hand():
+    assert roughness([0, 3, 0, 6]) == pytest.approx(math.sqrt((2**2 + 3**2) / 2))
+    with pytest.raises(ValueError, match="at least 3"):
+        roughness([0.1, 0.2])
 
 
 def test_smoothing_leaves_its_input_alone():
