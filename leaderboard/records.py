@@ -17,6 +17,7 @@ Everything is plain JSON: no pandas here, so that a machine that only trains nee
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -279,6 +280,17 @@ class LabRecord(TypedDict):
 
     schema: int
     reports: list[LabReport]
+
+
+def content_hash(content: Any) -> str:
+    """A short, stable hash of JSON-able content: of a specification it is the cell's id."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def row_hash(spec: Mapping[str, Any]) -> str:
+    """Hash of a specification without its seed: the cells of one row of a table have the same."""
+    return content_hash({key: value for key, value in spec.items() if key != "seed"})
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
