@@ -35,7 +35,9 @@ def unpack(packed: bytes, where: str, limit: int = LARGEST) -> bytes:
     if not unpacking.eof:
         raise RecordError(f"{where}: not readable as gzip (it is cut off)")
     if unpacking.unused_data:
-        raise RecordError(f"{where}: {len(unpacking.unused_data)} bytes behind the end of the gzip member; expected none")
+        raise RecordError(
+            f"{where}: {len(unpacking.unused_data)} bytes behind the end of the gzip member; expected none"
+        )
     return content
 
 

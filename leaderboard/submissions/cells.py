@@ -8,8 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import packed, reading
-from ..records import AXES, SCHEMA, CellRecord, Counters, EvalRecord, RecordError, Status, StepRecord
-from ..records import content_hash, row_hash
+from ..records import (
+    AXES,
+    SCHEMA,
+    CellRecord,
+    Counters,
+    EvalRecord,
+    RecordError,
+    Status,
+    StepRecord,
+    content_hash,
+    row_hash,
+)
 from .evaluated import check_evaluations
 from .faults import Faults
 from .files import refuse_hostile
@@ -62,7 +72,7 @@ def check(name: str, contents: Mapping[str, bytes], faults: Faults) -> Checked |
             return None
         lines[file] = found
     if f"{folder}/items.jsonl" not in contents:
-        missing(folder, "items.jsonl", contents, faults)
+        missing(f"{folder}/items.jsonl", faults)
         return None
     steps, evals = lines["steps.jsonl"], lines["evals.jsonl"]
     cell = Checked(name, record, status, steps)  # type: ignore[arg-type]
@@ -92,7 +102,7 @@ def decode(contents: Mapping[str, bytes], file: str, schema: Any, faults: Faults
 def parse(contents: Mapping[str, bytes], file: str, schema: Any, faults: Faults) -> list[Any] | None:
     """A file of records; None, and a fault, where it is not there, is cut off, or one does not fit the schema."""
     if file not in contents:
-        missing(*file.rsplit("/", 1), contents, faults)
+        missing(file, faults)
         return None
     name, content = file + packed.SUFFIX, contents[file]
     if content and not content.endswith(b"\n"):
@@ -107,9 +117,9 @@ def parse(contents: Mapping[str, bytes], file: str, schema: Any, faults: Faults)
         return None
 
 
-def missing(folder: str, file: str, contents: Mapping[str, bytes], faults: Faults) -> None:
+def missing(file: str, faults: Faults) -> None:
     """Name a file of records that is not there, unless its own fault was named already."""
-    name = f"{folder}/{file}{packed.SUFFIX}"
+    name = file + packed.SUFFIX
     if not any(fault.file == name for fault in faults.found):
         faults.add(name, "", "no such file", f"the records of a cell: {', '.join(RECORDS)}", unsafe=True)
 
@@ -148,9 +158,9 @@ def _status(cell: Checked, faults: Faults) -> None:
     if status["step"] != last:
         faults.add(file, "step", status["step"], f"{last}, the last of {cell.folder}/steps.jsonl.gz")
     for key in ("weights_start", "weights_end"):
-        digest = str(status[key])  # type: ignore[literal-required]
+        digest = str(status.get(key))
         if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-            faults.add(file, key, repr(status[key]), "a sha256")  # type: ignore[literal-required]
+            faults.add(file, key, repr(status.get(key)), "a sha256")
 
 
 def _steps(cell: Checked, faults: Faults) -> None:
@@ -188,8 +198,9 @@ def _sampled(file: str, where: str, record: StepRecord, tokens: float, faults: F
         found = f"{tokens} generated tokens at response_tokens = {record['response_tokens']}"
         faults.add(file, where, f"{found}: {responses:.6g} responses", "a whole number of them")
         return
+    said: Any = record  # by names that are in no literal
     for key in ("accuracy", "truncated", "no_answer", "timed_out", "reward_cut"):
-        share = record.get(key)  # type: ignore[attr-defined]
+        share = said.get(key)
         if share is not None and not (0 <= share <= 1 and _whole(share * responses)):
             faults.add(file, where, f"{key} = {share}", f"a share of {responses:.0f} responses")
 

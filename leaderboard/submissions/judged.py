@@ -77,7 +77,9 @@ def check_manifest(said: Sequence[PackedVerdicts], found: Sequence[PackedVerdict
     mine, theirs = {one.folder: one for one in said}, {one.folder: one for one in found}
     for folder in sorted(mine.keys() | theirs.keys()):
         if folder not in mine or folder not in theirs or len(said) != len(mine):
-            faults.add(FILE, "verdicts", f"{', '.join(sorted(mine)) or 'none'}", f"{', '.join(sorted(theirs)) or 'none'}")
+            faults.add(
+                FILE, "verdicts", f"{', '.join(sorted(mine)) or 'none'}", f"{', '.join(sorted(theirs)) or 'none'}"
+            )
             return
         for name in PackedVerdicts.__struct_fields__:
             one, other = getattr(mine[folder], name), getattr(theirs[folder], name)
@@ -123,7 +125,7 @@ def _complete(folder: str, judged: Judged, faults: Faults) -> None:
 
 
 def _game(file: str, game: GameRecord, faults: Faults) -> None:
-    """The label, as far as it names the better answer, against the score; and no tie but one half without a question."""
+    """The label, as far as it names the better answer, against the score; equal answers are a tie."""
     where = f"pair {game.id}, candidate {'first' if game.candidate_first else 'second'}"
     if game.status == "same" and game.score != 0.5:
         faults.add(file, where, f"score {game.score} of equal answers", 0.5)
@@ -134,7 +136,9 @@ def _game(file: str, game: GameRecord, faults: Faults) -> None:
     winner = None if named[2] == "=" else named[1]
     found = None if abs(first - 0.5) < TIE else "A" if first > 0.5 else "B"
     if named[1] != named[3] and found != winner and (found is not None or named[2] == "="):
-        expected = "one half" if winner is None else f"more for the answer shown {'first' if winner == 'A' else 'second'}"
+        expected = (
+            "one half" if winner is None else f"more for the answer shown {'first' if winner == 'A' else 'second'}"
+        )
         faults.add(file, where, f"score {game.score} with the label {game.label}", expected)
     if game.weight == 3 and named[2] != ">>":
         faults.add(file, where, f"weight 3 with the label {game.label}", "a label with >>")

@@ -18,11 +18,10 @@ from typing import Any
 
 import msgspec
 
-from ..records import RECORD_FILES, content_hash
+from ..records import RECORD_FILES, SUBMISSION, SUBMISSIONS, content_hash
 
 SCHEMA = 1
-FILE = "submission.json"
-FOLDER = "submissions"  # of a results folder, or of a repository: what lies in it is never anybody's own run
+FILE, FOLDER = SUBMISSION, SUBMISSIONS
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ID = re.compile(r"[0-9a-f]{16}")
 WORD = r"[A-Za-z0-9][A-Za-z0-9@.+_-]{0,99}"

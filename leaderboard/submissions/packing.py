@@ -1,4 +1,4 @@
-"""A run's records as a submission: what a pull request needs to be believed, without weights and without its machine."""
+"""A run's records as a submission: what a pull request needs to be believed, without weights and machine."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from .. import packed, reading, verdicts
-from ..records import RECORD_FILES, BenchmarkRecord, LeaderboardError, PlannedCell
+from ..records import RECORD_FILES, BenchmarkRecord, EvalRecord, LeaderboardError, PlannedCell
 from .cells import Checked
 from .faults import hostile
 from .judged import belongs, place, summary
 from .manifest import FILE, FOLDER, NAME, SAMPLES, SCHEMA, File, Manifest, identified
 from .scrub import Scrubber, paths
-from .verify import Report, commits, rows, verify_one, versions
+from .summary import commits, rows, versions
+from .verify import Report, verify_one
 
 TEXTS = ("prompt", "answer", "texts")  # of an item: data of others, and what a model wrote
 
@@ -227,8 +228,6 @@ def _by_folder(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
 
 def _finals(cells: Sequence[Checked], made: Mapping[str, bytes]) -> list[Checked]:
     """The cells with their last evaluations, whose means the manifest says."""
-    from ..records import EvalRecord
-
     found = []
     for cell in cells:
         name = f"{cell.folder}/evals.jsonl"

@@ -9,16 +9,14 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
 from ..records import SCHEMA, BenchmarkRecord, RecordError, TuningRecord, content_hash
 from . import files, judged
 from .cells import Checked, check, decode, staged
 from .faults import Fault, Faults
 from .manifest import FILE, SAMPLES, Manifest, PackedRow
+from .summary import commits, rows, versions
 
-MEASURES = ("accuracy", "reward", "gold")
 # What a specification says of anything but where the run started.
 NOT_THE_START = {"algorithm", "task", "reward", "training", "sampling", "rollout", "evaluation", "budget", "seed",
                  "control"}  # fmt: skip
@@ -72,7 +70,12 @@ def verify(paths: Sequence[Path]) -> list[Report]:
         if not own:
             raise RecordError(f"{path}: holds no submission (no {FILE} in it or in a folder of it)")
         found.update(dict.fromkeys(own))
-    return _without_twins([verify_one(path) for path in found])
+    return verify_all(list(found))
+
+
+def verify_all(paths: Sequence[Path]) -> list[Report]:
+    """Submissions, each a folder, and none with a cell of another."""
+    return _without_twins([verify_one(path) for path in paths])
 
 
 def verify_one(path: Path) -> Report:
@@ -132,18 +135,23 @@ def _plan(contents: Mapping[str, bytes], cells: Sequence[Checked], names: Sequen
 
 
 def _apart(cells: Sequence[Checked], faults: Faults) -> None:
-    """Two seeds are two runs: other weights at the end, other steps."""
-    by_seed: dict[tuple[str, int], str] = {}
-    ends: dict[str, Checked] = {}
+    """Two cells are two runs: no row has a seed twice, no two took the same time to the digit, or learnt the same."""
+    seeds: dict[tuple[str, int], Checked] = {}
+    clocks: dict[tuple[float, ...], Checked] = {}
+    ends: dict[tuple[str, str], Checked] = {}
     for cell in cells:
-        key = str(cell.record["row"]), int(cell.record["seed"])
-        if (other := by_seed.setdefault(key, cell.id)) != cell.id:
-            faults.add(f"{cell.folder}/cell.json", "seed", f"{key[1]} once more, as cells/{other}", "distinct seeds")
-        end = str(cell.status["weights_end"])
-        twin = ends.setdefault(end, cell)
-        if twin is not cell and end != cell.status["weights_start"]:
-            found = f"weights_end of {cell.words} are those of {twin.words} in {twin.folder}"
-            faults.add(f"{cell.folder}/status.json", "weights_end", found, "another run's weights")
+        seed = str(cell.record["row"]), int(cell.record["seed"])
+        if (twin := seeds.setdefault(seed, cell)) is not cell:
+            faults.add(f"{cell.folder}/cell.json", "seed", f"{seed[1]} once more, as {twin.folder}", "distinct seeds")
+        clock = tuple(step["counters"]["seconds"] for step in cell.steps)
+        if clock and (twin := clocks.setdefault(clock, cell)) is not cell:
+            found = f"every step took what it took in {twin.folder} ({twin.words}), to the last digit"
+            faults.add(f"{cell.folder}/steps.jsonl.gz", "", found, "a run of its own")
+        learnt = any(step["updates_without_signal"] < step["updates"] for step in cell.steps)
+        end = str(cell.record["row"]), str(cell.status["weights_end"])
+        if learnt and (twin := ends.setdefault(end, cell)) is not cell:
+            found = f"the weights of {twin.words} in {twin.folder}"
+            faults.add(f"{cell.folder}/status.json", "weights_end", found, "another seed's own")
 
 
 def _alike(cells: Sequence[Checked], faults: Faults) -> None:
@@ -225,63 +233,6 @@ def _scores(label: str, said: Mapping[str, float], truth: Mapping[str, float], f
             faults.add(FILE, f"rows, {label}", f"{key} = {mine}", f"{theirs}, from its items")
 
 
-def rows(cells: Sequence[Checked], left_out: Mapping[str, list[int]]) -> list[PackedRow]:
-    """What a manifest says of these cells, by row."""
-    found: dict[str, list[Checked]] = defaultdict(list)
-    for cell in cells:
-        found[str(cell.record["row"])].append(cell)
-    made = []
-    for row, own in found.items():
-        own.sort(key=lambda cell: int(cell.record["seed"]))
-        first, algorithm = own[0].record, own[0].spec.get("algorithm") or {}
-        made.append(
-            PackedRow(
-                row, str(first["algorithm"]), str(algorithm.get("name", "")), str(first["task"]),
-                [int(cell.record["seed"]) for cell in own], left_out.get(row, []), [cell.id for cell in own],
-                _finals(own),
-            )  # fmt: skip
-        )
-    return sorted(made, key=lambda row: (row.label, row.row))
-
-
-def _finals(cells: Sequence[Checked]) -> dict[str, float]:
-    """Means over the cells of their last evaluations."""
-    found = {}
-    for split, mode in sorted({key for cell in cells for key in cell.finals}):
-        for measure in MEASURES:
-            values = [cell.finals[split, mode].get(measure) for cell in cells if (split, mode) in cell.finals]
-            known = [float(value) for value in values if isinstance(value, int | float)]
-            if len(known) == len(cells):
-                found[f"{split}/{mode}/{measure}"] = round(fmean(known), 12)
-    return found
-
-
-def commits(cells: Sequence[Checked]) -> list[str]:
-    """Of the code of all sessions."""
-    found = {str(session.get("commit") or "unknown") for cell in cells for session in _sessions(cell)}
-    return sorted(found)
-
-
-def versions(cells: Sequence[Checked]) -> dict[str, list[str]]:
-    """Of all packages that any session recorded, and of Python."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for cell in cells:
-        for session in _sessions(cell):
-            known = session.get("versions")
-            for name, version in (known if isinstance(known, dict) else {}).items():
-                found[str(name)].add(str(version))
-            if "python" in session:
-                found["python"].add(str(session["python"]))
-    return {name: sorted(there) for name, there in sorted(found.items())}
-
-
-def _sessions(cell: Checked) -> list[Mapping[str, Any]]:
-    provenance = cell.record["provenance"]
-    sessions = provenance.get("sessions")
-    known = [one for one in sessions if isinstance(one, dict)] if isinstance(sessions, list) else []
-    return [provenance, *known]
-
-
 def _without_twins(reports: Sequence[Report]) -> list[Report]:
     """A cell that two submissions hold counts in neither: which of them made it, nothing here tells."""
     owners: dict[str, list[Report]] = defaultdict(list)
@@ -300,6 +251,6 @@ def _without_twins(reports: Sequence[Report]) -> list[Report]:
     return found
 
 
-def with_faults(report: Report, added: Sequence[Fault]) -> Report:
+def with_faults(report: Report, added: Sequence[Fault], unsafe: bool = False) -> Report:
     """The report with more of them."""
-    return replace(report, faults=(*report.faults, *added))
+    return replace(report, faults=(*report.faults, *added), unsafe=report.unsafe or unsafe)

@@ -49,7 +49,7 @@ def mine(tmp_path):
 def test_every_file(results):
     folder = fill(results)
     built = build(folder)
-    names = [*TABLES, "convergence-arithmetic.svg", "convergence-arithmetic.png"]
+    names = [*TABLES, *(f"convergence-arithmetic.{kind}" for kind in ("svg", "png", "pdf"))]
     assert built.paths == [folder / name for name in names] and all(path.stat().st_size > 0 for path in built.paths)
     text = (folder / "leaderboard.md").read_text()
     assert text.startswith("# Leaderboard\n\n## demo: arithmetic, tiny\n") and built.markdown[0] in text
