@@ -57,7 +57,12 @@ class Counters(TypedDict):
     seconds: float  # sampling, grading, scoring and updates, and moving models between them
 
 
-class PlannedCell(TypedDict):
+class _OfChains(TypedDict, total=False):
+    stage: bool  # an earlier stage of chains, and no row of any table
+    budget: dict[str, Any]  # of the table that it stands in, where its own, that of a chain's last stage, is another
+
+
+class PlannedCell(_OfChains):
     """One cell of a benchmark as planned: enough to show it as missing."""
 
     id: str
@@ -142,6 +147,7 @@ class AddedToSteps(TypedDict, total=False):
     # |Δ|, k3, tokens compared; None where the trainer itself decodes, or where no group was kept
     timed_out: float  # share of sampled responses on which the grader ran out of time or memory
     reward_cut: float  # share of sampled responses whose end the reward model did not read
+    stage: int  # of a chain, from 2 on: its first stage may be a run of its own as well, and says nothing
 
 
 class StepRecord(AddedToSteps):

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from .. import packed, reading
 from ..records import (
     AXES,
     SCHEMA,
     CellRecord,
-    Counters,
     EvalRecord,
     RecordError,
     Status,
@@ -79,7 +80,8 @@ def check(name: str, contents: Mapping[str, bytes], faults: Faults) -> Checked |
     _status(cell, faults)
     _steps(cell, faults)
     _budget(cell, faults)
-    finals, asked = check_evaluations(folder, cell.spec, steps, status["step"], evals, contents, faults)
+    when = {0, *ends(cell.spec, steps)}
+    finals, asked = check_evaluations(folder, cell.spec, steps, when, evals, contents, faults)
     return Checked(name, record, status, steps, finals, asked)  # type: ignore[arg-type]
 
 
@@ -130,10 +132,15 @@ def _identity(name: str, record: Mapping[str, Any], faults: Faults) -> bool:
     if record["schema"] != SCHEMA:
         faults.add(file, "schema", record["schema"], SCHEMA, unsafe=True)
         return False
-    shaped = {key: spec.get(key) for key in ("algorithm", "task", "training", "evaluation", "budget", "sampling")}
-    if wrong := sorted(key for key, value in shaped.items() if value is not None and not isinstance(value, dict)):
-        faults.add(file, f"spec.{wrong[0]}", repr(shaped[wrong[0]]), "a section of settings", unsafe=True)
+    after = spec.get("after", [])
+    if not isinstance(after, list) or not all(isinstance(stage, dict) for stage in after):
+        faults.add(file, "spec.after", repr(after), "a list of stages", unsafe=True)
         return False
+    for one in stages(spec):
+        for key in ("algorithm", "task", "training", "evaluation", "budget", "sampling"):
+            if one.get(key) is not None and not isinstance(one[key], dict):
+                faults.add(file, f"spec.{key}", repr(one[key]), "a section of settings", unsafe=True)
+                return False
     for key, found, expected in (
         ("id", record["id"], content_hash(spec)),
         ("row", record["row"], row_hash(spec)),
@@ -163,10 +170,22 @@ def _status(cell: Checked, faults: Faults) -> None:
             faults.add(file, key, repr(status.get(key)), "a sha256")
 
 
+def stages(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Settings of the stages of a chain, the last one's those of the cell; of any other cell, its own alone."""
+    return [*spec.get("after", ()), spec]
+
+
+def ends(spec: Mapping[str, Any], steps: Sequence[StepRecord]) -> list[int]:
+    """The step at which each stage ended, as far as steps tell: those of the first do not say that they are."""
+    found = [step.get("stage") or 1 for step in steps]
+    return [sum(number <= stage for number in found) for stage in range(1, len(stages(spec)) + 1)]
+
+
 def _steps(cell: Checked, faults: Faults) -> None:
     """Consecutive, each one's counters those before it and what it spent itself."""
-    file = f"{cell.folder}/steps.jsonl.gz"
+    file, stage = f"{cell.folder}/steps.jsonl.gz", 1
     before: Any = None
+    begun = dict.fromkeys(AXES, 0.0)  # what the stage began with
     for number, record in enumerate(cell.steps, start=1):
         where, counters = f"step {record['step']}", record["counters"]
         if record["step"] != number:
@@ -174,6 +193,12 @@ def _steps(cell: Checked, faults: Faults) -> None:
             return
         if counters["steps"] != number:
             faults.add(file, where, f"counters.steps = {counters['steps']}", number)
+        said = record.get("stage") or 1
+        if said not in (stage, stage + 1) or said > len(stages(cell.spec)):
+            faults.add(file, where, f"stage {said}", f"{stage}, or the one after it of {len(stages(cell.spec))}")
+            return
+        if said > stage:
+            stage, begun = said, {axis: before[axis] if before else 0.0 for axis in AXES}
         spent = {axis: counters[axis] - (before[axis] if before else 0) for axis in AXES}
         for axis, more in spent.items():
             if not 0 <= more < math.inf:
@@ -185,7 +210,8 @@ def _steps(cell: Checked, faults: Faults) -> None:
         if not math.isclose(spent["seconds"], took, rel_tol=NEAR, abs_tol=1e-6):
             faults.add(file, where, f"{spent['seconds']} seconds more", f"{took}, the sum of its phases")
         _sampled(file, where, record, spent["generated_tokens"], faults)
-        _learning_rate(file, where, cell.spec, record, faults)
+        updates = counters["optimizer_steps"] - begun["optimizer_steps"]
+        _learning_rate(file, where, stages(cell.spec)[stage - 1], record, updates, faults)
         before = counters
 
 
@@ -205,38 +231,47 @@ def _sampled(file: str, where: str, record: StepRecord, tokens: float, faults: F
             faults.add(file, where, f"{key} = {share}", f"a share of {responses:.0f} responses")
 
 
-def _learning_rate(file: str, where: str, spec: Mapping[str, Any], record: StepRecord, faults: Faults) -> None:
+def _learning_rate(
+    file: str, where: str, spec: Mapping[str, Any], record: StepRecord, updates: float, faults: Faults
+) -> None:
+    """That of the specification; `updates`: of its stage, after this step."""
     training = spec.get("training") or {}
     highest, warmup = training.get("learning_rate"), training.get("warmup_updates") or 0
-    if highest is None or not record["updates"] or staged(spec):
+    if highest is None or not record["updates"]:
         return
-    expected = highest * min(1.0, record["counters"]["optimizer_steps"] / warmup if warmup else 1.0)
+    expected = highest * min(1.0, updates / warmup if warmup else 1.0)
     if not math.isclose(record["learning_rate"], expected, rel_tol=NEAR):
         faults.add(file, where, f"learning_rate = {record['learning_rate']}", f"{expected}, by its specification")
 
 
 def _budget(cell: Checked, faults: Faults) -> None:
-    """Spent at the last step, and not before it: a run neither stops early nor goes on."""
-    limits = {axis: limit for axis, limit in (cell.spec.get("budget") or {}).items() if limit is not None}
-    limits = {axis: limit for axis, limit in limits.items() if axis in AXES}
-    if not limits or not cell.steps or staged(cell.spec):
-        return
+    """Spent at the last step of each stage, and not before it: a run neither stops early nor goes on."""
+    counters = [msgspec.to_builtins(step["counters"]) for step in cell.steps]
+    if [step["step"] for step in cell.steps] != list(range(1, len(cell.steps) + 1)):
+        return  # named already
+    first = 0
+    for spec, last in zip(stages(cell.spec), ends(cell.spec, cell.steps), strict=True):
+        limits = {axis: limit for axis, limit in (spec.get("budget") or {}).items() if limit is not None}
+        begun = counters[first - 1] if first else dict.fromkeys(AXES, 0)
 
-    def share(counters: Counters) -> float:
-        return max(counters[axis] / limit for axis, limit in limits.items())  # type: ignore[literal-required]
+        def share(step: int, limits: Mapping[str, float] = limits, begun: Mapping[str, float] = begun) -> float:
+            used = counters[step - 1] if step else dict.fromkeys(AXES, 0)
+            return max((used[axis] - begun[axis]) / limit for axis, limit in limits.items())
 
-    file, last = f"{cell.folder}/steps.jsonl.gz", cell.steps[-1]
-    said = ", ".join(f"{axis} = {limit}" for axis, limit in limits.items())
-    if (spent := share(last["counters"])) < 1:
-        faults.add(file, f"step {last['step']}, the last", f"{spent:.1%} of the budget is spent", f"all of {said}")
-    if len(cell.steps) > 1 and (spent := share(cell.steps[-2]["counters"])) >= 1:
-        where = f"step {last['step']}"
-        faults.add(file, where, f"it goes on with {spent:.1%} of the budget spent", f"an end at {said}")
+        file, said = f"{cell.folder}/steps.jsonl.gz", ", ".join(f"{axis} = {limit}" for axis, limit in limits.items())
+        if not limits or limits.keys() - set(AXES) or not all(_limit(one) for one in limits.values()):
+            faults.add(f"{cell.folder}/cell.json", "spec.budget", said or "no limit", f"limits on {', '.join(AXES)}")
+            return
+        if (spent := share(last)) < 1:
+            faults.add(file, f"step {last}, the last", f"{spent:.1%} of the budget is spent", f"all of {said}")
+        elif last - 1 > first and (spent := share(last - 1)) >= 1:
+            found = f"it goes on with {spent:.1%} of the budget spent"
+            faults.add(file, f"step {last}", found, f"an end at {said}")
+        first = last
 
 
-def staged(spec: Mapping[str, Any]) -> bool:
-    """Whether the run goes on from another one's, whose steps come first: its budget and rate are the last stage's."""
-    return bool(spec.get("stages"))
+def _limit(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _whole(value: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -32,11 +32,14 @@ class Item(msgspec.Struct, gc=False):
 
 
 def check_evaluations(
-    folder: str, spec: Mapping[str, Any], steps: Sequence[StepRecord], last: int, evals: Sequence[EvalRecord],
+    folder: str, spec: Mapping[str, Any], steps: Sequence[StepRecord], ends: Set[int], evals: Sequence[EvalRecord],
     contents: Mapping[str, bytes], faults: Faults,
 ) -> tuple[dict[tuple[str, str], EvalRecord], Asked]:  # fmt: skip
-    """Check all; the last evaluation of each split and mode, and which items every split asked."""
-    _when(folder, spec, last, evals, faults)
+    """Check all; the last evaluation of each split and mode, and which items every split asked.
+
+    `ends`: the steps at which a run, or a stage of one, begins and ends.
+    """
+    _when(folder, spec, ends, evals, faults)
     content, place, asked = contents[f"{folder}/items.jsonl"], 0, Asked()
     decoder = msgspec.json.Decoder(Item)
     counters = {record["step"]: record["counters"] for record in steps}
@@ -70,13 +73,14 @@ def _where(record: EvalRecord) -> str:
     return f"step {record['step']}, {record['split']}, {record['mode']}"
 
 
-def _when(folder: str, spec: Mapping[str, Any], last: int, evals: Sequence[EvalRecord], faults: Faults) -> None:
+def _when(folder: str, spec: Mapping[str, Any], ends: Set[int], evals: Sequence[EvalRecord], faults: Faults) -> None:
     """Every split in both modes, before the first step, at every `evaluation.every` and after the last."""
+    last = max(ends)
     every, file = (spec.get("evaluation") or {}).get("every"), f"{folder}/evals.jsonl.gz"
     if not isinstance(every, int) or every < 1:
         faults.add(f"{folder}/cell.json", "spec.evaluation.every", every, "a number of steps")
         return
-    due = {*range(0, last, every), 0, last} if last <= every * 1_000_000 else {0, last}
+    due = {*range(0, last, every), *ends}  # as many as there are steps at most
     splits = {"heldout"} | {record["split"] for record in evals}
     if unknown := sorted(splits - {"heldout", "probe"}):
         faults.add(file, "", f"the split {unknown[0]!r}", "heldout or probe", unsafe=True)

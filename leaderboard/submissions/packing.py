@@ -135,7 +135,7 @@ def _write(
     scrub, made, cells = Scrubber(), dict[str, bytes](), list[Checked]()
     made["benchmark.json"] = _json({"schema": plan["schema"], "name": plan["name"], "cells": list(chosen)})
     for one in sorted(chosen, key=lambda cell: cell["id"]):
-        files, cell = _cell(root / "cells" / one["id"], scrub, asked.texts)
+        files, cell = _cell(root / "cells" / one["id"], one["algorithm"], scrub, asked.texts)
         made |= {f"cells/{one['id']}/{name}": content for name, content in files.items()}
         cells.append(cell)
     if tuning := reading.searches(root):
@@ -160,8 +160,8 @@ def _write(
     (folder / FILE).write_bytes(_json(msgspec.to_builtins(identified(manifest))))
 
 
-def _cell(folder: Path, scrub: Scrubber, texts: bool) -> tuple[dict[str, bytes], Checked]:
-    """The files of a cell by name, and the cell."""
+def _cell(folder: Path, label: str, scrub: Scrubber, texts: bool) -> tuple[dict[str, bytes], Checked]:
+    """The files of a cell by name, and the cell; under the plan's label, which a later recipe may have changed."""
     record: dict[str, Any] = reading.one(folder / "cell.json", dict[str, Any])
     if private := paths(record["spec"]):
         place, path = private[0]
@@ -170,6 +170,7 @@ def _cell(folder: Path, scrub: Scrubber, texts: bool) -> tuple[dict[str, bytes],
             "run's identity and cannot be scrubbed"
         )
     record = {key: value if key == "spec" else scrub(value, key) for key, value in record.items()}
+    record["algorithm"] = label
     status: Any = scrub(reading.one(folder / "status.json", dict[str, Any]), "status")
     made = {"cell.json": _json(record), "status.json": _json(status)}
     lines = {name: packed.content(folder / name) for name in RECORD_FILES if packed.there(folder / name)}

@@ -10,16 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from ..records import SCHEMA, BenchmarkRecord, RecordError, TuningRecord, content_hash
 from . import files, judged
-from .cells import Checked, check, decode, staged
+from .cells import Checked, check, decode
 from .faults import Fault, Faults
 from .manifest import FILE, SAMPLES, Manifest, PackedRow
 from .summary import commits, rows, versions
 
 # What a specification says of anything but where the run started.
 NOT_THE_START = {"algorithm", "task", "reward", "training", "sampling", "rollout", "evaluation", "budget", "seed",
-                 "control"}  # fmt: skip
+                 "control", "after"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,9 @@ def _plan(contents: Mapping[str, bytes], cells: Sequence[Checked], names: Sequen
             if one[key] != cell.record[key]:
                 found = f"{key} = {one[key]!r}"
                 faults.add("benchmark.json", f"cell {cell.id}", found, f"{cell.record[key]!r}, as in its cell.json")
+        if one.get("budget") and not cell.spec.get("after"):
+            found = f"budget = {one['budget']}, which is not its own"
+            faults.add("benchmark.json", f"cell {cell.id}", found, "none: a chain alone may stand beside other budgets")
 
 
 def _apart(cells: Sequence[Checked], faults: Faults) -> None:
@@ -158,11 +163,16 @@ def _alike(cells: Sequence[Checked], faults: Faults) -> None:
     """What one start or one data set means: the same weights before the first step, the same items asked."""
     starts: dict[str, Checked] = {}
     asked: dict[tuple[str, str], Checked] = {}
+    by_seed = {(cell.record["row"], cell.record["seed"]): cell for cell in cells}
     for cell in cells:
         spec = cell.spec
-        if not staged(spec):
-            key = content_hash({name: value for name, value in spec.items() if name not in NOT_THE_START})
-            first = starts.setdefault(key, cell)
+        if after := spec.get("after"):
+            before = by_seed.get((after[-1].get("row"), cell.record["seed"]))
+            if before is not None:
+                _goes_on(cell, before, faults)
+        else:
+            start = content_hash({name: value for name, value in spec.items() if name not in NOT_THE_START})
+            first = starts.setdefault(start, cell)
             mine, theirs = cell.status["weights_start"], first.status["weights_start"]
             if mine != theirs:
                 expected = f"{theirs[:12]}…, as {first.words}: they have one start"
@@ -174,6 +184,19 @@ def _alike(cells: Sequence[Checked], faults: Faults) -> None:
                 other = sorted({i for i, _ in items} ^ {i for i, _ in first.asked[split]}) or ["in another order"]
                 file, expected = f"{cell.folder}/items.jsonl.gz", f"those of {first.words}: they have one data set"
                 faults.add(file, split, f"other items: {other[0]}", expected)
+
+
+def _goes_on(cell: Checked, before: Checked, faults: Faults) -> None:
+    """A chain's later stage has the weights and the records of the one before it."""
+    mine, theirs = cell.status["weights_start"], str(before.status["weights_end"])
+    if mine != theirs:
+        expected = f"{theirs[:12]}…, where {before.words} ended"
+        faults.add(f"{cell.folder}/status.json", "weights_start", f"{mine[:12]}…", expected)
+    for own, other in zip(cell.steps, before.steps, strict=False):
+        if msgspec.to_builtins(own["counters"]) != msgspec.to_builtins(other["counters"]):
+            expected = f"those of {before.folder}, which it goes on from"
+            faults.add(f"{cell.folder}/steps.jsonl.gz", f"step {own['step']}", "other counters", expected)
+            return
 
 
 def _searches(contents: Mapping[str, bytes], cells: Sequence[Checked], faults: Faults) -> None:
