@@ -95,7 +95,8 @@ def verify_one(path: Path) -> Report:
     _searches(contents, cells, faults)
     judged.check_manifest(manifest.verdicts, judged.check(contents, cells, faults), faults)
     _samples(manifest, contents, faults)
-    _manifest(manifest, cells, faults)
+    if len(cells) == len(names):  # else what cannot be read is all that there is to be said
+        _manifest(manifest, cells, faults)
     looks = [name for name in contents if name.endswith("/evals.jsonl")]
     items = [name for name in contents if name.endswith("/items.jsonl")]
     return Report(
