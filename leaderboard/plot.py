@@ -99,7 +99,7 @@ def panels(analysis: Analysis) -> tuple[Panel, Panel]:
 
 
 def draw(analysis: Analysis, path: Path, title: str | None = None) -> list[Path]:
-    """Write and return `path` with .svg, .png and .pdf added. The same records give the same bytes, the PNG's aside."""
+    """Write and return `path` with .svg, .png and .pdf added. The same records give the same bytes."""
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():

@@ -5,6 +5,7 @@ What cannot be seen from here: items that were made up consistently. `docs/submi
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,8 +45,8 @@ class Report:
 
     @property
     def name(self) -> str:
-        """The folder's, which is the submission's."""
-        return self.path.resolve().name
+        """The folder's, which is the submission's; of a link its own."""
+        return Path(os.path.abspath(self.path)).name
 
 
 def places(folder: Path) -> list[Path]:
