@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 
 from algorithms import Algorithm
-from leaderboard.records import SCHEMA, BenchmarkRecord, PlannedCell
+from leaderboard.records import SCHEMA, BenchmarkRecord, PlannedCell, content_hash, row_hash
 from tasks.base import Source, Task, TaskError
 from tasks.data import fingerprint
 from tasks.dev import DevSplit
@@ -59,7 +58,7 @@ class Cell:
     @property
     def row(self) -> str:
         """Hash of the identity without the seed: the cells of one row of a table."""
-        return content_hash({key: value for key, value in self.spec.items() if key != "seed"})
+        return row_hash(self.spec)
 
     @property
     def chain(self) -> tuple[Cell, ...]:
@@ -297,12 +296,6 @@ def reward_identity(task: Task) -> dict[str, Any]:
         return {}
     reward = task.reward
     return {"reward": reward.identity | ({} if (source := source_hash(reward)) is None else {"source": source})}
-
-
-def content_hash(content: Any) -> str:
-    """A short, stable hash of JSON-able content."""
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _warm_start(recipe: Recipe, task: Task, start: models.Source, shared: dict[str, Any]) -> Cell | None:

@@ -310,11 +310,49 @@ def leaderboard(
     tables: Annotated[
         Path | None, typer.Option(help="A TOML file of tables to be made instead; see docs/tables.md.")
     ] = None,
+    submissions: Annotated[
+        Path | None, typer.Option(help="A folder of submissions, beside those in RESULTS/submissions.")
+    ] = None,
+    inject: Annotated[
+        Path | None, typer.Option(help="A Markdown file whose markers are filled with the tables; see docs/tables.md.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 where --inject would change the file.")
+    ] = False,
 ) -> None:
-    """Make tables (Markdown, CSV, LaTeX) and figures (SVG, PNG) from what runs left on disk."""
+    """Make tables (Markdown, CSV, LaTeX) and figures (SVG, PNG, PDF) from what runs left on disk."""
     from . import commands
 
-    commands.leaderboard(results, out, axis, tables)
+    sys.exit(commands.leaderboard(results, out, axis, tables, submissions, inject, check))
+
+
+@app.command()
+def submit(
+    run: Annotated[Path, typer.Argument(help="A results folder with a benchmark.json, or the folder of one cell.")],
+    out: Annotated[Path, typer.Option(help="The folder of submissions; it is written to OUT/NAME.")],
+    name: Annotated[str | None, typer.Option(help="Of the submission; default: the benchmark's.")] = None,
+    by: Annotated[str, typer.Option(help="Who made it.")] = "",
+    note: Annotated[str, typer.Option(help="One line, shown with its rows.")] = "",
+    row: Annotated[list[str] | None, typer.Option(help="A row's label; may be repeated; default: all.")] = None,
+    texts: Annotated[
+        bool, typer.Option("--texts", help="With prompts, references and responses, so that others can grade again.")
+    ] = False,
+) -> None:
+    """Pack a run for a pull request: records and items without weights; see docs/submissions.md."""
+    from . import submissions
+
+    sys.exit(submissions.submit(run, out, name, by, note, row or [], texts))
+
+
+@app.command()
+def verify(
+    paths: Annotated[list[Path], typer.Argument(help="Submissions, or folders of them.")],
+    json: Annotated[Path | None, typer.Option(help="Write everything as JSON; -: to standard output.")] = None,
+) -> None:
+    """Compute every score of submissions again from their items. Exit codes: 0 verified, 1 a fault, 2 usage."""
+    from . import submissions
+
+    sys.exit(submissions.verify(paths, json))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,9 @@ from . import plot, programs
 from .export import delimited, latex, markdown
 from .programs import Program
 from .records import AXES, Axis, RecordError
-from .runs import load
 from .selection import Archive
+from .submissions.joining import gather
+from .submissions.joining import grid as unverified
 from .tables import Grid, grids
 from .words import titles
 
@@ -33,24 +35,29 @@ class Built:
     empty: tuple[str, ...] = ()  # tables of a program that found no run, by name
 
 
-def build(results: Path, out: Path | None = None, axis: Axis | None = None, figures: bool = True) -> Built:
-    """Write leaderboard.md, .csv, -tidy.csv and .tex and, for each table of runs, convergence-<task>.svg and .png.
+def build(
+    results: Path, out: Path | None = None, axis: Axis | None = None, figures: bool = True,
+    submissions: Path | None = None,
+) -> Built:  # fmt: skip
+    """Write leaderboard.md, .csv, -tidy.csv and .tex and, for each table of runs, convergence-<task>.svg, .png, .pdf.
 
     `out` is the folder they go to, `results` itself by default; `axis` is that of the figures and of the way to the
-    target, the built-in program's by default. The same records give the same bytes. Raises RecordError, before anything
-    is written, where the records cannot be read.
+    target, the built-in program's by default; `submissions` holds some beside those of the results folder, of which the
+    Markdown alone shows what is not verified, below all else. The same records give the same bytes. Raises RecordError,
+    before anything is written, where the records cannot be read.
     """
     program = _on_axis(programs.load(LEADERBOARD), axis)
     view = program.tables[0].view
-    archive = Archive(load(Path(results)))
-    shown = grids(archive, program)
+    archive = gather(Path(results), submissions)
+    shown = grids(archive, program) if archive.tables else []  # there may be none that is verified
     stems = {table.slug: f"convergence-{table.slug}" for table in archive.tables} if figures else {}
     sections = []
     for table, title in zip(archive.tables, titles(archive.tables), strict=True):
         own = [grid for grid in shown if grid.of(table)]
         figure = f"{stems[table.slug]}.svg" if figures else None
         sections.append(markdown.section(archive.whole(table, view), title, own, figure))
-    text = "\n".join([*sections, *(markdown.grid(grid, "##") + "\n" for grid in shown if grid.source is None)])
+    rest = [grid for grid in [*(grid for grid in shown if grid.source is None), unverified(archive)] if grid]
+    text = "\n".join([*sections, *(markdown.grid(grid, "##") + "\n" for grid in rest)])
     folder = Path(results if out is None else out)
     paths = write(folder, program.name, f"# Leaderboard\n\n{text}\n{POINTER}", shown)
     for title, table in zip(titles(archive.tables), archive.tables, strict=True):
@@ -59,9 +66,15 @@ def build(results: Path, out: Path | None = None, axis: Axis | None = None, figu
     return Built(archive, shown, paths, sections)
 
 
-def build_program(results: Path, program: Program, out: Path | None = None, axis: Axis | None = None) -> Built:
-    """Write a program's tables as <its name>.md, .csv, -tidy.csv and .tex. Raises as `build`, and ProgramError."""
-    archive = Archive(load(Path(results)))
+def build_program(
+    results: Path, program: Program, out: Path | None = None, axis: Axis | None = None, submissions: Path | None = None,
+    files: bool = True,
+) -> Built:  # fmt: skip
+    """Write a program's tables as <its name>.md, .csv, -tidy.csv and .tex, or no `files`.
+
+    What is not verified stands in none of them. Raises as `build`, and ProgramError.
+    """
+    archive = gather(Path(results), submissions)
     shown = grids(archive, _on_axis(program, axis))
     named = _titles(archive)
     last = {grid.source.slug: n for n, grid in enumerate(shown) if grid.source}  # what is noted of runs stands once
@@ -71,9 +84,20 @@ def build_program(results: Path, program: Program, out: Path | None = None, axis
         if grid.source and n == last[grid.source.slug]:
             parts += markdown.remarks(grid.source, f"### Notes on {markdown.escape(named[grid.source.slug])}")
         sections.append("\n\n".join(parts) + "\n")
-    paths = write(Path(results if out is None else out), program.name, "\n".join(sections), shown)
+    folder = Path(results if out is None else out)
+    paths = write(folder, program.name, "\n".join(sections), shown) if files else []
     empty = tuple(table.name for table in program.tables if table.name not in {grid.name for grid in shown})
     return Built(archive, shown, paths, sections, empty)
+
+
+def for_injection(built: Built, program: Program) -> dict[str, str]:
+    """A program's tables as Markdown by name, without titles; several of one name each with what it is of."""
+    named, times = _titles(built.archive), Counter(grid.name for grid in built.grids)
+    made: dict[str, list[str]] = {table.name: [] for table in program.tables}
+    for grid in built.grids:
+        of = f"{named[grid.source.slug]}." if grid.source and times[grid.name] > 1 else ""
+        made[grid.name].append(markdown.grid(grid, "", of))
+    return {name: "\n\n".join(parts) for name, parts in made.items()}
 
 
 def terminal(archive: Archive, axis: Axis | None = None) -> list[Shown]:
@@ -82,7 +106,8 @@ def terminal(archive: Archive, axis: Axis | None = None) -> list[Shown]:
 
     program = _on_axis(programs.load(TERMINAL), axis)
     named, view = _titles(archive), program.tables[0].view
-    shown = [(grid, grid.source) for grid in grids(archive, program) if grid.source is not None]
+    made = grids(archive, program) if archive.tables else []
+    shown = [(grid, grid.source) for grid in made if grid.source is not None]
     return [Shown(grid, archive.whole(table, view), named[table.slug]) for grid, table in shown]
 
 

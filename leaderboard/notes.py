@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .runs import MODES, Cell, Row, Stage, Table
+from .runs import MODES, Cell, Row, Stage, Submission, Table
 from .words import budget
 
 # What must agree between a cell's sessions for equal bits: the key in their records, and what to call it.
@@ -20,6 +20,8 @@ def notes(table: Table) -> list[str]:
     """What a reader of the table must know about single cells, by row label and seed."""
     found = []
     for row in sorted(table.rows, key=lambda row: row.label):
+        if row.submission is not None:
+            found.append(f"{row.label}: {_handed_in(row.submission)}")
         for cell in row.cells:
             found += [f"{row.label}, seed {cell.seed}: {text}" for text in _remarks(cell)]
     measured = {
@@ -40,6 +42,14 @@ def notes(table: Table) -> list[str]:
     if len(devices) > 1:
         found.append(f"seconds are not comparable, the runs had different devices: {'; '.join(sorted(devices))}")
     return found
+
+
+def _handed_in(submission: Submission) -> str:
+    by = f" by {submission.by}" if submission.by else ""
+    state = "verified, its scores are those of its items" if submission.verified else "not verified"
+    said = [f"submitted{by} ({submission.id}); {state}"]
+    said += ["made by code with changes that no commit holds"] * submission.dirty
+    return "; ".join(said + [submission.note] * bool(submission.note))
 
 
 def _overlaps(table: Table) -> list[str]:

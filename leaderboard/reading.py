@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args, get_type_hints, is_typeddict
 
 import msgspec
 
+from . import packed
 from .records import SCHEMA, CellRecord, EvalRecord, Measure, RecordError, State, Status, StepRecord, TuningRecord
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ class Verdicts(msgspec.Struct, gc=False):
 
 def one(path: Path, schema: type[T]) -> T:
     """The record of a JSON file. Raises RecordError that names the file, what is wrong and what was expected."""
-    return _decode(_bytes(path), schema, str(path))
+    return decode(_bytes(path), schema, str(path))
 
 
 def lines(path: Path, schema: type[T]) -> list[T]:
@@ -60,15 +61,17 @@ def lines(path: Path, schema: type[T]) -> list[T]:
     More keys than the schema's are allowed, and dropped: older code reads newer records. Raises RecordError that names
     the record.
     """
-    if not path.exists():
-        return []
-    content = _bytes(path)
+    return parse(_bytes(path), schema, str(path)) if packed.there(path) else []
+
+
+def parse(content: bytes, schema: type[T], where: str) -> list[T]:
+    """The same of a file's content, which lies at `where`."""
     content = content[: content.rfind(b"\n") + 1]
     try:
         return _decoder(_struct(schema)).decode_lines(content)  # type: ignore[arg-type]
     except msgspec.MsgspecError:
         for number, line in enumerate(filter(None, content.split(b"\n")), start=1):
-            _decode(line, _struct(schema), f"{path}, record {number}")  # type: ignore[arg-type]
+            decode(line, _struct(schema), f"{where}, record {number}")  # type: ignore[arg-type]
         raise
 
 
@@ -80,12 +83,12 @@ def cell(folder: Path) -> tuple[CellRecord, Status | None]:
         raise RecordError(f"{path}: schema {raw['schema']!r}; this groupbench reads schema {SCHEMA}")
     status_path = folder / "status.json"
     if not status_path.exists():
-        return _convert(raw, CellRecord, str(path)), None
+        return convert(raw, CellRecord, str(path)), None
     status = one(status_path, dict[str, Any])
     state = status.get("state")
     if state is not None and state not in get_args(State):
         raise RecordError(f"{status_path}: state {state!r}; expected {', '.join(get_args(State))}")
-    return _convert(raw, CellRecord, str(path)), _convert(status, Status, str(status_path))
+    return convert(raw, CellRecord, str(path)), convert(status, Status, str(status_path))
 
 
 def steps(folder: Path) -> tuple[StepRecord, ...]:
@@ -114,9 +117,9 @@ def items(folder: Path, evaluation: EvalRecord, measure: Measure = "accuracy") -
     where = f"{path}, bytes {evaluation['items']}"
     try:
         start, stop = evaluation["items"]
-        with path.open("rb") as file:
-            file.seek(start)
-            found: list[Verdicts] = _decoder(Verdicts).decode_lines(file.read(stop - start))
+        found: list[Verdicts] = _decoder(Verdicts).decode_lines(packed.part(path, start, stop))
+    except RecordError as error:
+        raise RecordError(f"{where}: {error}") from None
     except (OSError, ValueError, TypeError, msgspec.MsgspecError) as error:
         raise RecordError(f"{where}: not readable as items ({type(error).__name__}: {error})") from None
     if empty := [item.id for item in found if not item.of(measure)]:
@@ -150,14 +153,15 @@ def no_garbage() -> Iterator[None]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return packed.content(path)
     except FileNotFoundError:
         raise RecordError(f"{path}: no such file") from None
     except OSError as error:
         raise RecordError(f"{path}: not readable ({error})") from None
 
 
-def _decode(content: bytes, schema: type[T], where: str) -> T:
+def decode(content: bytes, schema: type[T], where: str) -> T:
+    """A record's bytes, which lie at `where`. Raises RecordError."""
     try:
         return _decoder(schema).decode(content)  # type: ignore[arg-type]
     except msgspec.ValidationError as error:
@@ -166,7 +170,7 @@ def _decode(content: bytes, schema: type[T], where: str) -> T:
         raise RecordError(f"{where}: not readable as JSON ({error})") from None
 
 
-def _convert(raw: Any, schema: type[T], where: str) -> T:
+def convert(raw: Any, schema: type[T], where: str) -> T:
     """What is read already, checked against its schema."""
     try:
         return msgspec.convert(raw, schema)

@@ -3,6 +3,7 @@
     RESULTS/benchmark.json           the cells that were planned, so that a missing one can be shown as missing
     RESULTS/tuning.json              how settings were found: a `SearchRecord` an algorithm; the trials lie in tuning/
     RESULTS/lab.json                 a `LabRecord`: what the lab found about algorithms, no run needed
+    RESULTS/submissions/             what others handed in; see submissions/manifest.py
     RESULTS/cells/<id>/cell.json     resolved specification and provenance; written once, before training
                        steps.jsonl   one `StepRecord` a rollout step
                        evals.jsonl   one `EvalRecord` an evaluation, split and decoding mode
@@ -19,6 +20,7 @@ Everything is plain JSON: no pandas here, so that a machine that only trains nee
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +29,8 @@ from typing import Any, Literal, TypedDict, get_args
 
 SCHEMA = 1
 RECORD_FILES = ("steps.jsonl", "evals.jsonl", "items.jsonl", "samples.jsonl")
+SUBMISSION = "submission.json"  # what lies beside it, or in a folder called SUBMISSIONS, is never the user's own run
+SUBMISSIONS = "submissions"
 SPLITS = ("heldout", "probe")  # examples that training never sees; some that it does, to show overfitting
 PHASES = ("sampling", "grading", "scoring", "update")  # what a step's seconds are split into
 OFFLOAD = "offload"  # and their further part, of moving models to host memory and back; only where any moved
@@ -293,6 +297,17 @@ class LabRecord(TypedDict):
 
     schema: int
     reports: list[LabReport]
+
+
+def content_hash(content: Any) -> str:
+    """A short, stable hash of JSON-able content: of a specification it is the cell's id."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def row_hash(spec: Mapping[str, Any]) -> str:
+    """Hash of a specification without its seed: the cells of one row of a table have the same."""
+    return content_hash({key: value for key, value in spec.items() if key != "seed"})
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from . import reading, records
-from .records import EvalRecord, Measure, RecordError, SearchRecord, Status, StepRecord
+from .records import SUBMISSION, SUBMISSIONS, EvalRecord, Measure, RecordError, SearchRecord, Status, StepRecord
 
 State = Literal["done", "failed", "stopped", "running", "missing"]  # a record's, or never started
 Mode = Literal["sampled", "greedy"]
@@ -69,6 +69,23 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Submission:
+    """Who handed a row in, and whether everything that can be computed again from its items was found to hold."""
+
+    name: str  # of its folder: letters, digits, hyphens, underscores and dots
+    by: str = ""  # who made it, as they call themselves
+    note: str = ""
+    id: str = ""  # hash of all that it holds; empty where it cannot be read
+    dirty: bool = False  # run with code that no commit holds
+    faults: tuple[str, ...] = ()  # what does not hold, a line each; printable
+
+    @property
+    def verified(self) -> bool:
+        """Whether nothing was found: only then may its rows stand in a table of others."""
+        return not self.faults
+
+
+@dataclass(frozen=True)
 class Row:
     """Cells that differ in nothing but the seed, by seed."""
 
@@ -82,6 +99,7 @@ class Row:
     search: SearchRecord | None = None  # how the settings were found; None where none was recorded
     card: Mapping[str, str] = field(default_factory=dict)  # what the algorithm computes, in words; empty where unknown
     stages: tuple[Stage, ...] = ()  # of a chain, its last one too; empty for any other row
+    submission: Submission | None = None  # None: a run of the user's own
 
     @property
     def control(self) -> bool:
@@ -109,6 +127,7 @@ class Table:
     slug: str  # names the table's files; unique within a results folder
     rows: tuple[Row, ...]  # as the recipe has them; what no plan names comes last, by label
     reward: str | None = None  # what rated responses, in words; None where the verifier did
+    key: str = ""  # what must be equal for runs to be compared, as JSON; empty where nothing was started
 
     @cached_property
     def measure(self) -> Measure:
@@ -136,26 +155,34 @@ class _Found:
 def load(results: Path) -> list[Table]:
     """Read every benchmark below `results`, sorted by benchmark, task, model and budget.
 
-    The trials of a search for settings are left out, unless `results` is their own folder. Raises RecordError that
-    names the file, where one cannot be read or does not hold what it should.
+    The trials of a search for settings are left out, unless `results` is their own folder, and so is what others
+    handed in, which `submissions.joining` reads. Raises RecordError that names the file, where one cannot be read or
+    does not hold what it should.
     """
-    return _sorted(_read(Path(results)))
+    return arranged(_some(Path(results)))
 
 
 def load_all(places: Sequence[Path]) -> list[Table]:
     """The same of several folders, under slugs that are unique among all of them; a folder in another counts once."""
     whole = {Path(place).resolve(): Path(place) for place in places}
     outer = [place for resolved, place in whole.items() if whole.keys().isdisjoint(resolved.parents)]
-    return _sorted([table for place in outer for table in _read(place)])
+    return arranged(table for place in outer for table in _some(place))
 
 
-def _sorted(tables: list[Table]) -> list[Table]:
-    return _with_slugs(sorted(tables, key=lambda table: (table.benchmark, table.task, table.model or "", table.slug)))
+def _some(results: Path) -> list[Table]:
+    tables, trials = own(results)
+    if not tables:
+        hint = "`groupbench run RECIPE` runs some"
+        if trials:
+            hint += f"; there are trials of a search in {', '.join(map(str, sorted(trials)))}"
+        raise RecordError(f"{results}: no cell is planned in it and none has run; {hint}")
+    return tables
 
 
-def _read(results: Path) -> list[Table]:
-    folders = records.find_cells(results)
-    roots = {path.parent for path in results.rglob("benchmark.json")}
+def own(results: Path) -> tuple[list[Table], set[Path]]:
+    """The tables of the user's own runs below `results`, as found, none where there are none; and trials' folders."""
+    folders = _mine(results, records.find_cells(results))
+    roots = {path.parent for path in _mine(results, results.rglob("benchmark.json"))}
     trials = {root for root in roots - {results} if reading.one(root / "benchmark.json", dict[str, Any]).get("trials")}
     roots -= trials
     folders = [folder for folder in folders if trials.isdisjoint(folder.parents)]
@@ -167,12 +194,34 @@ def _read(results: Path) -> list[Table]:
         cells.setdefault(root, []).append(folder)
     with reading.no_garbage():
         tables = [table for root in sorted(cells) for table in _benchmark(root, cells[root], planned=root in roots)]
-    if not tables:
-        hint = "`groupbench run RECIPE` runs some"
-        if trials:
-            hint += f"; there are trials of a search in {', '.join(map(str, sorted(trials)))}"
-        raise RecordError(f"{results}: no cell is planned in it and none has run; {hint}")
-    return tables
+    return tables, trials
+
+
+def submitted(folder: Path, submission: Submission) -> list[Table]:
+    """The tables of what was handed in, each row called `label (name of the submission)`. Raises as `load`."""
+    with reading.no_garbage():
+        tables = _benchmark(folder, sorted(path.parent for path in folder.glob("cells/*/cell.json")), planned=True)
+    name = submission.name
+
+    def marked(row: Row) -> Row:
+        return replace(row, hash=f"{row.hash}-{name}", label=f"{row.label} ({name})", submission=submission)
+
+    return [replace(table, rows=tuple(marked(row) for row in table.rows)) for table in tables]
+
+
+def arranged(tables: Iterable[Table]) -> list[Table]:
+    """In the order in which they are shown, under the names of their files."""
+    return _with_slugs(sorted(tables, key=lambda table: (table.benchmark, table.task, table.model or "", table.slug)))
+
+
+def _mine(results: Path, paths: Iterable[Path]) -> list[Path]:
+    """The paths less those of submissions: what is not verified must not pass for a run by losing its manifest."""
+    whole = results.resolve()
+    if whole.name == SUBMISSIONS or any((folder / SUBMISSION).exists() for folder in (whole, *whole.parents)):
+        return []
+    theirs = {path.parent for path in results.rglob(SUBMISSION)}
+    theirs |= {path for path in results.rglob(SUBMISSIONS) if path.is_dir()}
+    return [path for path in paths if theirs.isdisjoint((path, *path.parents))]
 
 
 def _benchmark(root: Path, folders: list[Path], planned: bool) -> list[Table]:
@@ -259,7 +308,7 @@ def _table(
     model = None if started is None else _model_name(started)
     budget = None if started is None else _budget(started)
     slug = hashlib.sha256(key.encode()).hexdigest()[:6]
-    return Table(benchmark, task, model, budget, slug, tuple(rows), reward=_reward_name(spec))
+    return Table(benchmark, task, model, budget, slug, tuple(rows), reward=_reward_name(spec), key=key)
 
 
 def _reward_name(spec: Mapping[str, Any] | None) -> str | None:

@@ -9,14 +9,20 @@ from typing import Any
 
 from .analysis import Analysis, View, matches
 from .programs import ProgramError, TableProgram, Where
-from .runs import Row, Table
+from .runs import Row, Submission, Table
 
 
 class Archive:
-    """Tables of runs with what was read and computed of them, so that several programs share it."""
+    """Tables of runs with what was read and computed of them, so that several programs share it.
 
-    def __init__(self, tables: Sequence[Table]) -> None:
-        self.tables = tuple(tables)
+    `apart`: tables of submissions that were not verified, by themselves, in none of `tables`; `refused`: submissions
+    of which nothing can be read. No program, no test and no rank ever sees these two.
+    """
+
+    def __init__(
+        self, tables: Sequence[Table], apart: Sequence[Table] = (), refused: Sequence[Submission] = ()
+    ) -> None:
+        self.tables, self.apart, self.refused = tuple(tables), tuple(apart), tuple(refused)
         self._known: dict[str, dict[Any, Any]] = {table.slug: {} for table in tables}
 
     @property

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from . import packed
 from .records import RecordError, write_json
 
 SCHEMA = 1
@@ -186,17 +187,29 @@ def read(folder: Path) -> Judged:
     A torn last line is left out. Refused: another schema, a pair or a game twice, one of a pair that the record does
     not name, a score outside [0, 1], and a game whose status and score do not fit.
     """
+    found = {}
+    for name in (FILE, PAIRS, GAMES):
+        try:
+            found[name] = packed.content(folder / name)
+        except FileNotFoundError:
+            hint = "`groupbench judge` writes one" if name == FILE else f"{FILE} beside it says that there is one"
+            raise RecordError(f"{folder / name}: no such file; {hint}") from None
+        except OSError as error:
+            raise RecordError(f"{folder / name}: not readable ({error})") from None
+    return parse(found, folder)
+
+
+def parse(contents: Mapping[str, bytes], folder: Path) -> Judged:
+    """The same of the contents of the three files, by name, which lie in `folder`."""
     path = folder / FILE
     try:
-        record = msgspec.json.decode(path.read_bytes(), type=Record)
-    except FileNotFoundError:
-        raise RecordError(f"{path}: no such file; `groupbench judge` writes one") from None
-    except (OSError, msgspec.DecodeError) as error:
+        record = msgspec.json.decode(contents[FILE], type=Record)
+    except msgspec.DecodeError as error:
         raise RecordError(f"{path}: not a record of judging ({error})") from None
     if record.schema != SCHEMA:
         raise RecordError(f"{path}: verdicts of schema {record.schema}; this version reads {SCHEMA}")
-    pairs = {pair.id: pair for pair in _once(folder / PAIRS, PairRecord, lambda pair: pair.id)}
-    games = _once(folder / GAMES, GameRecord, lambda game: (game.id, game.candidate_first))
+    pairs = {pair.id: pair for pair in _once(contents[PAIRS], folder / PAIRS, PairRecord, lambda pair: pair.id)}
+    games = _once(contents[GAMES], folder / GAMES, GameRecord, lambda game: (game.id, game.candidate_first))
     judged = Judged(record, [pairs[name] for name in record.pairs if name in pairs], games)
     if unknown := sorted(pairs.keys() - set(record.pairs)):
         raise RecordError(f"{folder / PAIRS}: pair {unknown[0]!r} is not one of the {len(record.pairs)} of {FILE}")
@@ -216,12 +229,9 @@ def comparable(one: Record, other: Record) -> list[str]:
 Line = TypeVar("Line", PairRecord, GameRecord)
 
 
-def _once(path: Path, kind: type[Line], key: Any) -> list[Line]:
+def _once(content: bytes, path: Path, kind: type[Line], key: Any) -> list[Line]:
     """The lines of a file, each key once."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        raise RecordError(f"{path}: no such file; {FILE} beside it says that there is one") from None
+    lines = content.split(b"\n")
     decode, found = msgspec.json.Decoder(kind).decode, {}
     for number, line in enumerate(lines, start=1):
         if not line:

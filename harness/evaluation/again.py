@@ -9,9 +9,9 @@ from typing import Any
 
 from leaderboard import evaluations
 from leaderboard.evaluations import Evaluation
+from leaderboard.records import content_hash
 
 from .. import plugins
-from ..benchmark import content_hash
 from ..commands import quiet_libraries, say
 from .asked import again, codec_of
 from .checkpoint import Examiner

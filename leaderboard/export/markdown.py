@@ -29,14 +29,18 @@ the edge: no trial lies further out in that range, and better settings may."""
 
 
 def grid(shown: Grid, heading: str = "###", of: str = "", said: set[str] | None = None) -> str:
-    """Title, what it is `of`, table, and caption less the sentences that were `said` before; its own join these."""
+    """Title, what it is `of`, table, and caption less the sentences that were `said` before; its own join these.
+
+    Without a `heading` there is no title.
+    """
     header = [escape(column.heading) for column in shown.headers]
     body = [
         [entry_text(column.kind, entry) for column, entry in zip(shown.headers, line.entries, strict=True)]
         for line in shown.lines
     ]
     left = [column.kind == "text" for column in shown.headers]
-    parts = [f"{heading} {escape(shown.title or shown.name)}", *([escape(of)] if of else [])]
+    parts = [f"{heading} {escape(shown.title or shown.name)}"] if heading else []
+    parts += [escape(of)] if of else []
     new = [sentence for sentence in shown.caption if said is None or sentence not in said]
     if said is not None:
         said.update(new)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ..build import write
 from ..export import markdown
-from ..records import LeaderboardError, RecordError
+from ..records import SUBMISSION, SUBMISSIONS, LeaderboardError, RecordError
+from ..submissions.verify import verify_one
 from ..tables import Grid
 from ..verdicts import FILE, Judged, read
 from .side_file import SideFile
@@ -26,14 +27,27 @@ class Built:
 
 
 def find(places: Sequence[Path], tasks: Sequence[str] = ()) -> list[Judged]:
-    """All verdicts in or below the places (on `tasks`), in the order of their paths. RecordError for none."""
-    folders = sorted({path.parent.resolve() for place in places for path in place.rglob(FILE)})
+    """All verdicts in or below the places (on `tasks`), in the order of their paths. RecordError for none.
+
+    What others handed in is left out, unless its own folder is named: it is verified then, and refused with a fault.
+    """
+    folders = sorted({path.parent.resolve() for place in places for path in _below(place)})
     found = [read(folder) for folder in folders]
     found = [one for one in found if not tasks or one.record.task.name in tasks]
     if not found:
         on = f" on {', '.join(tasks)}" if tasks else ""
         raise RecordError(f"{', '.join(map(str, places))}: no {FILE}{on}; `groupbench judge` writes one")
     return found
+
+
+def _below(place: Path) -> list[Path]:
+    if (place / SUBMISSION).exists():
+        report = verify_one(place)
+        if not report.verified:
+            raise RecordError(f"{place}: not verified: {report.faults[0].words}")
+        return list(place.rglob(FILE))
+    theirs = {path.parent for path in place.rglob(SUBMISSION)} | set(place.rglob(SUBMISSIONS))
+    return [path for path in place.rglob(FILE) if theirs.isdisjoint(path.parents)]
 
 
 def build(

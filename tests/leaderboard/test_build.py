@@ -49,7 +49,7 @@ def mine(tmp_path):
 def test_every_file(results):
     folder = fill(results)
     built = build(folder)
-    names = [*TABLES, "convergence-arithmetic.svg", "convergence-arithmetic.png"]
+    names = [*TABLES, *(f"convergence-arithmetic.{kind}" for kind in ("svg", "png", "pdf"))]
     assert built.paths == [folder / name for name in names] and all(path.stat().st_size > 0 for path in built.paths)
     text = (folder / "leaderboard.md").read_text()
     assert text.startswith("# Leaderboard\n\n## demo: arithmetic, tiny\n") and built.markdown[0] in text
@@ -80,7 +80,7 @@ def test_same_records_same_bytes(results, tmp_path):
     first = {path.name: path.read_bytes() for path in build(folder, tmp_path / "one").paths}
     build(folder)  # its own files lie in the results folder now, and must not be read as records
     second = {path.name: path.read_bytes() for path in build(folder, tmp_path / "two").paths}
-    assert first == second and len(first) == 4 + 2 * 2
+    assert first == second and len(first) == 4 + 3 * 2
     assert str(tmp_path).encode() not in b"".join(first.values())
 
 
@@ -100,7 +100,7 @@ def test_same_bytes_in_every_process(results, tmp_path):
         command = [sys.executable, "-c", code, folder, out, tmp_path / "mine.toml"]
         subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed}, timeout=120)
         found.append({path.name: path.read_bytes() for path in sorted(out.iterdir())})
-    assert found[0] == found[1] and len(found[0]) == 4 + 2 * 2 + 4
+    assert found[0] == found[1] and len(found[0]) == 4 + 3 * 2 + 4
 
 
 def test_a_figure_for_each_table(results, tmp_path):
@@ -108,7 +108,7 @@ def test_a_figure_for_each_table(results, tmp_path):
     results.cell("a", 0, [0.2, 0.4], task={"name": "gsm8k/main"})
     results.cell("a", 0, [0.2, 0.4], task={"name": "gsm8k/main"}, model={"name": "large"})
     built = build(results.plan(), tmp_path / "deep" / "out")
-    assert len(built.paths) == 4 + 2 * 3 and all(path.is_file() for path in built.paths)
+    assert len(built.paths) == 4 + 3 * 3 and all(path.is_file() for path in built.paths)
     assert built.paths[4].name == "convergence-arithmetic.svg"
     assert all(path.parent == tmp_path / "deep" / "out" for path in built.paths)
     assert all(path.name.startswith("convergence-gsm8k-main-") for path in built.paths[6:])
@@ -215,7 +215,7 @@ def test_a_leaderboard_of_rewards(results, tmp_path):
     tidy = (tmp_path / "leaderboard-tidy.csv").read_text(encoding="utf-8")
     assert ",sampled_final,reward,0," in tidy and ",sampled_final,share,0," in tidy
     assert ",sampled_delta,reward_difference,0," in tidy and ",length_drift,change,0," in tidy
-    assert len(built.paths) == 4 + 2 * 3
+    assert len(built.paths) == 4 + 3 * 3
 
 
 def test_measure_is_a_column_only_where_it_must_be(results, tmp_path):

@@ -1,4 +1,5 @@
 import math
+import time
 
 import pytest
 
@@ -97,20 +98,23 @@ def test_a_row_keeps_its_colour_when_the_order_changes(results, tmp_path):
 
 
 def test_files_hold_every_label_and_are_the_same_every_time(table, tmp_path):
-    svg, png = draw(analysed(table), tmp_path / "one", title="the title")
+    svg, png, pdf = draw(analysed(table), tmp_path / "one", title="the title")
     text = svg.read_text()
     for label in ("gift@released, 3 seeds", r"grpo$\no$, 1 seed †", "_dapo, 0 of 1 seed", "start", "the title"):
         assert f"<!-- {label} -->" in text
     assert "<dc:date>" not in text
     assert png.read_bytes().startswith(b"\x89PNG") and len(png.read_bytes()) > 10_000
+    assert pdf.read_bytes().startswith(b"%PDF") and b"/Type3" not in pdf.read_bytes()  # which publishers refuse
+    assert not any(word in pdf.read_bytes() for word in (b"CreationDate", b"ModDate", b"Creator", b"Producer"))
+    time.sleep(1.1)  # a clock that counts seconds would show
     again = draw(analysed(table), tmp_path / "two", title="the title")
-    assert [path.read_bytes() for path in again] == [svg.read_bytes(), png.read_bytes()]
+    assert [path.read_bytes() for path in again] == [svg.read_bytes(), png.read_bytes(), pdf.read_bytes()]
 
 
 def test_nothing_finished(results, tmp_path):
     results.cell("a", 0, state=None)
     (table,) = load(results.plan())
-    svg, _ = draw(analysed(table), tmp_path / "empty")
+    svg, *_ = draw(analysed(table), tmp_path / "empty")
     assert "no finished seed" in svg.read_text() and "a, 0 of 1 seed" in svg.read_text()
 
 

@@ -1,0 +1,140 @@
+"""Submissions beside the user's own runs: verified ones in the table that they may be compared in, others apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from .. import runs
+from ..columns import Entry
+from ..columns.identity import seeds
+from ..records import RecordError
+from ..runs import MODES, Row, Submission, Table
+from ..selection import Archive
+from ..stats import over_seeds
+from ..tables import Grid, Header, Line
+from ..words import NOTHING, score
+from .faults import Fault, shown
+from .manifest import FILE, FOLDER
+from .verify import Report, places, verify_all, with_faults
+
+TITLE = "Not verified: self-reported"
+CAPTION = (
+    "Numbers are as the submissions have them. They are compared with nothing above, have no rank, and stand in no "
+    "other file: `groupbench verify` names every fault.",
+)
+
+
+def gather(results: Path, folder: Path | None = None) -> Archive:
+    """The user's own runs with verified submissions among them, and the others apart.
+
+    Submissions are looked for in `results`/submissions, or are `results` itself, and in `folder`. All are verified
+    here, whatever was said of them before. Raises RecordError where there is neither a run nor a submission.
+    """
+    reports = verify_all(_found(results, folder))
+    if not reports:
+        return Archive(runs.load(results))
+    there = any(next(results.rglob(name), None) for name in ("cell.json", "benchmark.json"))
+    tables = runs.own(results)[0] if there else []
+    mine = {cell.folder.name: cell.folder for t in tables for row in t.rows for cell in row.cells if cell.folder}
+    apart: list[Table] = []
+    refused: list[Submission] = []
+    for report in _not_mine(reports, mine):
+        submission = _submission(report)
+        try:
+            own = [] if report.unsafe else runs.submitted(report.path, submission)
+        except RecordError as error:
+            report = with_faults(report, [Fault(".", "", str(error), "")], unsafe=True)
+            submission = _submission(report)
+        if report.unsafe:
+            refused.append(submission)
+        elif submission.verified:
+            tables = _joined(tables, own)
+        else:
+            apart += own
+    return Archive(runs.arranged(tables), runs.arranged(apart), refused)
+
+
+def grid(archive: Archive) -> Grid | None:
+    """What is not verified, for people, by name and not by any number; None where there is nothing."""
+    lines = [_line(table, row) for table in archive.apart for row in table.rows]
+    for one in archive.refused:
+        entries = [Entry(text=one.name), *[Entry(text=NOTHING)] * (2 + len(MODES)), Entry(text=_why(one))]
+        lines.append(Line(one.name, "", tuple(entries)))
+    if not lines:
+        return None
+    headings = ["algorithm", "runs", "seeds", *MODES, "first fault"]
+    headers = tuple(Header(name.replace(" ", "_"), name, "text") for name in headings)
+    return Grid("unverified", TITLE, headers, tuple(sorted(lines, key=lambda line: line.label)), CAPTION)
+
+
+def _found(results: Path, folder: Path | None) -> list[Path]:
+    found: list[Path] = []
+    if (results / FILE).exists() or (results.is_dir() and results.resolve().name == FOLDER):
+        found += places(results)
+    if (results / FOLDER).is_dir():
+        found += places(results / FOLDER)
+    if folder is not None:
+        if not folder.is_dir():
+            raise RecordError(f"--submissions {folder}: no such folder")
+        found += places(folder)
+    return list({path.absolute(): path for path in found}.values())
+
+
+def _not_mine(reports: Sequence[Report], mine: dict[str, Path]) -> list[Report]:
+    """A run of the user's own that was handed in as well counts once."""
+    expected = "cells that no own run holds: it counts once"
+    return [
+        with_faults(
+            report,
+            [Fault(c.folder, c.words, f"also in {mine[c.id]}", expected) for c in report.cells if c.id in mine],
+        )
+        for report in reports
+    ]
+
+
+def _submission(report: Report) -> Submission:
+    faults = tuple(fault.words for fault in report.faults)
+    said = report.manifest
+    if said is None or report.unsafe:  # not a word of it is repeated
+        return Submission(shown(report.name), faults=faults)
+    return Submission(report.name, said.by, said.note, said.id, said.dirty, faults)
+
+
+def _joined(tables: list[Table], own: Sequence[Table]) -> list[Table]:
+    """The rows of `own` in every table of equal key; in one of their own where there is none."""
+    tables = list(tables)
+    for table in own:
+        places = [n for n, other in enumerate(tables) if (other.task, other.key) == (table.task, table.key)]
+        for n in places:
+            taken = {row.label for row in tables[n].rows}
+            rows = [replace(row, label=_free(row, taken)) for row in table.rows]
+            tables[n] = replace(tables[n], rows=(*tables[n].rows, *rows))
+        if not places:
+            tables.append(table)
+    return tables
+
+
+def _free(row: Row, taken: set[str]) -> str:
+    """The row's label, or with a part of its hash where somebody has it already."""
+    return row.label if row.label not in taken else f"{row.label} #{row.hash[:6]}"
+
+
+def _line(table: Table, row: Row) -> Line:
+    finals = []
+    for mode in MODES:
+        values = [
+            value for cell in row.done if (found := cell.measured(mode, table.measure)) for value in [found[-1][1]]
+        ]
+        finals.append(score(over_seeds(values).mean, table.measure) if values else NOTHING)
+    ran = f"{table.task}, {table.model or 'model unknown'}"
+    submission = row.submission
+    assert submission is not None
+    words = [row.label, ran, seeds(row), *finals, _why(submission)]
+    return Line(row.label, row.hash, tuple(Entry(text=text) for text in words))
+
+
+def _why(submission: Submission) -> str:
+    more = len(submission.faults) - 1
+    return submission.faults[0] + (f" (and {more} more)" if more else "")

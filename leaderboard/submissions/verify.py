@@ -1,0 +1,281 @@
+"""Whether a submission holds what it says: every score from its items, every hash, every seed, every cell.
+
+What cannot be seen from here: items that were made up consistently. `docs/submissions.md` says what would show those.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from ..records import SCHEMA, BenchmarkRecord, RecordError, TuningRecord, content_hash
+from . import files, judged
+from .cells import Checked, check, decode
+from .faults import Fault, Faults
+from .manifest import FILE, SAMPLES, Manifest, PackedRow
+from .summary import commits, rows, versions
+
+# What a specification says of anything but where the run started.
+NOT_THE_START = {"algorithm", "task", "reward", "training", "sampling", "rollout", "evaluation", "budget", "seed",
+                 "control", "after"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found of one submission."""
+
+    path: Path
+    manifest: Manifest | None
+    faults: tuple[Fault, ...]
+    more: int = 0  # faults that are not listed
+    unsafe: bool = False  # nothing of it may be read
+    cells: tuple[Checked, ...] = ()
+    evaluations: int = 0  # how many were computed once more,
+    items: int = 0  # and from how many verdicts or rewards of items
+
+    @property
+    def verified(self) -> bool:
+        """Whether everything holds."""
+        return not self.faults
+
+    @property
+    def name(self) -> str:
+        """The folder's, which is the submission's; of a link its own."""
+        return Path(os.path.abspath(self.path)).name
+
+
+def places(folder: Path) -> list[Path]:
+    """The submissions of a folder: itself, or its folders that hold one or, without a manifest, any run."""
+    if (folder / FILE).exists() or (folder / FILE).is_symlink():
+        return [folder]
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not (path.is_dir() or path.is_symlink()):
+            continue
+        holds = path.is_symlink() or (path / FILE).exists() or next(path.rglob("cell.json"), None)
+        if holds or next(path.rglob("benchmark.json"), None):
+            found.append(path)
+    return found
+
+
+def verify(paths: Sequence[Path]) -> list[Report]:
+    """A report for each submission in or at the paths. Raises RecordError where a path is none and holds none."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise RecordError(f"{path}: no such folder; a submission is one, with a {FILE} in it")
+        own = places(path)
+        if not own:
+            raise RecordError(f"{path}: holds no submission (no {FILE} in it or in a folder of it)")
+        found.update(dict.fromkeys(own))
+    return verify_all(list(found))
+
+
+def verify_all(paths: Sequence[Path]) -> list[Report]:
+    """Submissions, each a folder, and none with a cell of another."""
+    return _without_twins([verify_one(path) for path in paths])
+
+
+def verify_one(path: Path) -> Report:
+    """A submission by itself."""
+    faults = Faults()
+    folder = files.read(path, faults)
+    manifest, contents = folder.manifest, folder.contents
+    if manifest is None:
+        return Report(path, None, tuple(faults.found), faults.more, True)
+    names = sorted({name.split("/")[1] for name in contents if name.startswith("cells/")})
+    cells = [cell for name in names if (cell := check(name, contents, faults)) is not None]
+    _plan(contents, cells, names, faults)
+    _apart(cells, faults)
+    _alike(cells, faults)
+    _searches(contents, cells, faults)
+    judged.check_manifest(manifest.verdicts, judged.check(contents, cells, faults), faults)
+    _samples(manifest, contents, faults)
+    if len(cells) == len(names):  # else what cannot be read is all that there is to be said
+        _manifest(manifest, cells, faults)
+    looks = [name for name in contents if name.endswith("/evals.jsonl")]
+    items = [name for name in contents if name.endswith("/items.jsonl")]
+    return Report(
+        path, manifest, tuple(faults.found), faults.more, faults.unsafe, tuple(cells),
+        sum(contents[name].count(b"\n") for name in looks), sum(contents[name].count(b"\n") for name in items),
+    )  # fmt: skip
+
+
+def _plan(contents: Mapping[str, bytes], cells: Sequence[Checked], names: Sequence[str], faults: Faults) -> None:
+    """The cells that were planned, each once, and no other."""
+    plan = decode(contents, "benchmark.json", BenchmarkRecord, faults)
+    if plan is None:
+        return
+    if plan["schema"] != SCHEMA:
+        faults.add("benchmark.json", "schema", plan["schema"], SCHEMA, unsafe=True)
+    if plan.get("trials"):
+        faults.add("benchmark.json", "trials", "true: trials of a search for settings", "runs")
+    planned = {one["id"]: one for one in plan["cells"]}
+    for name, times in Counter(one["id"] for one in plan["cells"]).items():
+        if times > 1:
+            faults.add("benchmark.json", f"cell {name}", f"{times} times", "once")
+    labels = {(one["row"], one["seed"]): one["algorithm"] for one in plan["cells"]}
+    for (row, seed), times in Counter((one["row"], one["seed"]) for one in plan["cells"]).items():
+        if times > 1:
+            label = labels[row, seed]
+            faults.add("benchmark.json", f"{label}, seed {seed}", f"planned {times} times", "once: seeds are distinct")
+    for name in sorted(planned.keys() - set(names)):
+        one = planned[name]
+        what = f"{one['algorithm']}, seed {one['seed']}"
+        faults.add("benchmark.json", f"cell {name}", f"{what} is planned and has no folder", f"cells/{name}")
+    for name in sorted(set(names) - planned.keys()):
+        faults.add(f"cells/{name}", "", "a cell that no plan names", "one of benchmark.json")
+    for cell in cells:
+        one = planned.get(cell.id, {})
+        for key in ("row", "algorithm", "task", "seed") if one else ():
+            if one[key] != cell.record[key]:
+                found = f"{key} = {one[key]!r}"
+                faults.add("benchmark.json", f"cell {cell.id}", found, f"{cell.record[key]!r}, as in its cell.json")
+        if one.get("budget") and not cell.spec.get("after"):
+            found = f"budget = {one['budget']}, which is not its own"
+            faults.add("benchmark.json", f"cell {cell.id}", found, "none: a chain alone may stand beside other budgets")
+
+
+def _apart(cells: Sequence[Checked], faults: Faults) -> None:
+    """Two cells are two runs: no row has a seed twice, no two took the same time to the digit, or learnt the same."""
+    seeds: dict[tuple[str, int], Checked] = {}
+    clocks: dict[tuple[float, ...], Checked] = {}
+    ends: dict[tuple[str, str], Checked] = {}
+    for cell in cells:
+        seed = str(cell.record["row"]), int(cell.record["seed"])
+        if (twin := seeds.setdefault(seed, cell)) is not cell:
+            faults.add(f"{cell.folder}/cell.json", "seed", f"{seed[1]} once more, as {twin.folder}", "distinct seeds")
+        clock = tuple(step["counters"]["seconds"] for step in cell.steps)
+        if clock and (twin := clocks.setdefault(clock, cell)) is not cell:
+            found = f"every step took what it took in {twin.folder} ({twin.words}), to the last digit"
+            faults.add(f"{cell.folder}/steps.jsonl.gz", "", found, "a run of its own")
+        learnt = any(step["updates_without_signal"] < step["updates"] for step in cell.steps)
+        end = str(cell.record["row"]), str(cell.status["weights_end"])
+        if learnt and (twin := ends.setdefault(end, cell)) is not cell:
+            found = f"the weights of {twin.words} in {twin.folder}"
+            faults.add(f"{cell.folder}/status.json", "weights_end", found, "another seed's own")
+
+
+def _alike(cells: Sequence[Checked], faults: Faults) -> None:
+    """What one start or one data set means: the same weights before the first step, the same items asked."""
+    starts: dict[str, Checked] = {}
+    asked: dict[tuple[str, str], Checked] = {}
+    by_seed = {(cell.record["row"], cell.record["seed"]): cell for cell in cells}
+    for cell in cells:
+        spec = cell.spec
+        if after := spec.get("after"):
+            before = by_seed.get((after[-1].get("row"), cell.record["seed"]))
+            if before is not None:
+                _goes_on(cell, before, faults)
+        else:
+            start = content_hash({name: value for name, value in spec.items() if name not in NOT_THE_START})
+            first = starts.setdefault(start, cell)
+            mine, theirs = cell.status["weights_start"], first.status["weights_start"]
+            if mine != theirs:
+                expected = f"{theirs[:12]}…, as {first.words}: they have one start"
+                faults.add(f"{cell.folder}/status.json", "weights_start", f"{mine[:12]}…", expected)
+        key = content_hash([spec.get(name) for name in ("task", "evaluation")])
+        for split, items in cell.asked.items():
+            first = asked.setdefault((key, split), cell)
+            if first.asked[split] != items:
+                other = sorted({i for i, _ in items} ^ {i for i, _ in first.asked[split]}) or ["in another order"]
+                file, expected = f"{cell.folder}/items.jsonl.gz", f"those of {first.words}: they have one data set"
+                faults.add(file, split, f"other items: {other[0]}", expected)
+
+
+def _goes_on(cell: Checked, before: Checked, faults: Faults) -> None:
+    """A chain's later stage has the weights and the records of the one before it."""
+    mine, theirs = cell.status["weights_start"], str(before.status["weights_end"])
+    if mine != theirs:
+        expected = f"{theirs[:12]}…, where {before.words} ended"
+        faults.add(f"{cell.folder}/status.json", "weights_start", f"{mine[:12]}…", expected)
+    for own, other in zip(cell.steps, before.steps, strict=False):
+        if msgspec.to_builtins(own["counters"]) != msgspec.to_builtins(other["counters"]):
+            expected = f"those of {before.folder}, which it goes on from"
+            faults.add(f"{cell.folder}/steps.jsonl.gz", f"step {own['step']}", "other counters", expected)
+            return
+
+
+def _searches(contents: Mapping[str, bytes], cells: Sequence[Checked], faults: Faults) -> None:
+    """Searches of the rows that are here, equally many trials each, the chosen one with the highest score."""
+    file = "tuning.json"
+    if file not in contents:
+        return
+    record = decode(contents, file, TuningRecord, faults)
+    if record is None:
+        return
+    rows = {cell.record["row"] for cell in cells}
+    for search in record["searches"]:
+        where, trials, chosen = search["algorithm"], search["trials"], search["chosen"]
+        if search["row"] not in rows:
+            faults.add(file, where, f"row {search['row']}", "one of the rows here")
+        if not 0 <= chosen < len(trials):
+            faults.add(file, where, f"chosen = {chosen}", f"one of {len(trials)} trials")
+            continue
+        scores = [trial["score"] for trial in trials if trial["score"] is not None]
+        if not scores or trials[chosen]["score"] != max(scores):
+            found = f"the chosen trial's score is {trials[chosen]['score']}"
+            faults.add(file, where, found, f"the highest, {max(scores, default=None)}")
+    if len(counts := {len(search["trials"]) for search in record["searches"]}) > 1:
+        faults.add(file, "", f"searches of {sorted(counts)} trials", "equally many for every row")
+
+
+def _samples(manifest: Manifest, contents: Mapping[str, bytes], faults: Faults) -> None:
+    there = any(name.endswith(f"/{SAMPLES}") for name in contents)
+    if there and not manifest.texts:
+        faults.add(FILE, "texts", "false, with sampled texts", "true")
+
+
+def _manifest(manifest: Manifest, cells: Sequence[Checked], faults: Faults) -> None:
+    """What the manifest says of rows and provenance, against the cells."""
+    said = {row.row: row for row in manifest.rows}
+    truth = {row.row: row for row in rows(cells, {row.row: row.left_out for row in manifest.rows})}
+    if sorted(row.row for row in manifest.rows) != sorted(truth):
+        faults.add(FILE, "rows", f"rows {', '.join(sorted(r.row for r in manifest.rows))}", ", ".join(sorted(truth)))
+    for row in sorted(said.keys() & truth.keys()):
+        for name in PackedRow.__struct_fields__:
+            mine, theirs = getattr(said[row], name), getattr(truth[row], name)
+            if name == "scores":
+                _scores(said[row].label, mine, theirs, faults)
+            elif mine != theirs:
+                faults.add(FILE, f"rows, {said[row].label}", f"{name} = {mine}", f"{theirs}, as its cells say")
+        if twice := sorted(set(said[row].seeds) & set(said[row].left_out)):
+            faults.add(FILE, f"rows, {said[row].label}", f"left_out = {twice}", "seeds that are not here")
+    for name, truths in (("commits", commits(cells)), ("versions", versions(cells))):
+        if (mine := getattr(manifest, name)) != truths:
+            faults.add(FILE, name, mine, f"{truths}, as its cells say")
+
+
+def _scores(label: str, said: Mapping[str, float], truth: Mapping[str, float], faults: Faults) -> None:
+    for key in sorted(said.keys() | truth.keys()):
+        mine, theirs = said.get(key), truth.get(key)
+        if mine is None or theirs is None or abs(mine - theirs) > 1e-9 * max(1.0, abs(theirs)):
+            faults.add(FILE, f"rows, {label}", f"{key} = {mine}", f"{theirs}, from its items")
+
+
+def _without_twins(reports: Sequence[Report]) -> list[Report]:
+    """A cell that two submissions hold counts in neither: which of them made it, nothing here tells."""
+    owners: dict[str, list[Report]] = defaultdict(list)
+    for report in reports:
+        for cell in report.cells:
+            owners[cell.id].append(report)
+    found = []
+    for report in reports:
+        added = []
+        for cell in report.cells:
+            others = sorted(other.name for other in owners[cell.id] if other is not report)
+            if others:
+                expected = "cells that no other submission holds: repeat a run with other seeds"
+                added.append(Fault(cell.folder, cell.words, f"also in {', '.join(others)}", expected))
+        found.append(with_faults(report, added) if added else report)
+    return found
+
+
+def with_faults(report: Report, added: Sequence[Fault], unsafe: bool = False) -> Report:
+    """The report with more of them."""
+    return replace(report, faults=(*report.faults, *added), unsafe=report.unsafe or unsafe)

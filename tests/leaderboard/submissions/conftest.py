@@ -1,0 +1,180 @@
+"""Real runs of seconds, packed once, and what an attacker would do to a copy of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+
+from leaderboard import packed
+from leaderboard.submissions.manifest import FILE, Manifest, identified
+from leaderboard.submissions.packing import Asked, pack
+from leaderboard.submissions.verify import Report, verify_one
+
+SUMS: dict[str, Any] = {
+    "name": "sums",
+    "task": {"name": "arithmetic", "parameters": {"level": 1}},
+    "model": "tiny",
+    "algorithms": ["grpo@no-kl", "gift"],
+    "seeds": [0, 1],
+    "budget": {"steps": 3},
+    "training": {
+        "prompts_per_step": 4, "responses_per_prompt": 4, "updates_per_rollout": 2, "learning_rate": 1e-3,
+        "warmup_updates": 3,
+    },
+    "sampling": {"max_tokens": 4},
+    "evaluation": {"every": 2, "samples": 2, "probe": 4, "examples": 6},
+    "execution": {"threads": 1},
+}  # fmt: skip
+TASTE: dict[str, Any] = {
+    "name": "taste",
+    "task": "preference",
+    "model": "tiny",
+    "reward": "gold",
+    "algorithms": ["grpo@no-kl", "gift"],
+    "budget": {"steps": 2},
+    "training": SUMS["training"],
+    "sampling": {"max_tokens": 8},
+    "evaluation": {"every": 1, "samples": 2, "probe": 0, "examples": 6},
+    "execution": {"threads": 1, "save_weights": True},
+    "win_rates": {"judges": ["gold"], "limit": 6},
+}
+
+
+def run(settings: Mapping[str, Any], results: Path) -> Path:
+    """A recipe's cells and comparisons, as `groupbench run` makes them, without its tables."""
+    from harness import commands, recipe
+    from harness.benchmark import plan
+    from harness.experiment import run_cell
+    from harness.judging import recipe as last_look
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    parsed = recipe.parse(dict(settings), "recipe")
+    benchmark = plan(parsed, "cpu")
+    judged = last_look.prepare(parsed, benchmark)
+    commands._record_plan(results, benchmark)
+    for cell in benchmark.cells:
+        run_cell(cell, results / "cells" / cell.id, cell.start, lambda *_: None)
+    if judged is not None:
+        assert last_look.run(judged, benchmark, benchmark.cells[0].start, results) == 0
+    torch.set_num_threads(before)
+    return results
+
+
+@pytest.fixture(scope="session")
+def sums(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two algorithms, two seeds, graded."""
+    return run(SUMS, tmp_path_factory.mktemp("runs") / "sums")
+
+
+@pytest.fixture(scope="session")
+def other_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with two other seeds of one algorithm."""
+    return run({**SUMS, "algorithms": ["gift"], "seeds": [2, 3]}, tmp_path_factory.mktemp("runs") / "sums")
+
+
+@pytest.fixture(scope="session")
+def taste(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two algorithms, on a reward, and compared by a judge."""
+    return run(TASTE, tmp_path_factory.mktemp("runs") / "taste")
+
+
+@pytest.fixture(scope="session")
+def good(sums: Path, taste: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Submissions of both."""
+    out = tmp_path_factory.mktemp("packed")
+    asked = {"sums": Asked("sums", "A. Person", "two cores"), "taste": Asked("taste")}
+    return {name: pack(run, out, asked[name]).path for name, run in (("sums", sums), ("taste", taste))}
+
+
+class Tampered:
+    """A copy of a submission, to be altered; `sealed` does what an attacker who has read the code would do then."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def cells(self) -> list[str]:
+        """Ids by label and seed."""
+        return [one["id"] for one in sorted(self.plan, key=lambda one: (one["algorithm"], one["seed"]))]
+
+    @property
+    def plan(self) -> list[dict[str, Any]]:
+        return json.loads((self.folder / "benchmark.json").read_text())["cells"]
+
+    def read(self, name: str) -> Any:
+        """A JSON file, or the records of a packed one."""
+        path = self.folder / name
+        if path.suffix == ".json":
+            return json.loads(path.read_text())
+        return [json.loads(line) for line in packed.unpack(path.read_bytes(), name).splitlines()]
+
+    def write(self, name: str, content: Any) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".json":
+            path.write_text(json.dumps(content, indent=1) + "\n")
+        else:
+            path.write_bytes(packed.pack(b"".join(json.dumps(record).encode() + b"\n" for record in content)))
+
+    def change(self, name: str, change: Callable[[Any], Any]) -> None:
+        content = self.read(name)
+        changed = change(content)
+        self.write(name, changed if isinstance(changed, list) else content)
+
+    def manifest(self, **changes: Any) -> None:
+        """The manifest with these entries and the id that belongs to it."""
+        built = json.loads((self.folder / FILE).read_text()) | changes
+        manifest = identified(msgspec.convert(built, Manifest))
+        (self.folder / FILE).write_text(json.dumps(msgspec.to_builtins(manifest), indent=1))
+
+    def sealed(self) -> Tampered:
+        """Every size and hash of the manifest as the files now are, and its id."""
+        files = []
+        for path in sorted(self.folder.rglob("*")):
+            name = path.relative_to(self.folder).as_posix()
+            if path.is_file() and name != FILE:
+                raw = path.read_bytes()
+                unpacked = len(packed.unpack(raw, name)) if path.suffix == ".gz" else len(raw)
+                digest = hashlib.sha256(raw).hexdigest()
+                files.append({"path": name, "size": len(raw), "unpacked": unpacked, "sha256": digest})
+        self.manifest(files=files)
+        return self
+
+    def items(self, cell: str, change: Callable[[list[dict[str, Any]]], Any]) -> None:
+        """Change a cell's items, and move every evaluation's range to where its items then are."""
+        name = f"cells/{cell}/items.jsonl.gz"
+        self.change(name, change)
+        sizes: dict[tuple[Any, ...], int] = {}
+        for item in self.read(name):
+            key = item["step"], item["split"], item["mode"]
+            sizes[key] = sizes.get(key, 0) + len(json.dumps(item)) + 1
+        place, evals = 0, self.read(f"cells/{cell}/evals.jsonl.gz")
+        for one in evals:
+            stop = place + sizes.get((one["step"], one["split"], one["mode"]), 0)
+            one["items"], place = [place, stop], stop
+        self.write(f"cells/{cell}/evals.jsonl.gz", evals)
+
+    def verify(self) -> Report:
+        return verify_one(self.folder)
+
+    def faults(self) -> list[str]:
+        report = self.verify()
+        assert not report.verified
+        return [fault.words for fault in report.faults]
+
+
+@pytest.fixture
+def tampered(good: dict[str, Path], tmp_path: Path) -> Callable[[str], Tampered]:
+    def copy(name: str = "sums") -> Tampered:
+        return Tampered(Path(shutil.copytree(good[name], tmp_path / "copies" / name)))
+
+    return copy
