@@ -312,7 +312,7 @@ def _warm_start(recipe: Recipe, task: Task, start: models.Source, shared: dict[s
     check_algorithm(algorithm, task, warm.training, recipe.sampling, where)
     check_examples(task, warm.training, recipe.evaluation, f"{where}.training")
     stage = replace(
-        recipe, budget=warm.budget, evaluation=replace(recipe.evaluation, every=10**9, probe=0),
+        recipe, budget=warm.budget, evaluation=replace(recipe.evaluation, every=10**9, probe=0, drift=False),
         execution=replace(recipe.execution, save_weights=True, sinks=()), rollout=Rollout(),
     )  # fmt: skip
     cell = _cell(stage, Entry(where, label, algorithm, warm.training), task, start, warm.seed, shared)
@@ -338,7 +338,7 @@ def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: 
         "training": asdict(entry.training),
         "sampling": asdict(recipe.sampling),
         "rollout": {"engine": recipe.rollout.engine},
-        "evaluation": asdict(recipe.evaluation),
+        "evaluation": {k: v for k, v in asdict(recipe.evaluation).items() if k != "drift" or v},
         "budget": asdict(recipe.budget),
         "seed": seed,
         **({"control": entry.control} if entry.control else {}),

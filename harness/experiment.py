@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from leaderboard import records
+from leaderboard.finals import FOLDER as FINAL
 from leaderboard.records import RECORD_FILES, CellRecord, RecordError, Status, StepRecord
 
 from . import checkpoint, memory, models
@@ -133,6 +134,7 @@ class _Run:
         trainer = Trainer(
             cell.algorithm, cell.task, policy, engine, codec, training=cell.training, sampling=cell.sampling,
             execution=cell.execution, seed=cell.seed, control=cell.control, turns=plan.turns,
+            drift=cell.evaluation.drift,
         )  # fmt: skip
         self.status["weights_start"] = weights_hash(policy)
         self._resume(trainer)
@@ -236,7 +238,8 @@ class _Run:
         checkpoint.remove(skipped)
         for name in RECORD_FILES:
             (self.folder / name).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "weights", ignore_errors=True)
+        for made in ("weights", FINAL):  # what is answered after training is the former weights'
+            shutil.rmtree(self.folder / made, ignore_errors=True)
 
     # --- records ---
 

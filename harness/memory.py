@@ -187,7 +187,8 @@ def _parts(cell: Cell, codec: Codec, device: str) -> tuple[dict[str, int], dict[
     head = model.hidden + 1 if needs.value else 0
     trained = FLOAT * (model.parameters + head)
     resident = {POLICY: model.weights(FLOAT) + FLOAT * head, GRADIENTS: trained, ADAM: 2 * trained}
-    if needs.reference or isinstance(cell.task, Rewarded):
+    drifts = cell.evaluation.drift or isinstance(cell.task, Rewarded)
+    if needs.reference or drifts:
         resident[START] = model.weights(FLOAT)
     asked = _asked(cell, longest_prompt(codec, cell.task))
     takes = [one.takes(model, cell.execution.decode_tokens, products) for one in asked]
@@ -204,7 +205,7 @@ def _parts(cell: Cell, codec: Codec, device: str) -> tuple[dict[str, int], dict[
         resident[REWARD_MODEL] = rated.weights(size)
         added["grading"] = rated.rated(AT_ONCE[device], size)
 
-    step, evaluated = asked[0].tokens, asked[2].tokens if isinstance(cell.task, Rewarded) else 0
+    step, evaluated = asked[0].tokens, asked[2].tokens if drifts else 0
     at_once = max(cell.execution.micro_batch_tokens, *(one.length for one in asked))
     longer = at_once if needs.demonstrations else 0  # what is shown may be longer than what is sampled
     added["scoring"] = model.scored(min(at_once, max(longer, step, evaluated)), device, reduced)

@@ -52,14 +52,17 @@ class Trainer:
     def __init__(
         self, algorithm: Algorithm, task: Task, policy: Policy, engine: Engine, codec: Codec, *, training: Training,
         sampling: Sampling, execution: Execution, seed: int, control: Control | None = None, turns: bool = False,
+        drift: bool = False,
     ) -> None:  # fmt: skip
-        """With `turns`, what a phase does not need waits in host memory; see residents.py."""
+        """With `turns`, what a phase does not need waits in host memory; see residents.py. `drift` measures how far the
+        policy goes with a verifier as well.
+        """
         self.algorithm, self.task, self.policy, self.engine, self.codec = algorithm, task, policy, engine, codec
         self.training, self.sampling, self.execution = training, sampling, execution
         self.needs = algorithm.needs
         if self.needs.value:
             policy.add_value_head()
-        drifts = isinstance(task, Rewarded)  # nothing but the reward holds such a policy: how far it goes is measured
+        drifts = drift or isinstance(task, Rewarded)  # nothing but the reward holds such a policy
         self.start = policy.frozen_copy() if self.needs.reference or drifts else None
         self.reference = self.start if self.needs.reference else None
         self.drift = Drift(policy, self.start, execution.micro_batch_tokens) if self.start and drifts else None

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from . import reading, records
+from . import finals, reading, records
 from .records import EvalRecord, Measure, RecordError, SearchRecord, Status, StepRecord
 
 State = Literal["done", "failed", "stopped", "running", "missing"]  # a record's, or never started
@@ -98,6 +98,7 @@ class Table:
     slug: str  # names the table's files; unique within a results folder
     rows: tuple[Row, ...]  # as the recipe has them; what no plan names comes last, by label
     reward: str | None = None  # what rated responses, in words; None where the verifier did
+    start: Path | None = None  # what all its runs started from, evaluated on final tasks; None where it was not
 
     @cached_property
     def measure(self) -> Measure:
@@ -173,7 +174,7 @@ def _benchmark(root: Path, folders: list[Path], planned: bool) -> list[Table]:
         (group, label) for group, members in groups.items() for _, label in {(m.row, m.algorithm) for m in members}
     )
     shared = {label for (_, label), n in rows.items() if n > 1}
-    return [_table(name, task, key, members, searches, shared) for (task, key), members in groups.items()]
+    return [_table(root, name, task, key, members, searches, shared) for (task, key), members in groups.items()]
 
 
 def _comparable(one: _Found, found: list[_Found]) -> str:
@@ -192,6 +193,7 @@ def _comparable(one: _Found, found: list[_Found]) -> str:
 
 
 def _table(
+    root: Path,
     benchmark: str,
     task: str,
     key: str,
@@ -219,7 +221,8 @@ def _table(
     model = None if started is None else _model_name(started)
     budget = None if spec is None else spec.get("budget")
     slug = hashlib.sha256(key.encode()).hexdigest()[:6]
-    return Table(benchmark, task, model, budget, slug, tuple(rows), reward=_reward_name(spec))
+    start = None if spec is None else finals.start_of(root, spec.get("model"))
+    return Table(benchmark, task, model, budget, slug, tuple(rows), _reward_name(spec), start)
 
 
 def _reward_name(spec: Mapping[str, Any] | None) -> str | None:
