@@ -9,10 +9,10 @@ temperature 1, detached. There is no importance ratio, clip, KL or entropy term.
 
 Equations 6, 17 and 22 of the paper carry one factor 1/π more than its own loss (equations 16, 21) and the code; we
 follow the loss. τ is contradictory: 0.1 in the released script (`gft@released`, the default), 0.7 best in the paper's
-figure 6 (`gft@paper`), and the value behind its table 1 is not stated. The mix is 1 expert + 3 teacher of 8; `gft@no-
-mix` has the expert alone; no demonstration at all is the 0:8 of its table 5. The code cuts demonstrations to the
-response limit; here they stay whole, because a cut expert has no answer and no end. Tokens are averaged over the mini-
-batch, in the code over each micro-batch.
+figure 6 (`gft@paper`), and the value behind its table 1 is not stated. The mix is 1 expert + 3 teacher of 8;
+`gft@no-mix` has the expert alone; no demonstration at all is the 0:8 of its table 5. The code cuts demonstrations to
+the response limit; here they stay whole, because a cut expert has no answer and no end. Tokens are averaged over the
+mini-batch, in the code over each micro-batch.
 """
 
 from __future__ import annotations
