@@ -133,8 +133,8 @@ def _assumptions(paper: Paper, scale: Scale) -> str:
     of = paper.scale[scale]
     return (
         f"assumed: prompts of {of.prompt_tokens} and responses of {of.response_tokens} tokens (no longer than a recipe "
-        "allows), 2 FLOPs a parameter and token forward, 6 trained, DAPO's refills not counted; an H100 or H200, of its "
-        f"{cost.PEAK / 1e12:.0f} TFLOP/s {cost.TRAINED_MFU:.0%} in updates and {cost.SAMPLED_MFU:.0%} in sampling"
+        "allows), 2 FLOPs a parameter and token forward, 6 trained, DAPO's refills not counted; an H100 or H200 at "
+        f"{cost.TRAINED_MFU:.0%} of {cost.PEAK / 1e12:.0f} TFLOP/s in updates and {cost.SAMPLED_MFU:.0%} in sampling"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -78,9 +79,10 @@ class Study:
 
 
 def study(archive: Archive | None, name: str, judged: Sequence[Judged], side: SideFile | None) -> Study:
-    """The runs of the benchmark `name`, where there are any."""
+    """The runs of the benchmark `name`, where there are any: of several budgets or tasks those with most finished."""
     tables = [table for table in archive.tables if table.benchmark == name] if archive else []
-    analysis = archive.whole(tables[0], View()) if archive and tables else None
+    most = max(tables, key=lambda table: sum(len(row.done) for row in table.rows), default=None)
+    analysis = archive.whole(most, View()) if archive and most is not None else None
     return Study(analysis, judged_tables(judged, side))
 
 
@@ -91,13 +93,18 @@ def grids(paper: Paper, scale: Scale, study_of: Callable[[str], Study]) -> list[
         fills = table.ours.get(scale, ())
         filled = {fill.block for fill in fills}
         alone = [block for block in table.block if block.model not in filled and any(block.rows.values())]
-        found += [_filled(paper, table, fill, scale, study_of, len(fills)) for fill in fills]
+        found += [_filled(paper, table, fill, scale, study_of, fills) for fill in fills]
         found += [_alone(paper, table, block) for block in alone]
     return found
 
 
 def _filled(
-    paper: Paper, table: PaperTable, fill: Fill, scale: Scale, study_of: Callable[[str], Study], fills: int
+    paper: Paper,
+    table: PaperTable,
+    fill: Fill,
+    scale: Scale,
+    study_of: Callable[[str], Study],
+    fills: Sequence[Fill],
 ) -> Grid:
     block = next(block for block in table.block if block.model == fill.block)
     own, made = study_of(fill.study), list[tuple[Header, dict[str, Entry]]]()
@@ -135,7 +142,7 @@ def _alone(paper: Paper, table: PaperTable, block: Block) -> Grid:
 
 def _grid(
     paper: Paper, table: PaperTable, block: Block, made: Sequence[tuple[Header, Mapping[str, Entry]]],
-    fill: Fill | None = None, scale: Scale | None = None, own: Study | None = None, fills: int = 0,
+    fill: Fill | None = None, scale: Scale | None = None, own: Study | None = None, fills: Sequence[Fill] = (),
 ) -> Grid:  # fmt: skip
     rows = [f"{row} {LATER}" if row in block.later else row for row in block.rows]
     names = (Header("algorithm", "method", "text"), dict(zip(block.rows, (Entry(text=r) for r in rows), strict=True)))
@@ -151,17 +158,23 @@ def _grid(
     else:
         said.append("No study of ours at this scale fills it.")
     said += [f"{LATER} behind a method: only in the image of the authors' README, a later version."] * bool(block.later)
-    name = table.name if len(table.block) == 1 and fills <= 1 else f"{table.name}-{fill.study if fill else block.model}"
-    if fill is not None and len({one.model for one in table.block}) > 1 and table.name == "passes":
-        name = f"{table.name}-{block.model.rpartition(' ')[2]}"
     return Grid(
-        name=name.replace(" ", "-").replace(",", ""),
+        name=_name(table, block, fill, fills),
         title=f"{table.title}; {block.model}",
         headers=tuple(header for header, _ in columns),
         lines=tuple(Line(row, "", tuple(entries[row] for _, entries in columns)) for row in block.rows),
         caption=(*said, *block.notes, *table.notes),
         model=block.model,
     )
+
+
+def _name(table: PaperTable, block: Block, fill: Fill | None, fills: Sequence[Fill]) -> str:
+    """Of the grid: with its model where there are several, with its study where several fill one block."""
+    if fill is not None and sum(one.block == block.model for one in fills) > 1:
+        return f"{table.name}-{fill.study}"
+    if len(table.block) == 1:
+        return table.name
+    return f"{table.name}-{re.sub(r'[^a-z0-9.]+', '-', block.model.lower())}"
 
 
 def _label(fill: Fill, row: str, study_of: Callable[[str], Study]) -> tuple[Study, str]:
