@@ -10,8 +10,9 @@ temperature 1, detached. There is no importance ratio, clip, KL or entropy term.
 Equations 6, 17 and 22 of the paper carry one factor 1/π more than its own loss (equations 16, 21) and the code; we
 follow the loss. τ is contradictory: 0.1 in the released script (`gft@released`, the default), 0.7 best in the paper's
 figure 6 (`gft@paper`), and the value behind its table 1 is not stated. The mix is 1 expert + 3 teacher of 8;
-`gft@no-mix` has the expert alone. The code cuts demonstrations to the response limit; here they stay whole, because a
-cut expert has no answer and no end. Tokens are averaged over the mini-batch, in the code over each micro-batch.
+`gft@no-mix` has the expert alone; no demonstration at all is the 0:8 of its table 5. The code cuts demonstrations to
+the response limit; here they stay whole, because a cut expert has no answer and no end. Tokens are averaged over the
+mini-batch, in the code over each micro-batch.
 """
 
 from __future__ import annotations
@@ -43,10 +44,8 @@ class GFT(Algorithm):
     tau: float = 0.1  # τ: probability above which a token's coefficient is 1
 
     def __post_init__(self) -> None:
-        if self.experts < 0 or self.teachers < 0 or self.experts + self.teachers == 0:
-            raise ValueError(
-                f"experts = {self.experts}, teachers = {self.teachers}: GFT needs at least one demonstration a prompt"
-            )
+        if self.experts < 0 or self.teachers < 0:
+            raise ValueError(f"experts = {self.experts}, teachers = {self.teachers}: must be 0 or more")
         if not 0 <= self.tau <= 1:
             raise ValueError(f"tau = {self.tau} must be a probability, from 0 to 1")
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .card import Card
 
 _BUILT_IN = (
-    "cispo", "dapo", "dft", "dr_grpo", "gft", "gift", "grpo", "gspo", "gvpo", "online_dpo", "reinforce_pp", "rloo",
-    "sft", "una",
+    "cispo", "dapo", "dcr", "dft", "dr_grpo", "gft", "gift", "grpo", "gspo", "gvpo", "online_dpo", "reinforce_pp",
+    "rloo", "sft", "una",
 )  # fmt: skip
 _ENTRIES: dict[str, Entry] = {}
 A = TypeVar("A", bound="Algorithm")

@@ -373,6 +373,30 @@ def claims(
 
 
 @app.command()
+def reproduce(
+    paper: Annotated[str, typer.Argument(help="gift or gft")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings of all its recipes: key.sub=value, or key+=[...].")
+    ] = None,
+    scale: Annotated[str, typer.Option(help="tiny (two cores, minutes), small (one GPU) or paper")] = "tiny",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check all, list the cells and what they cost, run nothing.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the studies' results and of the tables.")] = Path(
+        "results/papers"
+    ),
+    jobs: Annotated[
+        int | None, typer.Option(help="Cells at the same time; default: one a core, on a GPU one.", min=1)
+    ] = None,
+    plugin: Plugin = None,
+) -> None:
+    """Run what is missing of a paper's studies and put its tables beside the published ones."""
+    from .papers import command
+
+    sys.exit(command.run(paper, scale, dry_run, out, jobs, overrides or [], plugin or []))
+
+
+@app.command()
 def lab(
     names: Annotated[
         list[str] | None, typer.Argument(help="Algorithms, e.g. gift or grpo@paper; default: ours.")

@@ -37,7 +37,7 @@ def run(
     for file in plugin_files:
         plugins.load_file(file)
     recipe = recipes.load(path, overrides)
-    from . import tuning
+    from . import final, tuning
     from .benchmark import plan
     from .experiment import resolve_device
     from .judging import recipe as last_look
@@ -47,10 +47,11 @@ def run(
     try:
         benchmark = plan(recipe, device)  # with `tune:`, all but the settings that are searched for
         search = tuning.prepare(recipe, recipe.tune, device) if recipe.tune else None
+        results = out or Path("results") / benchmark.name
+        finals = final.prepare(recipe, benchmark, results)
         judged = last_look.prepare(recipe, benchmark)
     except (UserError, TaskError) as error:
         raise UserError(f"recipe {path}: {error}") from error
-    results = out or Path("results") / benchmark.name
     for note in (*benchmark.notes, *(search.benchmark.notes if search else ())):
         say(f"note: {note}")
     if dry_run or device == "cuda" or recipe.reward is not None:
@@ -67,9 +68,14 @@ def run(
     except Stopped as stopped:
         say(f"{stopped}; what was done is saved, and the same command goes on with it")
         return 128 + stopped.number
+    start = benchmark.cells[0].start
+    if finals is not None or judged is not None:
+        start = _warm_start(benchmark) or start
+    if finals is not None:
+        final.run(finals, benchmark, start, results)
     leaderboard(results)
     if judged is not None:
-        code = last_look.run(judged, benchmark, _warm_start(benchmark) or benchmark.cells[0].start, results)
+        code = last_look.run(judged, benchmark, start, results)
     if failed:
         total = len(benchmark.cells) + len(benchmark.stages)
         say(f"{failed} of {total} cells failed; run the same command again to retry them")

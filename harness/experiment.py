@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from leaderboard import records
+from leaderboard.finals import FOLDER as FINAL
 from leaderboard.records import RECORD_FILES, CellRecord, RecordError, Status, StepRecord
 
 from . import checkpoint, memory, models
@@ -257,7 +258,8 @@ class _Run:
         checkpoint.remove(skipped)
         for name in RECORD_FILES:
             (self.folder / name).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "weights", ignore_errors=True)
+        for made in ("weights", FINAL):  # what is answered after training is the former weights'
+            shutil.rmtree(self.folder / made, ignore_errors=True)
         if self.before is not None:
             self._go_on_from(self.before, trainer)
         return False

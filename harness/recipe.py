@@ -41,6 +41,8 @@ def parse(content: Mapping[str, Any], where: str) -> Recipe:
         content["algorithms"] = [_entry(entry) for entry in content["algorithms"]]
     if isinstance(content.get("controls"), list):
         content["controls"] = [{"kind": c} if isinstance(c, str) else c for c in content["controls"]]
+    if isinstance(content.get("final_tasks"), list):
+        content["final_tasks"] = [{"name": t} if isinstance(t, str) else t for t in content["final_tasks"]]
     if isinstance(judged := content.get("win_rates"), dict) and isinstance(judged.get("tasks"), list):
         tasks = [{"name": t} if isinstance(t, str) else t for t in judged["tasks"]]
         content["win_rates"] = {**judged, "tasks": tasks}
@@ -51,6 +53,9 @@ def parse(content: Mapping[str, Any], where: str) -> Recipe:
     for key in ("algorithms", "seeds"):
         if not getattr(recipe, key):
             raise UserError(f"{where}: {key} is empty; expected at least one")
+    keys = [one.key for one in recipe.final_tasks]
+    if double := next((key for key in keys if keys.count(key) > 1), None):
+        raise UserError(f"{where}: final_tasks: {double!r} is there {keys.count(double)} times; give each a `label:`")
     if len(set(recipe.seeds)) < len(recipe.seeds):
         raise UserError(f"{where}: seeds {list(recipe.seeds)} repeat themselves; each one is a run of its own")
     return recipe

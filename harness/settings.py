@@ -6,6 +6,7 @@ Plain dataclasses, so that the training core needs no validation library; `recip
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -329,6 +330,31 @@ class WinRates:
 
 
 @dataclass(frozen=True)
+class FinalTask(Choice):
+    """NAME or NAME@PROTOCOL: every finished cell and the start are evaluated on it. What is null is the protocol's."""
+
+    label: str | None = None  # names its columns and folder; null: the name. Two entries of one task need two labels
+    limit: int | None = None  # a fixed subset of so many held-out examples; null: all
+    samples: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        good = re.fullmatch(r"[\w@+-][\w.@+-]*", self.key)
+        where = "label" if self.label is not None else "name"
+        _check(bool(good), where, repr(self.key), "a word of letters, digits and . _ - + @, which names a folder")
+        for name in ("limit", "samples", "max_tokens"):
+            found = getattr(self, name)
+            _check(found is None or found >= 1, name, found, "at least 1, or null")
+
+    @property
+    def key(self) -> str:
+        """What its answers and columns are called."""
+        return self.name if self.label is None else self.label
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A benchmark: algorithms x seeds on one task, from one start, under one protocol."""
 
@@ -348,3 +374,4 @@ class Recipe:
     execution: Execution = Execution()
     tune: Tune | None = None
     win_rates: WinRates | None = None
+    final_tasks: tuple[FinalTask, ...] = ()

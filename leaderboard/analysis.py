@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Literal
 
-from . import scores
+from . import finals, scores
 from .ranking import ALPHA, Ranking, rank_all
 from .records import Axis, Measure
 from .runs import SPLITS, Cell, Mode, Row, Split, Table
@@ -68,6 +68,7 @@ class Analysis:
         self._contrasts: dict[tuple[Mode, Measure], dict[str, Contrast]] = {}
         self._overfits: dict[Mode, dict[str, Tested]] = {}
         self._times: dict[str, dict[int, float]] = {}
+        self._finals: dict[str, dict[str, Tested]] = {}
 
     # --- accuracies, or rewards ---
 
@@ -89,6 +90,38 @@ class Analysis:
         """Final − start, paired."""
         start, final = (self.scores(row, mode, split, when, measure) for when in ("start", "final"))
         return final.less(start) if start is not None and final is not None else None
+
+    def final(self, row: Row, task: str) -> Scores | None:
+        """On a final task, which every run was evaluated on after training; None where no finished seed was."""
+        key = "final", row.hash, task
+        if key not in self._known:
+            self._known[key] = scores.read_final(row, task)
+        return self._known[key]
+
+    def final_start(self, task: str) -> Scores | None:
+        """On a final task: the start's, one evaluation."""
+        key = "final start", task
+        if key not in self._known:
+            self._known[key] = scores.read_start(self.table, task)
+        return self._known[key]
+
+    @cached_property
+    def final_tasks(self) -> list[str]:
+        """The names of what its runs were evaluated on after training."""
+        return finals.tasks(self.table)
+
+    def final_contrast(self, row: Row, task: str) -> Tested | None:
+        """The row against the reference on a final task, paired by seed and item; Holm over the rows."""
+        if task not in self._finals:
+            less = {other.hash: self._final_less(other, task) for other in self._compared()}
+            self._finals[task] = self._tested({h: None if d is None else d.estimate for h, d in less.items()})
+        return self._finals[task].get(row.hash)
+
+    def _final_less(self, row: Row, task: str) -> Scores | None:
+        if self.reference is None or row.hash == self.reference.hash:
+            return None
+        mine, theirs = (self.final(one, task) for one in (row, self.reference))
+        return mine.less(theirs) if mine is not None and theirs is not None else None
 
     def overoptimisation(self, row: Row, mode: Mode) -> Scores | None:
         """Gain in reward minus gain in gold, paired; None where one of the two was not recorded."""

@@ -26,6 +26,7 @@ import msgspec
 from .records import RecordError, read_json, write_json
 
 SCHEMA = 1
+FILE = "evaluation.json"
 PER_SAMPLE = ("correct", "strict", "tokens", "truncated", "timed_out", "answers")
 
 
@@ -181,7 +182,7 @@ def read(path: Path) -> Evaluation:
 
 def read_record(folder: Path) -> EvaluationRecord:
     """A folder's evaluation.json. Raises RecordError where it is none, or of another version."""
-    path = folder / "evaluation.json"
+    path = folder / FILE
     record: EvaluationRecord = read_json(path)
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise RecordError(f"{path}: not an evaluation of schema {SCHEMA}")

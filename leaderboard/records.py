@@ -11,6 +11,7 @@
                        samples.jsonl a few sampled texts a step, with their rewards
                        status.json   `Status`, replaced atomically
                        checkpoints/  of a running cell; see harness/checkpoint.py
+                       final/        where asked for: the weights evaluated on further tasks; see finals.py
                        tensorboard/  where asked for: the steps and evaluations once more, in `<label>, seed <seed>/`
 
 The records of a chain's stage begin with those of the stages before it: one run, whose counters go on.

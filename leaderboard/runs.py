@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from . import reading, records
+from . import finals, reading, records
 from .records import SUBMISSION, SUBMISSIONS, EvalRecord, Measure, RecordError, SearchRecord, Status, StepRecord
 
 State = Literal["done", "failed", "stopped", "running", "missing"]  # a record's, or never started
@@ -128,6 +128,7 @@ class Table:
     rows: tuple[Row, ...]  # as the recipe has them; what no plan names comes last, by label
     reward: str | None = None  # what rated responses, in words; None where the verifier did
     key: str = ""  # what must be equal for runs to be compared, as JSON; empty where nothing was started
+    start: Path | None = None  # what all its runs started from, evaluated on final tasks; None where it was not
 
     @cached_property
     def measure(self) -> Measure:
@@ -251,7 +252,7 @@ def _benchmark(root: Path, folders: list[Path], planned: bool) -> list[Table]:
         (group, label) for group, members in groups.items() for _, label in {(m.row, m.algorithm) for m in members}
     )
     shared = {label for (_, label), n in rows.items() if n > 1}
-    return [_table(name, task, key, members, searches, shared) for (task, key), members in groups.items()]
+    return [_table(root, name, task, key, members, searches, shared) for (task, key), members in groups.items()]
 
 
 def _as_planned(found: list[_Found], benchmark: records.BenchmarkRecord) -> list[_Found]:
@@ -280,6 +281,7 @@ def _comparable(one: _Found, found: list[_Found]) -> str:
 
 
 def _table(
+    root: Path,
     benchmark: str,
     task: str,
     key: str,
@@ -308,7 +310,8 @@ def _table(
     model = None if started is None else _model_name(started)
     budget = None if started is None else _budget(started)
     slug = hashlib.sha256(key.encode()).hexdigest()[:6]
-    return Table(benchmark, task, model, budget, slug, tuple(rows), reward=_reward_name(spec), key=key)
+    start = None if spec is None else finals.start_of(root, spec.get("model"))
+    return Table(benchmark, task, model, budget, slug, tuple(rows), _reward_name(spec), key, start)
 
 
 def _reward_name(spec: Mapping[str, Any] | None) -> str | None:

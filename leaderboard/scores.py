@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from . import reading
+from . import finals, reading
+from .evaluations import Item
 from .records import EvalRecord, Measure
-from .runs import Cell, Mode, Row, Split
+from .runs import Cell, Mode, Row, Split, Table
 from .stats import Estimate, crossed, over_seeds
 
 When = Literal["start", "final"]
@@ -102,6 +103,30 @@ def read(row: Row, mode: Mode, split: Split, when: When, measure: Measure = "acc
         return Scores(seeds, np.array([[record[measure]] for _, record in found]), () if len(ids) > 1 else None)
     clusters = next((labels for _, labels, _ in there if labels), None)  # of the seeds that recorded them
     return Scores(seeds, np.array([values for _, _, values in there]), ids.pop(), clusters)
+
+
+def read_final(row: Row, task: str) -> Scores | None:
+    """Accuracies on a final task of the row's finished seeds that were evaluated on it; None where none was."""
+    found = [(c.seed, finals.items(c.folder / finals.FOLDER, task)) for c in row.done if c.folder is not None]
+    return _of_finals([(seed, items) for seed, items in found if items])
+
+
+def read_start(table: Table, task: str) -> Scores | None:
+    """Those of the start, evaluated once; None where it was not."""
+    found = None if table.start is None else finals.items(table.start, task)
+    return _of_finals([(0, found)] if found else [])
+
+
+def _of_finals(cells: Sequence[tuple[int, Sequence[Item]]]) -> Scores | None:
+    if not cells:
+        return None
+    seeds = tuple(seed for seed, _ in cells)
+    means = [[sum(c or 0 for c in item.correct) / len(item.correct) for item in items] for _, items in cells]
+    asked = {tuple((item.id, item.content) for item in items) for _, items in cells}
+    if len(asked) > 1:
+        return Scores(seeds, np.array([[sum(own) / len(own)] for own in means]), ())
+    ids, clusters = (tuple(getattr(item, key) for item in cells[0][1]) for key in ("id", "unit"))
+    return Scores(seeds, np.array(means), ids, None if clusters == ids else clusters)
 
 
 def _items(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from . import finals
 from .analysis import Analysis, View, matches
 from .programs import ProgramError, TableProgram, Where
 from .runs import Row, Submission, Table
@@ -66,6 +67,8 @@ def _wanted(table: Table, where: Where) -> bool:
         (table.benchmark, where.benchmark), (table.task, where.task), (str(table.model), where.model),
         (table.measure, where.measure),
     )  # fmt: skip
+    if where.final_tasks and not finals.tasks(table):
+        return False
     return all(name == pattern or fnmatchcase(name, pattern) for name, pattern in names)
 
 

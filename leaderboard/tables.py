@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from .analysis import Analysis, matches
-from .columns import COLUMNS, Entry, Kind
+from .columns import COLUMNS, Column, Entry, Kind, expanded, find
 from .columns.across import ACROSS, Across
 from .columns.measure import BOLD, OTHER_ITEMS
 from .programs import Choice, Program, ProgramError, TableProgram
@@ -100,14 +100,15 @@ def grids(archive: Archive, program: Program) -> list[Grid]:
 def grid(program: TableProgram, analysis: Analysis) -> Grid:
     """One table of runs as a program shows it."""
     rows = ordered(analysis, program.order)
-    made = {row.hash: {c.column: COLUMNS[c.column].entry(analysis, row) for c in program.columns} for row in rows}
+    every = [one for choice in program.columns for one in _every(choice, analysis)]
+    made = {row.hash: {c.column: _column(c.column).entry(analysis, row) for c in every} for row in rows}
     choices = [
         c
-        for c in program.columns
+        for c in every
         if c.column not in program.optional
-        or _says_something(COLUMNS[c.column].kind, (made[row.hash][c.column] for row in rows))
+        or _says_something(_column(c.column).kind, (made[row.hash][c.column] for row in rows))
     ]
-    columns = [(choice, COLUMNS[choice.column]) for choice in choices]
+    columns = [(choice, _column(choice.column)) for choice in choices]
     return Grid(
         name=program.name,
         title=program.title,
@@ -131,6 +132,17 @@ def grid(program: TableProgram, analysis: Analysis) -> Grid:
         reference=analysis.reference.label if analysis.reference else "",
         target=analysis.target,
     )
+
+
+def _every(choice: Choice, analysis: Analysis) -> list[Choice]:
+    """A choice for each column that it stands for; its heading is one column's alone."""
+    names = expanded(choice.column, analysis)
+    return [choice] if names == [choice.column] else [replace(choice, column=n, heading=None) for n in names]
+
+
+def _column(name: str) -> Column[Analysis, Row]:
+    """Raises KeyError for a name that no column has."""
+    return find(name) or COLUMNS[name]
 
 
 def across_grid(program: TableProgram, across: Across) -> Grid:
@@ -167,7 +179,7 @@ def _across_columns(choice: Choice, across: Across) -> Iterable[tuple[Header, di
         header = Header(whole.name, choice.heading or whole.heading(across), whole.kind_in(across))
         yield header, {label: whole.entry(across, label) for label in across.labels}, whole.explain(across)
         return
-    one = COLUMNS[choice.column]
+    one = _column(choice.column)
     found = [(analysis, task) for analysis, task in _tasks(across) if fnmatchcase(analysis.table.task, choice.task)]
     explained = [one.explain(analysis) for analysis, _ in found]
     for (analysis, task), said in zip(found, explained, strict=True):
@@ -250,7 +262,7 @@ def ordered(analysis: Analysis, order: str = "") -> list[Row]:
     keys = [order] if order else [f"{mode}_final" for mode in dict.fromkeys((analysis.view.metric, *MODES))]
 
     def place(row: Row) -> tuple[Any, ...]:
-        places = (_place(COLUMNS[key.removeprefix("-")].entry(analysis, row).value, key) for key in keys)
+        places = (_place(_column(key.removeprefix("-")).entry(analysis, row).value, key) for key in keys)
         return (row.control, *places, row.label)
 
     return sorted(analysis.rows, key=place)

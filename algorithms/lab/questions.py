@@ -24,6 +24,8 @@ STARTS = ((0.0, 0.0, 0.0, 0.0), (0.5, -0.5, 1.0, -1.0), (0.3, 0.6, 0.8, 2.2))
 RECORDED: Mapping[str, str] = {
     "cispo@paper": "-00--+++",
     "dapo@verl": "-00--+++",
+    "dcr@released": "-0000000",
+    "dcr@paper": "-0000000",
     "dft": "-0000000",
     "dr_grpo@paper": "-00+-+++",
     "gft@released": "-0000+++",

@@ -28,7 +28,7 @@ def win_rates(
     if policy is not None and policy not in POLICIES:
         raise UserError(f"--arena {policy}{plugins.suggestion(policy, POLICIES)}")
     judged = build.find(places, names)
-    side = _side(judged, plugins.parse_settings(settings))
+    side = side_of(judged, plugins.parse_settings(settings))
     built, errors = build.build(judged, out or places[0], reference, side)
     for made in built:
         console.print(Plain(made.grid))
@@ -49,7 +49,7 @@ def win_rates(
     return 1 if errors else 0
 
 
-def _side(judged: Sequence[Judged], parameters: dict[str, dict[str, Any]]) -> SideFile | None:
+def side_of(judged: Sequence[Judged], parameters: dict[str, dict[str, Any]]) -> SideFile | None:
     """AlpacaEval's side file, where there are verdicts on it."""
     if unknown := [name for name in parameters if name != "alpaca_eval"]:
         raise UserError(f"--set {unknown[0]}.…: allowed: alpaca_eval.folder, where its side file lies")

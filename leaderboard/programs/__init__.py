@@ -6,7 +6,8 @@
     columns = ["rank", "algorithm", "seeds", {column = "sampled_final", heading = "GSM8K"}]
     optional = ["mismatch"]            # columns that are left out where nothing stands in them
     rows = ["gift*", {row = "grpo@no-kl", label = "GRPO"}]  # labels, algorithms' names, or patterns; without it: all
-    where = {task = "gsm8k", model = "*", benchmark = "*", measure = "*", min_seeds = 1, controls = true}
+    where = {task = "gsm8k", model = "*", benchmark = "*", measure = "*", min_seeds = 1, controls = true,
+             final_tasks = false}
     order = "sampled_final"            # highest first, "-time_to_target" lowest first; "rows": as they are above;
                                        # "algorithm": by label; without it: the metric's final accuracy, or reward
     metric = "sampled"                 # what rows are ranked by, and whose curve reaches the target
@@ -33,7 +34,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ..analysis import Family, View
-from ..columns import COLUMNS
+from ..columns import COLUMNS, find
 from ..columns.across import ACROSS
 from ..records import Axis, LeaderboardError
 from ..runs import Mode
@@ -58,6 +59,7 @@ class Where:
     measure: Literal["*", "accuracy", "reward"] = "*"  # what rows are ranked by, which the runs decide
     min_seeds: int = 0  # finished ones
     controls: bool = True  # whether control arms are shown
+    final_tasks: bool = False  # only runs that were evaluated on final tasks
 
 
 @dataclass(frozen=True)
@@ -183,18 +185,19 @@ def _table(content: Any, where: str) -> TableProgram:
 
 def _check_columns(table: TableProgram, where: str) -> None:
     for choice in table.columns:
-        known: Iterable[str] = COLUMNS if not table.across or choice.task is not None else ACROSS
-        if choice.column not in known:
-            elsewhere = COLUMNS if known is ACROSS else ACROSS
-            hint = suggestion(choice.column, known)
-            if choice.column in elsewhere:
-                hint = f"; it stands in a table {'of one task: name its `task`' if known is ACROSS else 'across tasks'}"
+        of_one = not table.across or choice.task is not None
+        of_several = choice.column in ACROSS
+        if find(choice.column) is None if of_one else not of_several:
+            hint = suggestion(choice.column, COLUMNS if of_one else ACROSS)
+            if of_several if of_one else find(choice.column):
+                hint = f"; it stands in a table {'across tasks' if of_one else 'of one task: name its `task`'}"
             raise ProgramError(f"{where}: unknown column {choice.column!r}{hint}")
         if choice.task is not None and not table.across:
             raise ProgramError(f"{where}: column {choice.column!r} has a task; that is for a table with across = true")
     kinds = {name: column.kind for name, column in (ACROSS if table.across else COLUMNS).items()}
     orders = ["rows", "algorithm", *(f"{sign}{name}" for name in kinds for sign in ("", "-") if kinds[name] != "text")]
-    if table.order and table.order not in orders:
+    of_final = not table.across and table.order.removeprefix("-") not in kinds and find(table.order.removeprefix("-"))
+    if table.order and table.order not in orders and not of_final:
         words = "; it holds no numbers" if kinds.get(table.order.removeprefix("-")) == "text" else ""
         raise ProgramError(f"{where}: order = {table.order!r}{words or suggestion(table.order, orders)}")
     names = [choice.column for choice in table.columns]

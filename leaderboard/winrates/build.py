@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -66,6 +67,17 @@ def build(
             continue
         built.append(Built(grid, write(out, f"win-rates-{name}", markdown.grid(grid, "#") + "\n", [grid])))
     return built, errors
+
+
+def tables(judged: Sequence[Judged], side: SideFile | None) -> dict[str, Grid]:
+    """A win-rate table by kind of judge, of the first judge of each kind; what cannot be made is left out."""
+    found: dict[str, Grid] = {}
+    for group in _groups(judged).values():
+        kind = group[0].record.judge.kind
+        if kind not in found:
+            with suppress(LeaderboardError):
+                found[kind] = table(group, None, side)
+    return found
 
 
 def _groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:

@@ -296,6 +296,8 @@ DETACHED = {
     "cispo": cispo("token"),
     "cispo@trl": cispo("rollout-token", epsilon=1e-4),
     "cispo@verl": cispo("token", 0.8, 1.2),
+    "dcr": weighted(lambda b, i, x, o: (1 if math.exp(x) > 0.1 else math.exp(x)) / b.totals.tokens),
+    "dcr@paper": weighted(lambda b, i, x, o: (1 if math.exp(x) > 0.7 else math.exp(x)) / b.totals.tokens),
     "dft": weighted(lambda b, i, x, o: math.exp(x) / b.totals.tokens),
     "gft": gft(0.1),
     "gft@paper": gft(0.7),

@@ -112,7 +112,7 @@ def test_take_keeps_tokens_with_their_response(lab):
 def test_bad_hyper_parameters(lab):
     for name, bad in (
         ("dapo", {"overlong_cache": 0}), ("gift", {"epsilon": 0.0}), ("gft", {"tau": 1.5}),
-        ("gft", {"experts": 0, "teachers": 0}), ("sft", {"experts": 0}), ("grpo", {"beta": -0.04}),
+        ("gft", {"experts": -1}), ("dcr", {"tau": -0.1}), ("sft", {"experts": 0}), ("grpo", {"beta": -0.04}),
         ("grpo", {"clip_low": -0.2}), ("grpo", {"std_epsilon": 0.0}), ("grpo", {"dual_clip": 0.5}),
         ("rloo", {"clip": 0.0}),
         ("cispo", {"weight_max": 0.5, "weight_min": 0.8}), ("gvpo", {"beta": 0.0}), ("dapo", {"overlong_factor": -1.0}),

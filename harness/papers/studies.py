@@ -1,0 +1,171 @@
+"""A paper's studies at one scale: where their recipes lie, whether they are sound, and which of their cells are done.
+
+Recipes are checked as far as possible without what they need: names, settings and protocols always, models, data and
+packages where they are at hand. What is missing is said, and is no error before it is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from algorithms import Algorithm
+from leaderboard import records
+from leaderboard.papers.reading import Paper, Scale
+from tasks.base import Task, TaskError
+
+from .. import models
+from .. import recipe as recipes
+from ..errors import UserError
+from ..plugins import build, build_algorithm, build_task, suggestion
+from ..settings import Budget, Choice, Recipe, Training
+
+# In a wheel recipes lie beside this module; in a clone where people look for them.
+_PLACES = (Path(__file__).parent / "recipes", Path(__file__).parents[2] / "recipes" / "papers")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An algorithm with the settings that it is run with; a chain has several."""
+
+    label: str
+    algorithm: Algorithm
+    training: Training
+    budget: Budget
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry of a recipe: its label and its stages, of which most have one."""
+
+    label: str
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One recipe of a paper, checked."""
+
+    name: str
+    short: str  # the name less paper and scale
+    path: Path
+    recipe: Recipe
+    task: Task
+    rows: tuple[Row, ...]
+    results: Path
+
+    def states(self) -> dict[tuple[str, int], str]:
+        """How each planned cell stands, by row label and seed, as far as the records in the results folder say."""
+        there: dict[tuple[str, int], str] = {}
+        for path in sorted(self.results.glob("cells/*/cell.json")):
+            record, status = records.read_json(path), path.with_name("status.json")
+            state = str(records.read_json(status)["state"]) if status.exists() else "running"
+            there[record["algorithm"], record["seed"]] = state
+        planned = ((row.label, seed) for row in self.rows for seed in self.recipe.seeds)
+        return {cell: there.get(cell, "missing") for cell in planned}
+
+    def seconds(self) -> list[float]:
+        """Of the cells that are done here."""
+        found = [records.read_json(path) for path in sorted(self.results.glob("cells/*/status.json"))]
+        return [status["seconds"] for status in found if status["state"] == "done"]
+
+    def ours(self, keys: Sequence[str]) -> dict[str, Any]:
+        """The values of keys of the recipe. Raises UserError for a key that it has not."""
+        found = {key: _value(asdict(self.recipe), key, self.path) for key in keys}
+        for key in found:
+            section, _, name = key.partition(".")
+            if section == "training":  # a row may have its own
+                each = [getattr(stage.training, name) for row in self.rows for stage in row.stages]
+                values = list(dict.fromkeys(each))
+                found[key] = values[0] if len(values) == 1 else ", ".join(map(str, values))
+        return found
+
+
+def folder() -> Path:
+    """Where the papers' recipes lie."""
+    return next((place for place in _PLACES if place.is_dir()), _PLACES[-1])
+
+
+def find(paper: Paper, scale: Scale, overrides: Sequence[str], out: Path) -> list[Study]:
+    """All studies of a paper at a scale, checked without what they need. Raises UserError."""
+    return [study(paper.study(scale, short), short, overrides, out) for short in paper.scale[scale].studies]
+
+
+def study(name: str, short: str, overrides: Sequence[str], out: Path) -> Study:
+    """One study by its recipe's name. Raises UserError."""
+    path = folder() / f"{name}.yaml"
+    recipe = recipes.load(path, overrides)
+    if recipe.name != name:
+        raise UserError(f"recipe {path}: name = {recipe.name!r}; must be {name!r}, which its tables are read by")
+    try:
+        task = build_task(recipe.task.name, recipe.task.parameters, "task")
+        for number, wanted in enumerate(recipe.final_tasks):
+            _check_protocol(wanted, f"final_tasks.{number}")
+        for number, judged in enumerate(recipe.win_rates.tasks if recipe.win_rates else ()):
+            _check_protocol(judged, f"win_rates.tasks.{number}")
+        rows = tuple(_rows(recipe))
+    except (UserError, TaskError) as error:
+        raise UserError(f"recipe {path}: {error}") from error
+    return Study(name, short, path, recipe, task, rows, out / name)
+
+
+def missing(recipe: Recipe) -> list[str]:
+    """What a run of it needs and is not here, in words: models, and packages of an engine. Never downloads."""
+    names = [recipe.model.name]
+    if recipe.reward is not None:
+        named = recipe.reward.train.base if recipe.reward.train else recipe.reward.parameters.get("model")
+        names += [named] if isinstance(named, str) else []
+    found = [f"model {name} is not at hand" for name in dict.fromkeys(names) if not at_hand(name)]
+    if recipe.rollout.engine == "vllm" and find_spec("vllm") is None:
+        found.append("vllm is not installed")
+    return found
+
+
+def at_hand(name: str) -> bool:
+    """Whether a model can be loaded here without a download."""
+    if name == models.TINY:
+        return True
+    if name in models.WHEELS:
+        return (models.cache_folder() / "models" / name / "groupbench.json").exists()
+    if Path(name).expanduser().is_dir():
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    return name.count("/") == 1 and isinstance(try_to_load_from_cache(name, "config.json"), str)
+
+
+def _rows(recipe: Recipe) -> Iterator[Row]:
+    for number, choice in enumerate(recipe.algorithms):
+        where = f"algorithms.{number}"
+        stages = [
+            _stage(stage, recipe, f"{where}.stages.{n}")
+            for n, stage in enumerate(getattr(choice, "stages", None) or ())
+        ] or [_stage(choice, recipe, where)]
+        label = choice.label or " → ".join(stage.label for stage in stages)
+        yield Row(label, tuple(stages))
+
+
+def _stage(choice: Any, recipe: Recipe, where: str) -> Stage:
+    """Of an entry, or of a stage of a chain."""
+    algorithm, label = build_algorithm(choice.name, choice.parameters, where)
+    training = build(Training, {**asdict(recipe.training), **choice.training}, f"{where}.training")
+    return Stage(choice.label or label, algorithm, training, getattr(choice, "budget", None) or recipe.budget)
+
+
+def _check_protocol(choice: Choice, where: str) -> None:
+    base, at, protocol = choice.name.partition("@")
+    task = build_task(base, choice.parameters, where)
+    if at and protocol not in task.protocols:
+        raise UserError(f"{where}: task {base} has no protocol {protocol!r}{suggestion(protocol, task.protocols)}")
+
+
+def _value(content: Mapping[str, Any], key: str, path: Path) -> Any:
+    found: Any = content
+    for part in key.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            raise UserError(f"recipe {path}: the paper's file names {key} as ours, and there is no such key")
+        found = found[part]
+    return found
