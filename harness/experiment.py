@@ -77,6 +77,8 @@ def run_cell(
     A cell that is done is left as it is. A failure is recorded with its cause and raised again. Raises `lock.Held`
     where another process runs the cell, and `Stopped`, with all saved, soon after `stop` was set.
     """
+    if (before is None) != (cell.after is None):
+        raise ValueError(f"{cell.label}: a chain's later stage, and no other cell, goes on from the stage before it")
     with ExitStack() as held:
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -351,10 +351,12 @@ def _budget(one: _Found) -> Mapping[str, Any] | None:
 
 
 def _stages(spec: Mapping[str, Any]) -> tuple[Stage, ...]:
-    after = spec.get("after", ())
+    earlier = spec.get("after", ())
     return tuple(
-        Stage(records.algorithm_name({"algorithm": one["algorithm"]}), one.get("budget", {}), one.get("training", {}))
-        for one in (*after, *([spec] if after else ()))
+        Stage(
+            records.algorithm_name({"algorithm": one.get("algorithm")}), one.get("budget", {}), one.get("training", {})
+        )
+        for one in ((*earlier, spec) if earlier else ())
     )
 
 

@@ -343,6 +343,7 @@ def test_drift_is_from_where_the_chain_began(tmp_path):
     """A second stage that learns nothing stays where the first one went, and its own reference sees no distance."""
     still = {"name": "grpo", "training": {"learning_rate": 1e-30, "weight_decay": 0.0}}
     rewarded = {"task": "preference", "reward": "gold", "sampling": {"max_tokens": 6}, "budget": {"steps": 1}}
+    rewarded["win_rates"] = {"judges": ["gold"], "limit": 4}  # of the chain against where it began
     chain = {"stages": [{"name": GRPO, "budget": {"steps": 2}}, still], "label": "chain"}
     assert commands.run(write(tmp_path, algorithms=[chain], **rewarded), [], tmp_path / "out", [], False) == 0
     (cell,) = plan(algorithms=[chain], **rewarded).cells
@@ -350,6 +351,8 @@ def test_drift_is_from_where_the_chain_began(tmp_path):
     assert drift[0] == 0.0 != drift[2] and drift[3] == pytest.approx(drift[2], rel=1e-6)
     *_, last = lines(tmp_path / "out/cells" / cell.id / "steps.jsonl")
     assert last["stage"] == 2 and last["metrics"]["kl_reference"] == pytest.approx(0.0, abs=1e-9)
+    (judged,) = [records.read_json(path) for path in (tmp_path / "out").rglob("judged.json")]
+    assert judged["candidate"]["algorithm"] == "grpo+grpo" and judged["opponent"]["fingerprint"] == "tiny"
 
 
 def test_a_budget_of_any_axis_is_the_stages_own(tmp_path):
