@@ -47,6 +47,8 @@ def _handed_in(submission: Submission) -> str:
     state = "verified, its scores are those of its items" if submission.verified else "not verified"
     said = [f"submitted{by} ({submission.id}); {state}"]
     said += ["made by code with changes that no commit holds"] * submission.dirty
+    if seeds := submission.left_out:
+        said.append(f"handed in without the seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))} of its own plan")
     return "; ".join(said + [submission.note] * bool(submission.note))
 
 

@@ -43,7 +43,7 @@ def gather(results: Path, folder: Path | None = None) -> Archive:
     for report in _not_mine(reports, mine):
         submission = _submission(report)
         try:
-            own = [] if report.unsafe else runs.submitted(report.path, submission)
+            own = [] if report.unsafe else runs.submitted(report.path, submission, _left_out(report))
         except RecordError as error:
             report = with_faults(report, [Fault(".", "", str(error), "")], unsafe=True)
             submission = _submission(report)
@@ -100,6 +100,10 @@ def _submission(report: Report) -> Submission:
     if said is None or report.unsafe:  # not a word of it is repeated
         return Submission(shown(report.name), faults=faults)
     return Submission(report.name, said.by, said.note, said.id, said.dirty, faults)
+
+
+def _left_out(report: Report) -> dict[str, list[int]]:
+    return {row.row: row.left_out for row in report.manifest.rows} if report.manifest else {}
 
 
 def _joined(tables: list[Table], own: Sequence[Table]) -> list[Table]:

@@ -62,6 +62,17 @@ def test_a_verified_one_joins_the_table_of_its_key(results):
     assert labels(gather(results)) == [row.label for row in load(results)[0].rows] + ["gift@released (honest)"]
 
 
+def test_a_seed_that_was_left_out_is_said(results, other_seeds):
+    cell = next(path for path in sorted((other_seeds / "cells").iterdir()))
+    shutil.rmtree(results / "submissions")
+    pack(cell, results / "submissions", Asked("one"))
+    (row,) = [row for row in gather(results).tables[0].rows if row.submission]
+    assert sorted([*row.submission.left_out, row.cells[0].seed]) == [2, 3]
+    build(results, figures=False)
+    said = f"handed in without the seed {row.submission.left_out[0]} of its own plan"
+    assert said in (results / "leaderboard.md").read_text()
+
+
 def test_an_unverified_one_stands_apart(results):
     alter(results)
     archive = gather(results)
