@@ -101,20 +101,20 @@ def _print(reports: Sequence[Report]) -> None:
     from leaderboard.submissions.faults import shown
 
     console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140)
-    table = Table()
+    table = Table(padding=(0, 0, 0, 0))
     for heading in ("submission", "by"):
         table.add_column(heading, overflow="fold")
-    for heading in ("rows", "cells", "evaluations", "items", "size"):
-        table.add_column(heading, justify="right")
+    for heading in ("rows", "cells", "evals", "items", "size"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("code", "verdict"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for report in reports:
         said = report.manifest
         count = len(report.faults) + report.more
         words = [
             shown(report.name), shown(said.by) if said else "", str(len(said.rows)) if said else "–",
             str(len(report.cells)), str(report.evaluations), str(report.items), size(said.size) if said else "–",
-            "changed" if said and said.dirty else "as committed" if said else "–",
+            "changed" if said and said.dirty else "committed" if said else "–",
             "verified" if report.verified else f"{count} fault{'s' * (count != 1)}",
         ]  # fmt: skip
         table.add_row(*map(Text, words))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .runs import MODES, Cell, Row, Stage, Submission, Table
+from .runs import MODES, Cell, Row, Stage, Table
 from .words import budget
 
 # What must agree between a cell's sessions for equal bits: the key in their records, and what to call it.
@@ -20,8 +20,6 @@ def notes(table: Table) -> list[str]:
     """What a reader of the table must know about single cells, by row label and seed."""
     found = []
     for row in sorted(table.rows, key=lambda row: row.label):
-        if row.submission is not None:
-            found.append(f"{row.label}: {_handed_in(row.submission)}")
         for cell in row.cells:
             found += [f"{row.label}, seed {cell.seed}: {text}" for text in _remarks(cell)]
     measured = {
@@ -35,6 +33,7 @@ def notes(table: Table) -> list[str]:
         sizes = ", ".join(f"{mode} {examples} × {samples}" for mode, examples, samples in sorted(measured))
         found.append(f"the runs were not evaluated alike (examples × samples): {sizes}")
     found += _chains(table)
+    found += _handed_in(table)
     found += _differences(table)
     found += _overlaps(table)
     found += [CONTROLS[kind] for kind in CONTROLS if any(c.provenance.get("control") == kind for c in _cells(table))]
@@ -44,12 +43,21 @@ def notes(table: Table) -> list[str]:
     return found
 
 
-def _handed_in(submission: Submission) -> str:
-    by = f" by {submission.by}" if submission.by else ""
-    state = "verified, its scores are those of its items" if submission.verified else "not verified"
-    said = [f"submitted{by} ({submission.id}); {state}"]
-    said += ["made by code with changes that no commit holds"] * submission.dirty
-    return "; ".join(said + [submission.note] * bool(submission.note))
+def _handed_in(table: Table) -> list[str]:
+    """Who handed in what, once a submission, and which rows lack seeds."""
+    rows = [(row.label, row.submission) for row in sorted(table.rows, key=lambda row: row.label) if row.submission]
+    found = []
+    for name, one in sorted({submission.name: submission for _, submission in rows}.items()):
+        by = f" by {one.by}" if one.by else ""
+        state = "verified: its scores are those of its items" if one.verified else "not verified"
+        said = [f"({name}): submitted{by}, {one.id}, {state}"]
+        said += ["made by code with changes that no commit holds"] * one.dirty + [one.note] * bool(one.note)
+        found.append("; ".join(said))
+    for label, one in rows:
+        if seeds := one.left_out:
+            s = "s" * (len(seeds) > 1)
+            found.append(f"{label}: submitted without the seed{s} {', '.join(map(str, seeds))} of its own plan")
+    return found
 
 
 def _overlaps(table: Table) -> list[str]:

@@ -78,6 +78,7 @@ class Submission:
     id: str = ""  # hash of all that it holds; empty where it cannot be read
     dirty: bool = False  # run with code that no commit holds
     faults: tuple[str, ...] = ()  # what does not hold, a line each; printable
+    left_out: tuple[int, ...] = ()  # seeds that the row's own plan had besides, as far as is said
 
     @property
     def verified(self) -> bool:
@@ -198,14 +199,18 @@ def own(results: Path) -> tuple[list[Table], set[Path]]:
     return tables, trials
 
 
-def submitted(folder: Path, submission: Submission) -> list[Table]:
-    """The tables of what was handed in, each row called `label (name of the submission)`. Raises as `load`."""
+def submitted(folder: Path, submission: Submission, left_out: Mapping[str, Sequence[int]]) -> list[Table]:
+    """The tables of what was handed in, each row called `label (name of the submission)`; `left_out`: seeds by row.
+
+    Raises as `load`.
+    """
     with reading.no_garbage():
         tables = _benchmark(folder, sorted(path.parent for path in folder.glob("cells/*/cell.json")), planned=True)
     name = submission.name
 
     def marked(row: Row) -> Row:
-        return replace(row, hash=f"{row.hash}-{name}", label=f"{row.label} ({name})", submission=submission)
+        own = replace(submission, left_out=tuple(left_out.get(row.hash, ())))
+        return replace(row, hash=f"{row.hash}-{name}", label=f"{row.label} ({name})", submission=own)
 
     return [replace(table, rows=tuple(marked(row) for row in table.rows)) for table in tables]
 

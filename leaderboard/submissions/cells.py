@@ -210,6 +210,8 @@ def _steps(cell: Checked, faults: Faults) -> None:
         if not math.isclose(spent["seconds"], took, rel_tol=NEAR, abs_tol=1e-6):
             faults.add(file, where, f"{spent['seconds']} seconds more", f"{took}, the sum of its phases")
         _sampled(file, where, record, spent["generated_tokens"], faults)
+        for key in ("metrics", "responses", "seconds"):
+            refuse_hostile(file, {f"{where}, {key}": list(record[key])}, faults)
         updates = counters["optimizer_steps"] - begun["optimizer_steps"]
         _learning_rate(file, where, stages(cell.spec)[stage - 1], record, updates, faults)
         before = counters

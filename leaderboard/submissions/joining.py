@@ -21,8 +21,8 @@ from .verify import Report, places, verify_all, with_faults
 
 TITLE = "Not verified: self-reported"
 CAPTION = (
-    "Numbers are as the submissions have them. They are compared with nothing above, have no rank, and stand in no "
-    "other file: `groupbench verify` names every fault.",
+    "Last held-out accuracies in %, or rewards, as the submissions have them: compared with nothing above, without "
+    "rank, and in no other file. groupbench verify names every fault."
 )
 
 
@@ -37,13 +37,13 @@ def gather(results: Path, folder: Path | None = None) -> Archive:
         return Archive(runs.load(results))
     there = any(next(results.rglob(name), None) for name in ("cell.json", "benchmark.json"))
     tables = runs.own(results)[0] if there else []
-    mine = {cell.folder.name: cell.folder for t in tables for row in t.rows for cell in row.cells if cell.folder}
+    mine = {cell.folder.name for t in tables for row in t.rows for cell in row.cells if cell.folder}
     apart: list[Table] = []
     refused: list[Submission] = []
     for report in _not_mine(reports, mine):
         submission = _submission(report)
         try:
-            own = [] if report.unsafe else runs.submitted(report.path, submission)
+            own = [] if report.unsafe else runs.submitted(report.path, submission, _left_out(report))
         except RecordError as error:
             report = with_faults(report, [Fault(".", "", str(error), "")], unsafe=True)
             submission = _submission(report)
@@ -60,13 +60,16 @@ def grid(archive: Archive) -> Grid | None:
     """What is not verified, for people, by name and not by any number; None where there is nothing."""
     lines = [_line(table, row) for table in archive.apart for row in table.rows]
     for one in archive.refused:
-        entries = [Entry(text=one.name), *[Entry(text=NOTHING)] * (2 + len(MODES)), Entry(text=_why(one))]
-        lines.append(Line(one.name, "", tuple(entries)))
+        lines.append(
+            Line(f"({one.name})", "", (Entry(text=f"({one.name})"), *[Entry(text=NOTHING)] * (2 + len(MODES))))
+        )
     if not lines:
         return None
-    headings = ["algorithm", "runs", "seeds", *MODES, "first fault"]
-    headers = tuple(Header(name.replace(" ", "_"), name, "text") for name in headings)
-    return Grid("unverified", TITLE, headers, tuple(sorted(lines, key=lambda line: line.label)), CAPTION)
+    headers = tuple(Header(name, name, "text") for name in ("algorithm", "runs", "seeds", *MODES))
+    whose = {row.submission.name: row.submission for table in archive.apart for row in table.rows if row.submission}
+    whose |= {one.name: one for one in archive.refused}
+    why = tuple(f"({name}): {_why(one)}." for name, one in sorted(whose.items()))
+    return Grid("unverified", TITLE, headers, tuple(sorted(lines, key=lambda line: line.label)), (CAPTION, *why))
 
 
 def _found(results: Path, folder: Path | None) -> list[Path]:
@@ -82,13 +85,12 @@ def _found(results: Path, folder: Path | None) -> list[Path]:
     return list({path.absolute(): path for path in found}.values())
 
 
-def _not_mine(reports: Sequence[Report], mine: dict[str, Path]) -> list[Report]:
+def _not_mine(reports: Sequence[Report], mine: set[str]) -> list[Report]:
     """A run of the user's own that was handed in as well counts once."""
     expected = "cells that no own run holds: it counts once"
     return [
         with_faults(
-            report,
-            [Fault(c.folder, c.words, f"also in {mine[c.id]}", expected) for c in report.cells if c.id in mine],
+            report, [Fault(c.folder, c.words, "an own run as well", expected) for c in report.cells if c.id in mine]
         )
         for report in reports
     ]
@@ -100,6 +102,10 @@ def _submission(report: Report) -> Submission:
     if said is None or report.unsafe:  # not a word of it is repeated
         return Submission(shown(report.name), faults=faults)
     return Submission(report.name, said.by, said.note, said.id, said.dirty, faults)
+
+
+def _left_out(report: Report) -> dict[str, list[int]]:
+    return {row.row: row.left_out for row in report.manifest.rows} if report.manifest else {}
 
 
 def _joined(tables: list[Table], own: Sequence[Table]) -> list[Table]:
@@ -129,9 +135,7 @@ def _line(table: Table, row: Row) -> Line:
         ]
         finals.append(score(over_seeds(values).mean, table.measure) if values else NOTHING)
     ran = f"{table.task}, {table.model or 'model unknown'}"
-    submission = row.submission
-    assert submission is not None
-    words = [row.label, ran, seeds(row), *finals, _why(submission)]
+    words = [row.label, ran, seeds(row), *finals]
     return Line(row.label, row.hash, tuple(Entry(text=text) for text in words))
 
 

@@ -52,6 +52,7 @@ def belongs(player: Player, cells: Sequence[Checked]) -> bool:
 def check(contents: Mapping[str, bytes], cells: Sequence[Checked], faults: Faults) -> list[PackedVerdicts]:
     """Check all verdicts; what the manifest should say of them, by folder."""
     found = []
+    same: dict[str, tuple[str, list[str]]] = {}  # by what asks for the same pairs
     folders = sorted({name.rpartition("/")[0] for name in contents if name.startswith("judged/")})
     for folder in folders:
         judged = _read(folder, contents, faults)
@@ -68,6 +69,11 @@ def check(contents: Mapping[str, bytes], cells: Sequence[Checked], faults: Fault
         _complete(folder, judged, faults)
         for game in judged.games:
             _game(f"{folder}/{GAMES}.gz", game, faults)
+        asked = content_hash([record.task.name, record.judge.identity, record.parser, record.official])
+        first, pairs = same.setdefault(asked, (folder, record.pairs))
+        if set(record.pairs) != set(pairs):
+            odd = sorted(set(record.pairs) ^ set(pairs))[0]
+            faults.add(file, "pairs", f"other pairs: {odd}", f"those of {first}: who is compared is asked the same")
         found.append(summary(judged))
     return found
 

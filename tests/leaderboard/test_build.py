@@ -111,7 +111,7 @@ def test_a_figure_for_each_table(results, tmp_path):
     assert len(built.paths) == 4 + 3 * 3 and all(path.is_file() for path in built.paths)
     assert built.paths[4].name == "convergence-arithmetic.svg"
     assert all(path.parent == tmp_path / "deep" / "out" for path in built.paths)
-    assert all(path.name.startswith("convergence-gsm8k-main-") for path in built.paths[6:])
+    assert all(path.name.startswith("convergence-gsm8k-main-") for path in built.paths[7:])
 
 
 def test_tables_across_tasks_come_last(results, tmp_path):

@@ -57,9 +57,20 @@ def test_a_verified_one_joins_the_table_of_its_key(results):
     assert not archive.apart and not archive.refused and grid(archive) is None
     built = build(results, figures=False)
     text = (results / "leaderboard.md").read_text()
-    assert r"gift@released (honest)" in text and "submitted by A. Person" in text and "Not verified" not in text
+    assert r"gift@released (honest)" in text and "submitted by A. Person, " in text and "Not verified" not in text
     assert sorted(line.label for line in built.grids[0].lines) == sorted(labels(archive))
     assert labels(gather(results)) == [row.label for row in load(results)[0].rows] + ["gift@released (honest)"]
+
+
+def test_a_seed_that_was_left_out_is_said(results, other_seeds):
+    cell = next(path for path in sorted((other_seeds / "cells").iterdir()))
+    shutil.rmtree(results / "submissions")
+    pack(cell, results / "submissions", Asked("one"))
+    (row,) = [row for row in gather(results).tables[0].rows if row.submission]
+    assert sorted([*row.submission.left_out, row.cells[0].seed]) == [2, 3]
+    build(results, figures=False)
+    said = f"submitted without the seed {row.submission.left_out[0]} of its own plan"
+    assert said in (results / "leaderboard.md").read_text()
 
 
 def test_an_unverified_one_stands_apart(results):
@@ -73,7 +84,7 @@ def test_an_unverified_one_stands_apart(results):
     (line,) = shown.lines
     texts = [entry.text for entry in line.entries]
     assert texts[0] == "gift@released (honest)" and "50.0" in texts
-    assert "accuracy = 1.0; expected 0.0, from its 6 items" in texts[-1]
+    assert "accuracy = 1.0; expected 0.0, from its 6 items" in shown.caption[1]
     build(results)
     text = (results / "leaderboard.md").read_text()
     head, _, below = text.partition("## Not verified: self-reported")
@@ -95,7 +106,7 @@ def test_one_that_cannot_be_read_is_named_and_no_more(results):
     (results / "submissions" / "link").symlink_to(results / "cells")
     archive = gather(results)
     assert not archive.apart and [one.name for one in archive.refused] == ["honest", "link"]
-    text = " ".join(entry.text for line in grid(archive).lines for entry in line.entries)
+    text = " ".join(grid(archive).caption)
     assert text.isprintable() and "a symbolic link" in text and "A. Person" not in str(archive.refused)
     build(results, figures=False)
 

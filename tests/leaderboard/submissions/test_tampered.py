@@ -349,6 +349,22 @@ def test_a_game_left_out_and_a_strangers_verdicts(tampered):
     assert any(re.search(r"games\.jsonl\.gz, pair .*: 0 games; expected 1", fault) for fault in found)
 
 
+def test_pairs_left_out(tampered):
+    """Of one candidate, the pairs that it lost."""
+    one = tampered("taste")
+    folders = [path.parent.relative_to(one.folder).as_posix() for path in sorted(one.folder.rglob("judged.json"))]
+    officials = [name for name in folders if one.read(f"{name}/judged.json")["official"]]
+    name = officials[-1]
+    gone = one.read(f"{name}/judged.json")["pairs"][0]
+    one.change(f"{name}/judged.json", lambda record: record["pairs"].remove(gone))
+    for file in ("pairs", "games"):
+        one.change(f"{name}/{file}.jsonl.gz", lambda lines: [line for line in lines if line["id"] != gone])
+    found = one.sealed().faults()
+    assert (
+        f"{name}/judged.json, pairs: other pairs: {gone}; expected those of {officials[0]}: who is compared" in found[0]
+    )
+
+
 # --- what must not even be read ---
 
 
@@ -429,6 +445,13 @@ def test_a_hostile_label(tampered, label, code):
     found = one.sealed().faults()
     assert re.search(rf"^benchmark\.json, cells\.algorithm: .* holds {re.escape(code)}; expected no control", found[0])
     assert all(text.isprintable() for text in found) and one.verify().unsafe
+
+
+def test_a_hostile_metric(tampered):
+    one = tampered()
+    name = f"cells/{one.cells[0]}/steps.jsonl.gz"
+    one.change(name, lambda steps: steps[0]["metrics"].update({"\x1b[31m": 1.0}))
+    only(one.sealed().faults(), rf"^{name}, step 1, metrics: '.*' holds U\+001B; expected no control")
 
 
 def test_a_hostile_name(tampered):
