@@ -19,7 +19,7 @@ from tasks.dev import DevSplit
 from tasks.rewards.rewarded import Rewarded
 from tasks.wrapped import Wrapped, innermost
 
-from . import contamination, controls, models, sinks
+from . import contamination, controls, models, reproduction, sinks
 from .codec import Codec
 from .errors import UserError
 from .plugins import build, build_algorithm, build_task, source_hash, suggestion
@@ -59,6 +59,9 @@ class Cell:
     seed: int
     spec: dict[str, Any]
     control: Control | None = None
+    recipe: dict[str, Any] | None = None  # that has this cell alone; None of a stage before others, and of a trial
+    command: tuple[str, ...] | None = None  # that runs it, out of a recipe that others have; None: there is none
+    plugins: tuple[str, ...] = ()  # words for it, `--plugin FILE`
 
     @property
     def id(self) -> str:
@@ -80,6 +83,7 @@ class Entry:
     algorithm: Algorithm
     training: Training
     control: Control | None = None
+    choice: AlgorithmChoice | None = None  # as the recipe has it; None where no recipe says the whole of it
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,15 @@ class Benchmark:
     notes: tuple[str, ...]
     trials: bool = False  # of a search for settings: shown apart from what they were searched for
     reward_stage: Stage | None = None  # the reward model that all cells are rated by, where the recipe has it fitted
+
+    def asked_by(self, asked: reproduction.Asked) -> Benchmark:
+        """The same, each cell with the command that would run it."""
+
+        def known(cell: Cell) -> Cell:
+            words = asked.command(cell.recipe) if cell.recipe is not None else None
+            return replace(cell, command=tuple(words) if words else None, plugins=tuple(asked.plugin_words))
+
+        return replace(self, cells=tuple(map(known, self.cells)))
 
     def record(self) -> BenchmarkRecord:
         """What was planned, for the results folder."""
@@ -113,6 +126,7 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     """
     engines.check_available(recipe.rollout)
     sinks.check_installed(recipe.execution.sinks)
+    whole = task is None
     task = task or build_task(recipe.task.name, recipe.task.parameters, "task")
     stage = _reward_stage(recipe, task, device)
     task = rewarded(task, recipe.reward, stage, device)
@@ -123,7 +137,7 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
         algorithm, training, label = resolve(choice, recipe.training, where)
         notes += check_algorithm(algorithm, task, training, recipe.sampling, f"{where} ({label})")
         check_examples(task, training, recipe.evaluation, f"{where}.training")
-        entries.append(Entry(where, label, algorithm, training))
+        entries.append(Entry(where, label, algorithm, training, choice=choice if whole else None))
     entries += [_control_arm(arm, n, entries, recipe.algorithms) for n, arm in enumerate(recipe.controls)]
     task.require_grader()
     notes += contamination.remarks(task)
@@ -343,10 +357,11 @@ def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: 
         "seed": seed,
         **({"control": entry.control} if entry.control else {}),
     }
+    precision, choice = shared["model"]["precision"], entry.choice
     return Cell(
-        entry.label, algorithm, task, start, shared["model"]["precision"], entry.training, recipe.sampling,
-        recipe.rollout, recipe.evaluation, recipe.execution, recipe.budget, seed, json.loads(json.dumps(spec)),
-        entry.control,
+        entry.label, algorithm, task, start, precision, entry.training, recipe.sampling, recipe.rollout,
+        recipe.evaluation, recipe.execution, recipe.budget, seed, json.loads(json.dumps(spec)), entry.control,
+        None if choice is None else reproduction.recipe_of(recipe, choice, entry.control, seed, precision),
     )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ def run(
     from .benchmark import plan
     from .experiment import resolve_device
     from .judging import recipe as last_look
+    from .reproduction import Asked
 
     quiet_libraries()
     device = resolve_device(recipe.execution.device)
@@ -63,6 +64,7 @@ def run(
         if search is not None:
             benchmark = _tune(search, results, device, jobs, plugin_files)
             judged = last_look.prepare(recipe, benchmark)
+        benchmark = benchmark.asked_by(Asked(path, overrides, plugin_files, recipe))
         failed = _execute(benchmark, results, jobs, plugin_files)
     except Stopped as stopped:
         say(f"{stopped}; what was done is saved, and the same command goes on with it")
