@@ -10,6 +10,8 @@ record's `cost` counts what the last session asked and what earlier ones had ans
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -168,6 +170,11 @@ class Judged:
         return f"{self.record.task.name}: {self.record.candidate.name} against {self.record.opponent.name}"
 
 
+def outputs_hash(answers: Mapping[str, str]) -> str:
+    """Of a side's answers by id: what `Player.outputs_sha` holds."""
+    return hashlib.sha256(json.dumps(sorted(answers.items())).encode()).hexdigest()[:16]
+
+
 def write(folder: Path, judged: Judged) -> None:
     """Replace the three files of a folder, judged.json last. Raises RecordError for what `read` would refuse."""
     _check(judged, folder)
@@ -186,6 +193,18 @@ def read(folder: Path) -> Judged:
     A torn last line is left out. Refused: another schema, a pair or a game twice, one of a pair that the record does
     not name, a score outside [0, 1], and a game whose status and score do not fit.
     """
+    record = read_record(folder)
+    pairs = {pair.id: pair for pair in _once(folder / PAIRS, PairRecord, lambda pair: pair.id)}
+    games = _once(folder / GAMES, GameRecord, lambda game: (game.id, game.candidate_first))
+    judged = Judged(record, [pairs[name] for name in record.pairs if name in pairs], games)
+    if unknown := sorted(pairs.keys() - set(record.pairs)):
+        raise RecordError(f"{folder / PAIRS}: pair {unknown[0]!r} is not one of the {len(record.pairs)} of {FILE}")
+    _check(judged, folder)
+    return judged
+
+
+def read_record(folder: Path) -> Record:
+    """A folder's judged.json alone. Raises RecordError where it is none, or of another version."""
     path = folder / FILE
     try:
         record = msgspec.json.decode(path.read_bytes(), type=Record)
@@ -195,13 +214,7 @@ def read(folder: Path) -> Judged:
         raise RecordError(f"{path}: not a record of judging ({error})") from None
     if record.schema != SCHEMA:
         raise RecordError(f"{path}: verdicts of schema {record.schema}; this version reads {SCHEMA}")
-    pairs = {pair.id: pair for pair in _once(folder / PAIRS, PairRecord, lambda pair: pair.id)}
-    games = _once(folder / GAMES, GameRecord, lambda game: (game.id, game.candidate_first))
-    judged = Judged(record, [pairs[name] for name in record.pairs if name in pairs], games)
-    if unknown := sorted(pairs.keys() - set(record.pairs)):
-        raise RecordError(f"{folder / PAIRS}: pair {unknown[0]!r} is not one of the {len(record.pairs)} of {FILE}")
-    _check(judged, folder)
-    return judged
+    return record
 
 
 def comparable(one: Record, other: Record) -> list[str]:
