@@ -310,11 +310,14 @@ def leaderboard(
     tables: Annotated[
         Path | None, typer.Option(help="A TOML file of tables to be made instead; see docs/tables.md.")
     ] = None,
+    examples: Annotated[
+        str | None, typer.Option(help="On the runs' pages, which --out has: none, sample (the default) or all.")
+    ] = None,
 ) -> None:
-    """Make tables (Markdown, CSV, LaTeX) and figures (SVG, PNG) from what runs left on disk."""
+    """Make tables (Markdown, CSV, LaTeX) and figures (SVG, PNG) from what runs left on disk; with --out, run pages."""
     from . import commands
 
-    commands.leaderboard(results, out, axis, tables)
+    commands.leaderboard(results, out, axis, tables, examples)
 
 
 @app.command()

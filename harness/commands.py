@@ -19,7 +19,9 @@ from .errors import UserError
 from .stop import Stopped
 
 if TYPE_CHECKING:
+    from leaderboard.page.examples import Examples
     from leaderboard.records import Axis
+    from leaderboard.selection import Archive
 
     from .benchmark import Benchmark, Cell
     from .tuning import Tuning
@@ -83,10 +85,18 @@ def run(
     return 0
 
 
-def leaderboard(results: Path, out: Path | None = None, axis: str | None = None, tables: Path | None = None) -> None:
+def leaderboard(
+    results: Path, out: Path | None = None, axis: str | None = None, tables: Path | None = None,
+    examples: str | None = None,
+) -> None:  # fmt: skip
     """See `groupbench leaderboard`."""
     from leaderboard import build, programs
+    from leaderboard.page.examples import EXAMPLES
 
+    if examples is not None and examples not in EXAMPLES:
+        raise UserError(f"leaderboard: --examples {examples}; allowed: {', '.join(EXAMPLES)}")
+    if examples is not None and (out is None or tables is not None):
+        raise UserError("leaderboard: --examples are on the runs' pages, which --out makes, without --tables")
     program = None if tables is None else programs.load(tables)
     on = cast("Axis | None", axis)  # a free string here; build checks it
     try:
@@ -101,6 +111,18 @@ def leaderboard(results: Path, out: Path | None = None, axis: str | None = None,
         say(f"note: table {name} finds no run, and is left out")
     for written in built.paths:
         say(f"wrote {written}")
+    if out is not None and program is None:
+        _run_pages(built.archive, out, cast("Examples", examples or "sample"))
+
+
+def _run_pages(archive: Archive, out: Path, examples: Examples) -> None:
+    from leaderboard.page import runs
+
+    try:
+        written = runs.write_runs(archive, out, examples)
+    except OSError as error:
+        raise UserError(f"leaderboard: {error.filename}: {error.strerror}") from None
+    say(f"wrote {len(written)} pages of runs into {out / runs.FOLDER}")
 
 
 def fetch(model: str) -> None:

@@ -149,7 +149,7 @@ def told(folder: Path, evaluation: EvalRecord, first: int = 0, most: int | None 
     try:
         with path.open("rb") as file:
             file.seek(start)
-            found = []
+            found: list[bytes] = []
             while file.tell() < stop and (most is None or len(found) < first + most):
                 found.append(file.readline())
         decoder: msgspec.json.Decoder[Told] = _decoder(Told)

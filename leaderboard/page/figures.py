@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..words import number
-from .markup import Markup, element, joined
+from .markup import Markup, element
 
 POINTS = 200  # of a line, at most
 WIDTH, HEIGHT = 320, 170
@@ -80,19 +80,14 @@ def svg(panel: Panel, name: str) -> Markup:
         element("title", panel.heading, {"id": f"{name}-t"}), element("desc", described(panel), {"id": f"{name}-d"}),
     ]  # fmt: skip
     for value in up:
-        at = f"{y(value):.1f}"
-        body.append(element("line", "", {"class": "grid", "x1": LEFT, "x2": RIGHT, "y1": at, "y2": at}))
-        place = {"x": LEFT - 6, "y": f"{y(value) + 3.5:.1f}", "text-anchor": "end"}
-        body.append(element("text", number(value), place))
+        at = y(value)
+        body += [_straight("grid", (LEFT, at), (RIGHT, at)), _said(value, (LEFT - 6, at + 3.5), "end")]
     for value in across:
-        end = x(value) > RIGHT - 12
-        place = {"x": f"{x(value):.1f}", "y": BOTTOM + 15, "text-anchor": "end" if end else "middle"}
-        body.append(element("text", number(value), place))
-    body.append(element("line", "", {"class": "axis", "x1": LEFT, "x2": RIGHT, "y1": BOTTOM, "y2": BOTTOM}))
+        body.append(_said(value, (x(value), BOTTOM + 15), "end" if x(value) > RIGHT - 12 else "middle"))
+    body.append(_straight("axis", (LEFT, BOTTOM), (RIGHT, BOTTOM)))
     for n, one in enumerate(panel.lines):
         body += _drawn(one, n, x, y)
-    cursor = {"class": "cursor", "x1": LEFT, "x2": LEFT, "y1": TOP, "y2": BOTTOM}
-    body.append(element("line", "", cursor))
+    body.append(_straight("cursor", (LEFT, TOP), (LEFT, BOTTOM)))
     low, high = _ends(points, 0)
     return element(
         "svg", body,
@@ -157,8 +152,17 @@ def _turns(points: Sequence[Point]) -> Sequence[Point]:
 
 
 def _swatch(n: int, one: Line) -> Markup:
-    mark = {"class": f"line c{n % 7}" + " dashed" * one.dashed, "x1": 0, "x2": 18, "y1": 5, "y2": 5}
-    return element("svg", joined([element("line", "", mark)]), {"viewBox": "0 0 18 10", "aria-hidden": "true"})
+    drawn = _straight(f"line c{n % 7}" + " dashed" * one.dashed, (0, 5), (18, 5))
+    return element("svg", drawn, {"viewBox": "0 0 18 10", "aria-hidden": "true"})
+
+
+def _straight(kind: str, start: Point, stop: Point) -> Markup:
+    (x1, y1), (x2, y2) = start, stop
+    return element("line", "", {"class": kind, "x1": f"{x1:g}", "y1": f"{y1:.4g}", "x2": f"{x2:g}", "y2": f"{y2:.4g}"})
+
+
+def _said(value: float, at: Point, anchor: str) -> Markup:
+    return element("text", number(value), {"x": f"{at[0]:.1f}", "y": f"{at[1]:.1f}", "text-anchor": anchor})
 
 
 @dataclass(frozen=True)
