@@ -47,7 +47,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[Content]], caption: str) 
     for first, *others in rows:
         cells = [element("th", first, {"scope": "row"}), *(element("td", cell) for cell in others)]
         body.append(element("tr", cells))
-    whole = element("table", [heads, element("tbody", body)], {"aria-label": caption})
+    whole = element("table", [heads, element("tbody", body)])
     region = element("div", whole, {"class": "scroll", "tabindex": 0, "role": "region", "aria-label": caption})
     return joined([element("p", caption, {"class": "caption"}), region])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from .markup import Content, Markup, described, element, folded, joined, table
 
 LONGEST = 2000  # characters of one value that are shown
 MIB = 2**20
+RUN = ["groupbench", "run"]
 
 
 def reproduction(cell: CellRecord, name: str) -> Markup:
@@ -26,10 +28,10 @@ def reproduction(cell: CellRecord, name: str) -> Markup:
     parts: list[Markup] = []
     code = _code(known)
     out = ["--out", f"results/again-{name}"]
-    if known.get("command"):
-        lines = [*code, shlex.join([*map(str, known["command"]), *out])]
+    if command := _ours(known.get("command")):
+        lines = [*code, shlex.join([*command, *out])]
         parts += [element("p", "Out of the recipe that it is from:"), _command(lines)]
-    words = ["groupbench", "run", f"{name}.yaml", *map(str, known.get("plugins") or ()), *out]
+    words = [*RUN, f"{name}.yaml", *map(str, known.get("plugins") or ()), *out]
     text = recipe(cell)
     download = {"href": f"data:text/yaml;charset=utf-8,{quote(text)}", "download": f"{name}.yaml", "class": "button"}
     parts += [
@@ -47,13 +49,19 @@ def recipe(cell: CellRecord) -> str:
     return str(yaml.safe_dump(cell["provenance"]["recipe"], sort_keys=False, allow_unicode=True, width=110))
 
 
+def _ours(command: Any) -> list[str] | None:
+    """A recorded command, unless it is none of ours: a reader is about to paste it, and records may be anybody's."""
+    words = list(map(str, command or ()))
+    return words if words[:2] == RUN else None
+
+
 def _code(known: Mapping[str, Any]) -> list[str]:
-    """How to get the code that ran."""
+    """How to get the code that ran, as far as what is recorded looks like it."""
     commit = str(known.get("commit") or "").removesuffix("+")
-    version = (known.get("versions") or {}).get("groupbench")
-    if commit:
+    version = str((known.get("versions") or {}).get("groupbench") or "")
+    if re.fullmatch("[0-9a-f]{7,64}", commit):
         return [shlex.join(["git", "checkout", commit])]
-    return [shlex.join(["pip", "install", f"groupbench=={version}"])] if version else []
+    return [shlex.join(["pip", "install", f"groupbench=={version}"])] if re.fullmatch(r"\d[\w.+]*", version) else []
 
 
 def _remarks(cell: CellRecord) -> list[str]:
@@ -88,7 +96,7 @@ def origin(cell: CellRecord, status: Status | None) -> Markup:
         ("Python", _text(known.get("python"))),
         ("Hardware", _text(known.get("device"))),
         ("Threads", _text(known.get("threads"))),
-        ("Model", [_text(known.get("model")), " ", element("code", _text(known.get("start")))]),
+        ("Model", [_text(known.get("model")), " ", element("code", str(known.get("start") or ""))]),
     ]
     if status is not None:
         entries += [

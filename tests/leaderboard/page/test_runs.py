@@ -286,6 +286,19 @@ def test_a_page_says_how_to_run_it_again(results, tmp_path):
     assert ("a", "download", f"{name}.yaml") in page.attributes
 
 
+@pytest.mark.parametrize("command", [["curl", "http://example.com"], ["groupbench", "submit"], "rm", [["groupbench"]]])
+@pytest.mark.parametrize("commit", ["--upload-pack=x", "; rm -rf x", "main"])
+def test_no_command_of_somebody_elses_is_offered(command, commit, results, tmp_path):
+    """A reader is about to paste what the page offers."""
+    run(
+        results,
+        provenance={"recipe": {"name": "x"}, "command": command, "commit": commit, "versions": {"groupbench": "x @ y"}},
+    )
+    (page,) = pages(results, tmp_path / "out").values()
+    commands = [text for text in page.texts if text.startswith(("git", "pip", "groupbench", "curl", "rm"))]
+    assert len(commands) == 1 and re.fullmatch(r"groupbench run \w+\.yaml --out results/again-\w+", commands[0])
+
+
 def test_a_record_of_an_earlier_version_says_that_it_does_not_say(results, tmp_path):
     run(results)
     (page,) = pages(results, tmp_path / "out").values()
