@@ -24,7 +24,7 @@ def test_tables_of_a_thousand_runs(benchmark_script, tmp_path):
     took = []
     while not took or (min(took) >= 20 and len(took) < 3):  # they take 9 s
         began = time.process_time()
-        _, whole, largest = benchmark_script.run_pages(tmp_path / "results", tmp_path / "out")
+        *_, largest = benchmark_script.run_pages(tmp_path / "results", tmp_path / "out")
         took.append(time.process_time() - began)
     assert min(took) < 20, took
     assert largest < 250e3 and len(list((tmp_path / "out" / "runs").iterdir())) == size.runs

@@ -295,7 +295,11 @@ def test_no_command_of_somebody_elses_is_offered(command, commit, results, tmp_p
         provenance={"recipe": {"name": "x"}, "command": command, "commit": commit, "versions": {"groupbench": "x @ y"}},
     )
     (page,) = pages(results, tmp_path / "out").values()
-    commands = [text for text in page.texts if text.startswith(("git", "pip", "groupbench", "curl", "rm"))]
+    commands = [
+        text
+        for text in page.texts
+        if text.startswith(("git", "pip", "groupbench run", "groupbench submit", "curl", "rm"))
+    ]
     assert len(commands) == 1 and re.fullmatch(r"groupbench run \w+\.yaml --out results/again-\w+", commands[0])
 
 

@@ -88,10 +88,10 @@ def site(results, tmp_path):
     verdicts_of = [[1, 1] if n % 3 == 0 else [0, 0] if n % 3 == 1 else [1, 0] for n in range(count)]
     items = {("heldout", "sampled", step): verdicts_of for step in (0, 4)}
     items |= {("heldout", "greedy", step): [[n % 2] for n in range(count)] for step in (0, 4)}
-    recipe = {"name": HOSTILE[0], "seeds": [0]}
+    recipe, command = {"name": HOSTILE[0], "seeds": [0]}, ["groupbench", "run", HOSTILE[3]]
     folder = results.cell(
         HOSTILE[0], 0, items=items, task={"name": HOSTILE[1]}, error=HOSTILE[2],
-        provenance={"recipe": recipe, "command": ["groupbench", "run", HOSTILE[3]], "plugins": [HOSTILE[1]], "device": HOSTILE[1]},
+        provenance={"recipe": recipe, "command": command, "plugins": [HOSTILE[1]], "device": HOSTILE[1]},
         steps={n: {"metrics": {HOSTILE[1]: float(n), "clip_fraction": 0.1 * n}} for n in (1, 2, 3, 4)},
     )  # fmt: skip
     said = [[HOSTILE[n % len(HOSTILE)], f"needle {n}"] for n in range(count)]
