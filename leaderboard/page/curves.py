@@ -75,13 +75,14 @@ def _measured(evals: Evals, mode: Mode, field: str, title: str, unit: str, facto
 
 
 def _evals(found: Sequence[EvalRecord], name: str, field: str, dashed: bool = False, factor: float = 1.0) -> Line:
-    return line(name, [(record["step"], record.get(field)) for record in found], dashed, factor)  # type: ignore[misc]
+    values = [record.get(field) for record in found]
+    return line(name, [record["step"] for record in found], values, dashed, factor)  # type: ignore[arg-type]
 
 
 def _steps(
     steps: Steps, name: str, value: Callable[[StepRecord], Any], dashed: bool = False, factor: float = 1.0
 ) -> Line:
-    return line(name, [(step["step"], value(step)) for step in steps], dashed, factor)
+    return line(name, [step["step"] for step in steps], list(map(value, steps)), dashed, factor)
 
 
 def _metric(name: str) -> Callable[[StepRecord], Any]:
@@ -94,5 +95,5 @@ def _words(name: str) -> str:
 
 def _there(panels: Sequence[Panel]) -> list[Panel]:
     """The panels in which anything was measured, and of each what was."""
-    kept = [Panel(panel.title, panel.unit, tuple(one for one in panel.lines if one.points)) for panel in panels]
+    kept = [Panel(panel.title, panel.unit, tuple(one for one in panel.lines if len(one.x))) for panel in panels]
     return [panel for panel in kept if panel.lines]

@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..words import number
 from .markup import Markup, element
@@ -15,15 +19,20 @@ WIDTH, HEIGHT = 320, 170
 LEFT, RIGHT, TOP, BOTTOM = 46, 312, 10, 146  # of the plot, in the same units
 MARKED = 30  # points of a line up to which each has a dot
 
+HUGE = 1e290  # what is as large is not drawn, and what is below 1 / HUGE is drawn as 0
+ROUNDING = 1e-9  # of the larger end: ends that are no farther apart are one value
+
+Array = NDArray[np.float64]
 Point = tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Line:
-    """One curve: finite points by x."""
+    """One curve: finite values `y` (N,) at steps `x` (N,), rising."""
 
     name: str
-    points: tuple[Point, ...]
+    x: NDArray[np.int64]
+    y: Array
     dashed: bool = False
 
 
@@ -41,22 +50,26 @@ class Panel:
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
 
-def line(name: str, points: Sequence[tuple[float, float | None]], dashed: bool = False, factor: float = 1.0) -> Line:
+def line(
+    name: str, steps: Sequence[int], values: Sequence[float | None], dashed: bool = False, factor: float = 1.0
+) -> Line:
     """What was measured and is finite, thinned."""
-    known = [(x, factor * y) for x, y in points if y is not None and math.isfinite(y)]
-    return Line(name, tuple(thinned(known)), dashed)
+    x, y = np.array(steps, dtype=np.int64), factor * np.array(values, dtype=np.float64)  # None is NaN
+    known = np.abs(y) < HUGE
+    x, y = x[known], np.where(np.abs(y[known]) < 1 / HUGE, 0.0, y[known])
+    kept = thinned(y)
+    return Line(name, x[kept], y[kept], dashed)
 
 
-def thinned(points: Sequence[Point], most: int = POINTS) -> Sequence[Point]:
-    """At most so many of them, as they were measured: both ends, and the least and greatest of each stretch between."""
-    if len(points) <= most:
-        return points
-    inner, stretches = points[1:-1], (most - 2) // 2
-    kept = [points[0]]
-    for n in range(stretches):
-        part = inner[n * len(inner) // stretches : (n + 1) * len(inner) // stretches]
-        kept += sorted({min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])})
-    return [*kept, points[-1]]
+def thinned(values: Array, most: int = POINTS) -> NDArray[np.intp]:
+    """Places of at most so many of them: both ends, and the least and the greatest of each stretch between."""
+    count, stretches = len(values), (most - 2) // 2
+    if count <= most:
+        return np.arange(count)
+    bounds = 1 + np.arange(stretches + 1) * (count - 2) // stretches
+    parts = [(start, values[start:stop]) for start, stop in pairwise(bounds)]
+    extremes = [start + part.argmin() for start, part in parts] + [start + part.argmax() for start, part in parts]
+    return np.unique([0, *extremes, count - 1])
 
 
 def figure(panel: Panel, name: str) -> Markup:
@@ -72,10 +85,10 @@ def figure(panel: Panel, name: str) -> Markup:
 
 def svg(panel: Panel, name: str) -> Markup:
     """The chart alone."""
-    points = [point for one in panel.lines for point in one.points]
-    across, up = _ticks(points, 0, 4, whole=True), _ticks(points, 1, 4)
-    x = _scale(across, points, 0, LEFT, RIGHT)
-    y = _scale(up, points, 1, BOTTOM, TOP)
+    low, high = _ends([one.x for one in panel.lines])
+    least, most = _ends([one.y for one in panel.lines])
+    across, up = _within(low, high), _around(least, most)
+    x, y = _scale(low, high, LEFT, RIGHT), _scale(up[0], up[-1], BOTTOM, TOP)
     body = [
         element("title", panel.heading, {"id": f"{name}-t"}), element("desc", described(panel), {"id": f"{name}-d"}),
     ]  # fmt: skip
@@ -88,7 +101,6 @@ def svg(panel: Panel, name: str) -> Markup:
     for n, one in enumerate(panel.lines):
         body += _drawn(one, n, x, y)
     body.append(_straight("cursor", (LEFT, TOP), (LEFT, BOTTOM)))
-    low, high = _ends(points, 0)
     return element(
         "svg", body,
         {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "role": "img", "aria-labelledby": f"{name}-t {name}-d",
@@ -100,55 +112,53 @@ def described(panel: Panel) -> str:
     """The chart in a sentence a line."""
     said = []
     for one in panel.lines:
-        (first, start), (last, end) = one.points[0], one.points[-1]
-        if len(one.points) == 1:
-            said.append(f"{one.name}: {number(start)} at step {number(first)}.")
+        (first, *_, last), (start, *_, end) = ([*map(number, (ends[0], ends[-1]))] for ends in (one.x, one.y))
+        if len(one.x) == 1:
+            said.append(f"{one.name}: {start} at step {first}.")
         else:
-            said.append(
-                f"{one.name}: from {number(start)} at step {number(first)} to {number(end)} at step {number(last)}."
-            )
+            said.append(f"{one.name}: from {start} at step {first} to {end} at step {last}.")
     return " ".join(said)
 
 
 def data(panels: Sequence[Panel]) -> dict[str, Any]:
     """Their numbers for the script, to five digits of a line's largest; lines of equal steps share them."""
-    axes: dict[tuple[float, ...], int] = {}
+    axes: dict[tuple[int, ...], int] = {}
 
     def said(one: Line) -> dict[str, Any]:
-        x, y = zip(*one.points, strict=True)
-        return {"name": one.name, "x": axes.setdefault(x, len(axes)), "y": _rounded(y)}
+        return {"name": one.name, "x": axes.setdefault(tuple(one.x.tolist()), len(axes)), "y": _rounded(one.y)}
 
     shown = [{"title": panel.heading, "lines": [said(one) for one in panel.lines]} for panel in panels]
     return {"curves": shown, "axes": [list(x) for x in axes]}
 
 
-def _rounded(values: Sequence[float]) -> list[float]:
-    largest = max(map(abs, values))
+def _rounded(values: Array) -> list[float]:
+    largest = float(np.abs(values).max())
     digits = 4 - math.floor(math.log10(largest)) if largest else 0
-    return [round(value, digits) for value in values]
+    found: list[float] = values.round(min(digits, 300)).tolist()
+    return found
 
 
 def _drawn(one: Line, number_of: int, x: Scale, y: Scale) -> list[Markup]:
     kind = f"line c{number_of % 7}" + " dashed" * one.dashed
-    drawn = [element("polyline", "", {"class": kind, "points": " ".join(_places(_turns(one.points), x, y))})]
-    if len(one.points) <= MARKED:
-        for place in _places(one.points, x, y):
+    turns = _turns(one.y)
+    drawn = [element("polyline", "", {"class": kind, "points": _places(x(one.x[turns]), y(one.y[turns]))})]
+    if len(one.x) <= MARKED:
+        for place in _places(x(one.x), y(one.y)).split():
             across, up = place.split(",")
             drawn.append(element("circle", "", {"class": f"dot c{number_of % 7}", "cx": across, "cy": up, "r": 2}))
     return drawn
 
 
-def _places(points: Sequence[Point], x: Scale, y: Scale) -> list[str]:
-    fx, sx, fy, sy = x.factor, x.shift, y.factor, y.shift
-    flat = [part for a, b in points for part in (sx + fx * a, sy + fy * b)]
-    return ("%.1f,%.1f " * len(points) % tuple(flat)).split()  # at once: a thousand pages have millions
+def _places(x: Array, y: Array) -> str:
+    both = np.stack([x, y], axis=1).ravel().tolist()
+    return ("%.1f,%.1f " * len(x) % tuple(both)).rstrip()  # at once: a thousand pages have millions
 
 
-def _turns(points: Sequence[Point]) -> Sequence[Point]:
+def _turns(y: Array) -> NDArray[np.bool_]:
     """Those without which the line would not be the same: not the ones that it goes straight across through."""
-    values = [value for _, value in points]
-    around = zip(points[1:-1], values, values[1:], values[2:], strict=False)
-    return [points[0], *(p for p, before, here, after in around if not before == here == after), *points[1:][-1:]]
+    kept = np.ones(len(y), dtype=np.bool_)
+    kept[1:-1] = (y[:-2] != y[1:-1]) | (y[1:-1] != y[2:])
+    return kept
 
 
 def _swatch(n: int, one: Line) -> Markup:
@@ -172,37 +182,38 @@ class Scale:
     factor: float
     shift: float
 
-    def __call__(self, value: float) -> float:
-        """The place."""
+    def __call__(self, value: Any) -> Any:
+        """The place, or the places."""
         return self.shift + self.factor * value
 
 
-def _scale(ticks: Sequence[float], points: Sequence[Point], axis: int, start: float, stop: float) -> Scale:
-    low, high = _ends(points, axis)
-    if axis == 1:  # up and down, whole steps; across, what was run
-        low, high = min(low, *ticks), max(high, *ticks)
+def _scale(low: float, high: float, start: float, stop: float) -> Scale:
     if low == high:
         low, high = low - 0.5, high + 0.5
     factor = (stop - start) / (high - low)
     return Scale(factor, start - factor * low)
 
 
-def _ends(points: Sequence[Point], axis: int) -> tuple[float, float]:
-    values = [point[axis] for point in points]
-    return min(values), max(values)
+def _ends(values: Sequence[NDArray[Any]]) -> tuple[float, float]:
+    return min(float(one.min()) for one in values), max(float(one.max()) for one in values)
 
 
-def _ticks(points: Sequence[Point], axis: int, most: int, whole: bool = False) -> list[float]:
-    """Round numbers that span the values (`whole`: that lie within them), about `most` of them."""
-    low, high = _ends(points, axis)
-    if low == high:
-        return [low] if whole else sorted({0.0, low, 2 * low or 1.0})
-    raw = (high - low) / most
+def _within(low: float, high: float) -> list[float]:
+    """Round steps from `low` to `high`."""
+    step = max(1.0, _step(high - low, (1, 2, 5, 10))) if high > low else 1.0
+    return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _around(low: float, high: float) -> list[float]:
+    """Round values, of which the first is not above `low` and the last not below `high`."""
+    if high - low <= ROUNDING * max(abs(low), abs(high)):
+        return sorted({0.0, low, 2 * low or 1.0})
+    step = _step(high - low, (1, 2, 2.5, 5, 10))
+    return [float(f"{n * step:.12g}") for n in range(math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9) + 1)]
+
+
+def _step(span: float, factors: Sequence[float]) -> float:
+    """About a quarter of it, and round."""
+    raw = span / 4
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * (1 - 1e-9))
-    if whole:
-        step = max(1.0, math.ceil(step))
-        first, last = math.ceil(low / step), math.floor(high / step)
-    else:
-        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(n * step, 12) for n in range(first, last + 1)]
+    return next(factor * power for factor in factors if factor * power >= raw * (1 - 1e-9))
