@@ -65,9 +65,8 @@ def seconds(folder: Path, out: Path, figures: bool) -> float:
     return time.perf_counter() - began
 
 
-def run_pages(folder: Path, out: Path) -> tuple[float, int, int]:
+def run_pages(archive: Archive, out: Path) -> tuple[float, int, int]:
     """Seconds of writing a page for each run once its records are read, and bytes: of all pages, and of the largest."""
-    archive = Archive(load(folder))
     began = time.perf_counter()
     sizes = [path.stat().st_size for path in write_runs(archive, out)]
     return time.perf_counter() - began, sum(sizes), max(sizes)
@@ -88,7 +87,7 @@ def main() -> None:
         for figures in (False, True):
             took = seconds(folder, Path(scratch) / "out", figures)
             print(f"{'tables and figures' if figures else 'tables'}: {took:.2f} s", flush=True)
-        took, whole, largest = run_pages(folder, Path(scratch) / "out")
+        took, whole, largest = run_pages(Archive(load(folder)), Path(scratch) / "out")
         print(f"{size.runs} run pages: {took:.2f} s, {whole / 1e6:.0f} MB, the largest {largest / 1e3:.0f} kB")
 
 
