@@ -4,8 +4,8 @@
 
 Makes a results folder of tasks × algorithms × seeds finished runs, each with so many evaluations (greedy and sampled,
 held out and probe) and steps, and times what `groupbench leaderboard` does, from reading the records to the last file,
-with and without the figures. Item lines are made for the first and the last evaluation: no table reads the others,
-which would be gigabytes.
+with and without the figures; then the pages of the runs. Item lines are made for the first and the last evaluation: no
+table reads the others, which would be gigabytes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ import numpy as np
 
 from leaderboard import records
 from leaderboard.build import build
+from leaderboard.page.runs import write_runs
+from leaderboard.runs import load
+from leaderboard.selection import Archive
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,15 @@ def seconds(folder: Path, out: Path, figures: bool) -> float:
     return time.perf_counter() - began
 
 
+def run_pages(archive: Archive, out: Path) -> tuple[float, int, int]:
+    """Seconds of writing a page for each run once its records are read, and bytes: of all pages, and of the largest."""
+    began = time.perf_counter()
+    sizes = [path.stat().st_size for path in write_runs(archive, out)]
+    return time.perf_counter() - began, sum(sizes), max(sizes)
+
+
 def main() -> None:
-    """Make the runs and time the tables."""
+    """Make the runs, and time the tables and the pages of runs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     for name, value in vars(Size()).items():
         parser.add_argument(f"--{name}", type=int, default=value)
@@ -77,6 +87,8 @@ def main() -> None:
         for figures in (False, True):
             took = seconds(folder, Path(scratch) / "out", figures)
             print(f"{'tables and figures' if figures else 'tables'}: {took:.2f} s", flush=True)
+        took, whole, largest = run_pages(Archive(load(folder)), Path(scratch) / "out")
+        print(f"{size.runs} run pages: {took:.2f} s, {whole / 1e6:.0f} MB, the largest {largest / 1e3:.0f} kB")
 
 
 def _cell(
@@ -109,12 +121,20 @@ def _cell(
                          "tokens": [12] * samples}
                         for n, one in enumerate(right.tolist())
                     ]  # fmt: skip
+                    if step and split == "heldout":  # as the last evaluation of a run keeps them
+                        lines = [line | _texts(n, samples) for n, line in enumerate(lines)]
                     evals[-1]["accuracy"] = float(right.mean())
                     evals[-1]["items"] = list(records.append(folder / "items.jsonl", lines))
     records.append(folder / "evals.jsonl", evals)
     status = {"state": "done", "step": size.evaluations - 1, "error": None, "seconds": 9.0}
     records.write_json(folder / "status.json", status | {"weights_start": "a", "weights_end": "b"})
     return plan
+
+
+def _texts(number: int, samples: int) -> dict[str, Any]:
+    """About as long as an answer to a school problem."""
+    said = [f"First {number} + {n} = {number + n}. " + "Then one goes on, step by step. " * 8 for n in range(samples)]
+    return {"prompt": f"What is {number} + 1? " * 8, "answer": str(number + 1), "texts": said}
 
 
 def _counters(step: int) -> dict[str, Any]:

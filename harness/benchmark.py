@@ -18,7 +18,7 @@ from tasks.dev import DevSplit
 from tasks.rewards.rewarded import Rewarded
 from tasks.wrapped import Wrapped, innermost
 
-from . import contamination, models, sinks
+from . import contamination, models, reproduction, sinks
 from .codec import Codec
 from .entries import Entry, control_arm, entry_of
 from .errors import UserError
@@ -49,6 +49,9 @@ class Cell:
     spec: dict[str, Any]
     control: Control | None = None
     after: Cell | None = None  # the stage of a chain that it goes on from; None: it begins at `start`
+    recipe: dict[str, Any] | None = None  # that has this cell alone; None of a stage before others, and of a trial
+    command: tuple[str, ...] | None = None  # that runs it, out of a recipe that others have; None: there is none
+    plugins: tuple[str, ...] = ()  # words for it, `--plugin FILE`
 
     @property
     def id(self) -> str:
@@ -84,6 +87,15 @@ class Benchmark:
     stages: tuple[Cell, ...] = ()  # of chains, what is no row of its own; earlier stages first
     budget: Budget | None = None  # the recipe's: rows whose last stage has its own stand in the table of this one
 
+    def asked_by(self, asked: reproduction.Asked) -> Benchmark:
+        """The same, each cell with the command that would run it."""
+
+        def known(cell: Cell) -> Cell:
+            words = asked.command(cell.recipe) if cell.recipe is not None else None
+            return replace(cell, command=tuple(words) if words else None, plugins=tuple(asked.plugin_words))
+
+        return replace(self, cells=tuple(map(known, self.cells)))
+
     def record(self) -> BenchmarkRecord:
         """What was planned, for the results folder."""
         planned = [_planned(cell) for cell in self.cells]
@@ -106,14 +118,16 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     """
     engines.check_available(recipe.rollout)
     sinks.check_installed(recipe.execution.sinks)
+    whole = task is None
     task = task or build_task(recipe.task.name, recipe.task.parameters, "task")
     reward = _reward_stage(recipe, task, device)
     task = rewarded(task, recipe.reward, reward, device)
     notes: list[str] = []
     entries = []
     for number, choice in enumerate(recipe.algorithms):
-        entries.append(entry_of(choice, recipe.training, f"algorithms.{number}"))
-        for stage in entries[-1].chain:
+        entry = entry_of(choice, recipe.training, f"algorithms.{number}")
+        entries.append(replace(entry, choice=choice if whole else None))
+        for stage in entry.chain:
             where = f"{stage.where} ({stage.label})"
             notes += check_algorithm(stage.algorithm, task, stage.training, recipe.sampling, where)
             check_examples(task, stage.training, recipe.evaluation, f"{stage.where}.training")
@@ -336,8 +350,9 @@ def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: 
         **({"control": entry.control} if entry.control else {}),
         **({"after": after} if after else {}),
     }
+    precision, choice = shared["model"]["precision"], entry.choice
     return Cell(
-        entry.label, algorithm, task, start, shared["model"]["precision"], entry.training, recipe.sampling,
-        recipe.rollout, recipe.evaluation, recipe.execution, budget, seed, json.loads(json.dumps(spec)),
-        entry.control, before,
+        entry.label, algorithm, task, start, precision, entry.training, recipe.sampling, recipe.rollout,
+        recipe.evaluation, recipe.execution, budget, seed, json.loads(json.dumps(spec)), entry.control, before,
+        None if choice is None else reproduction.recipe_of(recipe, choice, entry.control, seed, precision),
     )  # fmt: skip

@@ -319,11 +319,14 @@ def leaderboard(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit with 1 where --inject would change the file.")
     ] = False,
+    examples: Annotated[
+        str | None, typer.Option(help="On the runs' pages, which --out has: none, sample (the default) or all.")
+    ] = None,
 ) -> None:
-    """Make tables (Markdown, CSV, LaTeX) and figures (SVG, PNG, PDF) from what runs left on disk."""
+    """Make tables (Markdown, CSV, LaTeX) and figures (SVG, PNG, PDF) from what runs left; with --out, run pages."""
     from . import commands
 
-    sys.exit(commands.leaderboard(results, out, axis, tables, submissions, inject, check))
+    sys.exit(commands.leaderboard(results, out, axis, tables, submissions, inject, check, examples))
 
 
 @app.command()

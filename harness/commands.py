@@ -19,7 +19,9 @@ from .errors import UserError
 from .stop import Stopped
 
 if TYPE_CHECKING:
+    from leaderboard.page.examples import Examples
     from leaderboard.records import Axis
+    from leaderboard.selection import Archive
 
     from .benchmark import Benchmark, Cell
     from .tuning import Tuning
@@ -41,6 +43,7 @@ def run(
     from .benchmark import plan
     from .experiment import resolve_device
     from .judging import recipe as last_look
+    from .reproduction import Asked
 
     quiet_libraries()
     device = resolve_device(recipe.execution.device)
@@ -64,6 +67,7 @@ def run(
         if search is not None:
             benchmark = _tune(search, results, device, jobs, plugin_files)
             judged = last_look.prepare(recipe, benchmark)
+        benchmark = benchmark.asked_by(Asked(path, overrides, plugin_files, recipe))
         failed = _execute(benchmark, results, jobs, plugin_files)
     except Stopped as stopped:
         say(f"{stopped}; what was done is saved, and the same command goes on with it")
@@ -90,14 +94,19 @@ def run(
 
 def leaderboard(
     results: Path, out: Path | None = None, axis: str | None = None, tables: Path | None = None,
-    submissions: Path | None = None, inject: Path | None = None, check: bool = False,
+    submissions: Path | None = None, inject: Path | None = None, check: bool = False, examples: str | None = None,
 ) -> int:  # fmt: skip
     """See `groupbench leaderboard`. Returns the exit code: 1 where `check` finds that the file would change."""
     from leaderboard import build, programs
     from leaderboard.export import inject as into
     from leaderboard.export.terminal import Plain
+    from leaderboard.page.examples import EXAMPLES
     from leaderboard.submissions import joining
 
+    if examples is not None and examples not in EXAMPLES:
+        raise UserError(f"leaderboard: --examples {examples}; allowed: {', '.join(EXAMPLES)}")
+    if examples is not None and (out is None or tables is not None):
+        raise UserError("leaderboard: --examples are on the runs' pages, which --out makes, without --tables")
     program = None if tables is None else programs.load(tables)
     if inject is not None:
         if program is None:
@@ -123,6 +132,8 @@ def leaderboard(
         say(f"note: table {name} finds no run, and is left out")
     for written in built.paths:
         say(f"wrote {written}")
+    if out is not None and program is None:
+        _run_pages(built.archive, out, cast("Examples", examples or "sample"))
     if program is None or inject is None:
         return 0
     before = into.read(inject)
@@ -136,6 +147,16 @@ def leaderboard(
         into.write(inject, after)
         say(f"wrote {inject}")
     return 0
+
+
+def _run_pages(archive: Archive, out: Path, examples: Examples) -> None:
+    from leaderboard.page import runs
+
+    try:
+        written = runs.write_runs(archive, out, examples)
+    except OSError as error:
+        raise UserError(f"leaderboard: {error.filename}: {error.strerror}") from None
+    say(f"wrote {len(written)} pages of runs into {out / runs.FOLDER}")
 
 
 def fetch(model: str) -> None:

@@ -26,6 +26,7 @@ class Entry:
     control: Control | None = None
     budget: Budget | None = None  # of a chain's stage; None: the recipe's
     after: Entry | None = None  # the stage before it
+    choice: AlgorithmChoice | None = None  # as the recipe has it; None where no recipe says the whole of it
 
     @property
     def chain(self) -> tuple[Entry, ...]:

@@ -20,7 +20,7 @@ import torch
 
 from leaderboard import records
 from leaderboard.finals import FOLDER as FINAL
-from leaderboard.records import RECORD_FILES, CellRecord, RecordError, Status, StepRecord
+from leaderboard.records import RECORD_FILES, CellRecord, RecordError, SampleRecord, Status, StepRecord
 
 from . import checkpoint, memory, models
 from .benchmark import Cell
@@ -185,7 +185,7 @@ class _Run:
             steps, share = trainer.spent.steps, trainer.share(cell.budget)
             due = steps == 0 or share >= 1 or steps % cell.evaluation.every == 0
             if due and self.evaluated != steps:
-                self._evaluate(trainer)
+                self._evaluate(trainer, last=share >= 1)
                 self._commit(trainer)
                 self.stop.check()
             self.sinks.show()
@@ -276,11 +276,12 @@ class _Run:
 
     # --- records ---
 
-    def _evaluate(self, trainer: Trainer) -> None:
+    def _evaluate(self, trainer: Trainer, last: bool) -> None:
+        """Look at the policy; the `last` look keeps texts, for people to read."""
         cell, heldout = self.cell, {}
         for record, items in evaluations(
             trainer.engine, trainer.codec, cell.task, cell.evaluation, cell.sampling.max_tokens, cell.seed,
-            trainer.spent.counters(), trainer.drift, trainer.residents,
+            trainer.spent.counters(), trainer.drift, trainer.residents, texts=last,
         ):  # fmt: skip
             record["items"] = list(records.append(self.folder / "items.jsonl", items))
             records.append(self.folder / "evals.jsonl", [record])
@@ -293,11 +294,16 @@ class _Run:
         if self.cell.after is not None:
             step["stage"] = len(self.cell.chain)
         records.append(self.folder / "steps.jsonl", [step])
-        kept = [
-            {"step": step["step"], "id": group.example.id, "text": r.text, "reward": r.grade.reward, "source": r.source}
-            for group in trainer.samples[:SAMPLES_KEPT]
-            for r in group.responses
-        ]
+        kept = []
+        for group in trainer.samples[:SAMPLES_KEPT]:
+            example = group.example
+            for number, r in enumerate(group.responses):
+                sample = SampleRecord(
+                    step=step["step"], id=example.id, text=r.text, reward=r.grade.reward, source=r.source
+                )
+                if number == 0:
+                    sample["prompt"] = example.text
+                kept.append(sample)
         records.append(self.folder / "samples.jsonl", kept)
         self.status["step"] = step["step"]
 

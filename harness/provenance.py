@@ -30,6 +30,9 @@ def provenance(cell: Cell, start: models.Source) -> dict[str, Any]:
         "start": models.fingerprint(start),
         "description": (sys.modules[type(cell.algorithm).__module__].__doc__ or "").strip().split("\n")[0],
         "control": cell.control,
+        "recipe": cell.recipe,
+        "command": cell.command,
+        "plugins": cell.plugins,
         "overlaps": overlaps(cell.task),
         "execution": asdict(cell.execution),
     }

@@ -48,6 +48,7 @@ class ProtocolRecord(TypedDict):
 
 class _Clustered(TypedDict, total=False):
     cluster: str  # items of equal clusters are not independent
+    prompt: str  # for people; in an item's first block, and not in evaluations of earlier versions
 
 
 class ItemBlock(_Clustered):

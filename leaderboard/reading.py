@@ -50,6 +50,15 @@ class Verdicts(msgspec.Struct, gc=False):
         return (self.reward if measure == "reward" else self.gold) or ()
 
 
+class Told(Verdicts):
+    """The whole of a `records.ItemRecord`; without texts, unless it is held out and of a run's last evaluation."""
+
+    tokens: list[int] = []
+    prompt: str | None = None
+    answer: str | None = None
+    texts: list[str] | None = None
+
+
 def one(path: Path, schema: type[T]) -> T:
     """The record of a JSON file. Raises RecordError that names the file, what is wrong and what was expected."""
     return decode(_bytes(path), schema, str(path))
@@ -130,6 +139,26 @@ def items(folder: Path, evaluation: EvalRecord, measure: Measure = "accuracy") -
         count = evaluation["examples"]
         raise RecordError(f"{where}: {len(found)} items of {sorted(kinds)}; expected {count} of {expected}")
     return found
+
+
+def told(folder: Path, evaluation: EvalRecord, first: int = 0, most: int | None = None) -> list[Told]:
+    """Items of one evaluation from number `first` on, at most so many, with their texts; none where it has no range.
+
+    Raises RecordError that names file and bytes.
+    """
+    if "items" not in evaluation:
+        return []
+    path, (start, stop) = folder / "items.jsonl", evaluation["items"]
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            found: list[bytes] = []
+            while file.tell() < stop and (most is None or len(found) < first + most):
+                found.append(file.readline())
+        decoder: msgspec.json.Decoder[Told] = _decoder(Told)
+        return [decoder.decode(line) for line in found[first:]]
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        raise RecordError(f"{path}, bytes {evaluation['items']}: not readable as items ({error})") from None
 
 
 def searches(root: Path) -> TuningRecord | None:

@@ -8,7 +8,7 @@
                        steps.jsonl   one `StepRecord` a rollout step
                        evals.jsonl   one `EvalRecord` an evaluation, split and decoding mode
                        items.jsonl   one `ItemRecord` an evaluation, split, mode and example
-                       samples.jsonl a few sampled texts a step, with their rewards
+                       samples.jsonl `SampleRecord`s: a few sampled texts a step, with their rewards
                        status.json   `Status`, replaced atomically
                        checkpoints/  of a running cell; see harness/checkpoint.py
                        final/        where asked for: the weights evaluated on further tasks; see finals.py
@@ -230,6 +230,10 @@ class AddedToItems(TypedDict, total=False):
     cluster: str  # `Task.leak_key`, where it is not the id: items of equal keys are not independent
     reward: list[float]  # one a sample; where a recipe names a reward
     gold: list[float]  # one a sample
+    # Of the held-out items of a run's last evaluation, in both modes:
+    prompt: str  # for people: the chat with its roles where it has several turns
+    answer: str  # the reference; where there is one
+    texts: list[str]  # the responses, one a sample
 
 
 class ItemRecord(AddedToItems):
@@ -241,6 +245,20 @@ class ItemRecord(AddedToItems):
     id: str
     correct: list[int]
     tokens: list[int]
+
+
+class _First(TypedDict, total=False):
+    prompt: str  # for people; on the first response of each group alone, and not in runs of earlier versions
+
+
+class SampleRecord(_First):
+    """One response of a training step."""
+
+    step: int
+    id: str  # the example's
+    text: str
+    reward: float
+    source: str  # policy | expert | teacher
 
 
 State = Literal["done", "failed", "stopped", "running"]  # stopped: asked to end, and saved; goes on when run again

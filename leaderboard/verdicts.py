@@ -10,6 +10,8 @@ record's `cost` counts what the last session asked and what earlier ones had ans
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -169,6 +171,11 @@ class Judged:
         return f"{self.record.task.name}: {self.record.candidate.name} against {self.record.opponent.name}"
 
 
+def outputs_hash(answers: Mapping[str, str]) -> str:
+    """Of a side's answers by id: what `Player.outputs_sha` holds."""
+    return hashlib.sha256(json.dumps(sorted(answers.items())).encode()).hexdigest()[:16]
+
+
 def write(folder: Path, judged: Judged) -> None:
     """Replace the three files of a folder, judged.json last. Raises RecordError for what `read` would refuse."""
     _check(judged, folder)
@@ -187,27 +194,12 @@ def read(folder: Path) -> Judged:
     A torn last line is left out. Refused: another schema, a pair or a game twice, one of a pair that the record does
     not name, a score outside [0, 1], and a game whose status and score do not fit.
     """
-    found = {}
-    for name in (FILE, PAIRS, GAMES):
-        try:
-            found[name] = packed.content(folder / name)
-        except FileNotFoundError:
-            hint = "`groupbench judge` writes one" if name == FILE else f"{FILE} beside it says that there is one"
-            raise RecordError(f"{folder / name}: no such file; {hint}") from None
-        except OSError as error:
-            raise RecordError(f"{folder / name}: not readable ({error})") from None
-    return parse(found, folder)
+    return parse({name: _content(folder / name) for name in (FILE, PAIRS, GAMES)}, folder)
 
 
 def parse(contents: Mapping[str, bytes], folder: Path) -> Judged:
     """The same of the contents of the three files, by name, which lie in `folder`."""
-    path = folder / FILE
-    try:
-        record = msgspec.json.decode(contents[FILE], type=Record)
-    except msgspec.DecodeError as error:
-        raise RecordError(f"{path}: not a record of judging ({error})") from None
-    if record.schema != SCHEMA:
-        raise RecordError(f"{path}: verdicts of schema {record.schema}; this version reads {SCHEMA}")
+    record = _record(contents[FILE], folder / FILE)
     pairs = {pair.id: pair for pair in _once(contents[PAIRS], folder / PAIRS, PairRecord, lambda pair: pair.id)}
     games = _once(contents[GAMES], folder / GAMES, GameRecord, lambda game: (game.id, game.candidate_first))
     judged = Judged(record, [pairs[name] for name in record.pairs if name in pairs], games)
@@ -215,6 +207,31 @@ def parse(contents: Mapping[str, bytes], folder: Path) -> Judged:
         raise RecordError(f"{folder / PAIRS}: pair {unknown[0]!r} is not one of the {len(record.pairs)} of {FILE}")
     _check(judged, folder)
     return judged
+
+
+def read_record(folder: Path) -> Record:
+    """A folder's judged.json alone. Raises RecordError where it is none, or of another version."""
+    return _record(_content(folder / FILE), folder / FILE)
+
+
+def _record(content: bytes, path: Path) -> Record:
+    try:
+        record = msgspec.json.decode(content, type=Record)
+    except msgspec.DecodeError as error:
+        raise RecordError(f"{path}: not a record of judging ({error})") from None
+    if record.schema != SCHEMA:
+        raise RecordError(f"{path}: verdicts of schema {record.schema}; this version reads {SCHEMA}")
+    return record
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return packed.content(path)
+    except FileNotFoundError:
+        hint = "`groupbench judge` writes one" if path.name == FILE else f"{FILE} beside it says that there is one"
+        raise RecordError(f"{path}: no such file; {hint}") from None
+    except OSError as error:
+        raise RecordError(f"{path}: not readable ({error})") from None
 
 
 def comparable(one: Record, other: Record) -> list[str]:

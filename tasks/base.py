@@ -37,6 +37,15 @@ class Example:
     prompt: str | tuple[Message, ...]
     answer: str
 
+    @property
+    def text(self) -> str:
+        """The prompt for people: plain text or a single message to the letter, a conversation with its roles."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        if len(self.prompt) == 1:
+            return self.prompt[0]["content"]
+        return "\n\n".join(f"{message['role'].capitalize()}: {message['content']}" for message in self.prompt)
+
 
 @dataclass(frozen=True)
 class Grade:

@@ -17,12 +17,8 @@ class OpenEnded(Task):
     graded: ClassVar[bool] = False
 
     def instruction(self, example: Example) -> str:
-        """What a judge is shown: a plain prompt or a single message to the letter, a conversation with its roles."""
-        if isinstance(example.prompt, str):
-            return example.prompt
-        if len(example.prompt) == 1:
-            return example.prompt[0]["content"]
-        return "\n\n".join(f"{message['role'].capitalize()}: {message['content']}" for message in example.prompt)
+        """What a judge is shown."""
+        return example.text
 
     def category(self, example: Example) -> str | None:
         """What kind of instruction it is, as the source says."""

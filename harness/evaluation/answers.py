@@ -80,6 +80,11 @@ class Item:
         return [float(getattr(answer, field)) for answer in self.answers]
 
 
+def readable(text: str) -> str:
+    """The text without what no encoding can carry (lone surrogates), which readers of JSON refuse."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def mean(items: Sequence[Item], field: str) -> float:
     """Mean over examples of the mean over samples of a field of `Answer`."""
     return sum(sum(item.values(field)) / len(item.answers) for item in items) / len(items)

@@ -256,13 +256,15 @@ class Examiner:
     def _block(self, asked: Asked, example: Example, item: answers.Item, samples: range) -> ItemBlock:
         block = ItemBlock(
             id=example.id, content=self._content(example), first=samples.start,
-            responses=[_readable(a.text) for a in item.answers],
-            answers=[None if (found := a.grade.extracted) is None else _readable(found) for a in item.answers],
+            responses=[answers.readable(a.text) for a in item.answers],
+            answers=[None if (found := a.grade.extracted) is None else answers.readable(found) for a in item.answers],
             correct=[None if a.grade.counted is None else int(a.correct) for a in item.answers],
             strict=[None if a.grade.correct is None else int(a.strict) for a in item.answers],
             tokens=item.each("tokens"),
             truncated=item.each("truncated"), timed_out=item.each("timed_out"),
         )  # fmt: skip
+        if samples.start == 0:
+            block["prompt"] = answers.readable(example.text)
         if (cluster := asked.task.leak_key(example)) != example.id:
             block["cluster"] = cluster
         return block
@@ -283,11 +285,6 @@ def _another(place: Path, differences: Sequence[str]) -> UserError:
         f"{place} holds another evaluation; choose another folder, or remove it. Asked now against what is there:\n"
         f"{listed}"
     )
-
-
-def _readable(text: str) -> str:
-    """The text without what no encoding can carry (lone surrogates), which readers of JSON refuse."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def content_hash(prompt: Sequence[int], answer: str) -> str:
@@ -325,7 +322,8 @@ def _behind(block: ItemBlock, there: int) -> ItemBlock:
     """The block without the samples before number `there`."""
     drop = there - block["first"]
     cut = {key: value[drop:] for key, value in block.items() if isinstance(value, list)}
-    return {**block, **cut, "first": there}  # type: ignore[typeddict-item]
+    kept = {key: value for key, value in block.items() if key != "prompt" or not drop}
+    return {**kept, **cut, "first": there}  # type: ignore[typeddict-item]
 
 
 @contextmanager

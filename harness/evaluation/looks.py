@@ -16,7 +16,7 @@ from ..policy import Row
 from ..residents import Residents, stay
 from ..rollout import Engine
 from ..settings import Evaluation, Sampling
-from .answers import Item, ask, mean
+from .answers import Item, ask, mean, readable
 from .drift import Drift
 
 
@@ -37,13 +37,14 @@ def splits_of(task: Task, settings: Evaluation) -> dict[str, tuple[Example, ...]
 
 def evaluations(
     engine: Engine, codec: Codec, task: Task, settings: Evaluation, max_tokens: int, seed: int, counters: Counters,
-    drift: Drift | None = None, residents: Residents | None = None,
+    drift: Drift | None = None, residents: Residents | None = None, texts: bool = False,
 ) -> Iterator[tuple[EvalRecord, list[ItemRecord]]]:  # fmt: skip
     """The records of one look at the policy: every split, greedy and sampled (sharpening alone moves only the second).
 
     All splits are asked in one call a mode, so that the engine's batches are full. `max_tokens`: of a response, where
     `settings` has no limit of its own; `counters`: what the run has spent so far; `drift`: where the policy began, for
-    the distance to it on the held-out samples; `residents`: models that take turns, whose moving counts as `seconds`.
+    the distance to it on the held-out samples; `residents`: models that take turns, whose moving counts as `seconds`;
+    `texts`: whether held-out items keep what was asked and answered.
     """
     splits = splits_of(task, settings)
     examples = [example for part in splits.values() for example in part]
@@ -70,7 +71,8 @@ def evaluations(
             if drift is not None and (split, mode) == ("heldout", "sampled"):
                 with (residents or stay()).phase("scoring"):
                     record["kl"], record["entropy"] = _moved(drift, codec, part, found, sampling.temperature)
-            yield record, [_item_record(record, task, *pair) for pair in zip(part, found, strict=True)]
+            kept = texts and split == "heldout"
+            yield record, [_item_record(record, task, *pair, kept) for pair in zip(part, found, strict=True)]
 
 
 def _gold(items: Sequence[Item]) -> bool:
@@ -91,7 +93,7 @@ def _moved(
     return sum(one.log_ratio for one in found) / len(found), sum(one.entropy for one in found) / max(1, tokens)
 
 
-def _item_record(evaluation: EvalRecord, task: Task, example: Example, item: Item) -> ItemRecord:
+def _item_record(evaluation: EvalRecord, task: Task, example: Example, item: Item, texts: bool) -> ItemRecord:
     record = ItemRecord(
         step=evaluation["step"], split=evaluation["split"], mode=evaluation["mode"], id=item.id,
         correct=item.each("correct") if task.graded else [], tokens=item.each("tokens"),
@@ -102,4 +104,9 @@ def _item_record(evaluation: EvalRecord, task: Task, example: Example, item: Ite
         record["reward"] = item.values("reward")
     if "gold" in evaluation:
         record["gold"] = item.values("gold")
+    if texts:
+        record["prompt"] = readable(example.text)
+        record["texts"] = [readable(answer.text) for answer in item.answers]
+        if example.answer:
+            record["answer"] = readable(example.answer)
     return record

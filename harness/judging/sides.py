@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from leaderboard import records
 from leaderboard.evaluations import CheckpointRecord, ProtocolRecord, TaskResult, read_record
-from leaderboard.verdicts import Player
+from leaderboard.verdicts import Player, outputs_hash
 from tasks.comparison import ComparisonTask
 from tasks.data import fingerprint
 from tasks.judges.texts import clean
@@ -32,13 +30,13 @@ class Side:
 def baseline(task: ComparisonTask) -> Side:
     """The benchmark's own opponent."""
     answers = {example.id: example.answer for example in task.heldout}
-    return Side(Player(name=" and ".join(task.opponents), outputs_sha=_sha(answers)), answers)
+    return Side(Player(name=" and ".join(task.opponents), outputs_sha=outputs_hash(answers)), answers)
 
 
 def from_outputs(path: Path, task: OpenEnded) -> Side:
     """An outputs file. Raises TaskDataError for one that does not answer exactly the task's instructions."""
     found = read_outputs(task, path)
-    return Side(Player(name=clean(found.generator)[:200], outputs_sha=_sha(found.answers)), found.answers)
+    return Side(Player(name=clean(found.generator)[:200], outputs_sha=outputs_hash(found.answers)), found.answers)
 
 
 def compared(folder: Path) -> dict[str, TaskResult]:
@@ -73,9 +71,5 @@ def from_evaluation(folder: Path, key: str, task: OpenEnded) -> Side:
 def _player(checkpoint: CheckpointRecord, answers: Mapping[str, str]) -> Player:
     return Player(
         name=checkpoint["name"], fingerprint=checkpoint["fingerprint"], algorithm=checkpoint.get("algorithm"),
-        preset=checkpoint.get("row"), seed=checkpoint.get("seed"), outputs_sha=_sha(answers),
+        preset=checkpoint.get("row"), seed=checkpoint.get("seed"), outputs_sha=outputs_hash(answers),
     )  # fmt: skip
-
-
-def _sha(answers: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(sorted(answers.items())).encode()).hexdigest()[:16]

@@ -248,3 +248,33 @@ def test_the_warm_start_is_run_once_and_shared(tmp_path, monkeypatch):
         records.read_json(p)["weights_start"] for d in ("one", "two") for p in (tmp_path / d).rglob("status.json")
     }
     assert starts == {end}
+
+
+def test_the_last_evaluation_alone_keeps_texts_of_held_out_items(small, tmp_path):
+    cell = small.cell()
+    small.run(cell, tmp_path)
+    items = lines(tmp_path / "items.jsonl")
+    last = max(item["step"] for item in items)
+    kept = [item for item in items if "texts" in item]
+    assert {(i["step"], i["split"], i["mode"]) for i in kept} == {
+        (last, "heldout", "greedy"),
+        (last, "heldout", "sampled"),
+    }
+    assert len(kept) == 2 * 10
+    by_id = {example.id: example for example in cell.task.heldout}
+    for item in kept:
+        example = by_id[item["id"]]
+        assert (item["prompt"], item["answer"]) == (example.text, example.answer)
+        assert len(item["texts"]) == len(item["correct"]) == (1 if item["mode"] == "greedy" else 2)
+        assert item["correct"] == [int(cell.task.grade(example, text).counted) for text in item["texts"]]
+    assert not any(key in item for item in items if item not in kept for key in ("prompt", "answer", "texts"))
+
+
+def test_samples_say_what_they_answer_once_a_group(small, tmp_path):
+    cell = small.cell()
+    small.run(cell, tmp_path)
+    prompts, prompt = {example.id: example.text for example in cell.task.train}, None
+    for sample in lines(tmp_path / "samples.jsonl"):
+        prompt = sample.get("prompt", prompt)
+        assert prompt == prompts[sample["id"]]
+    assert sum("prompt" in sample for sample in lines(tmp_path / "samples.jsonl")) == 5 * 4

@@ -223,6 +223,22 @@ class Results:
         (final / task).mkdir(exist_ok=True)
         records.append(final / task / "items.jsonl", blocks)
 
+    def told(
+        self, folder: Path, texts: Mapping[str, Sequence[Sequence[str]]], prompts: Sequence[str], answer: str = "42"
+    ) -> None:
+        """Have the last held-out evaluations of a cell keep texts (items of samples), by mode."""
+        evals = list(records.read_lines(folder / "evals.jsonl"))
+        last = max(record["step"] for record in evals)
+        items = list(records.read_lines(folder / "items.jsonl"))
+        for mode, said in texts.items():
+            key = {"step": last, "split": "heldout", "mode": mode}
+            lines = [item for item in items if key.items() <= item.items()]
+            for line, prompt, responses in zip(lines, prompts, said, strict=True):
+                line |= {"prompt": prompt, "answer": answer, "texts": list(responses)}
+            (record,) = [one for one in evals if key.items() <= one.items()]
+            record["items"] = list(records.append(folder / "items.jsonl", lines))
+            records.append(folder / "evals.jsonl", [record])  # supersedes the earlier one
+
     def plan(self) -> Path:
         """Write each benchmark.json, and return the folder."""
         for folder, cells in self.planned.items():

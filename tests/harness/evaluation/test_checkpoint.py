@@ -122,6 +122,7 @@ def test_more_samples_add_to_fewer(tmp_path: Path) -> None:
     assert eight["protocol"]["samples"] == 8 and {len(item.correct) for item in items} == {8}
     lines = [json.loads(line) for line in (tmp_path / "arithmetic/items.jsonl").read_text().splitlines()]
     assert [line["first"] for line in lines] == [0] * (len(lines) // 2) + [4] * (len(lines) // 2)
+    assert [("prompt" in line) for line in lines] == [line["first"] == 0 for line in lines], "said once an item"
     again_four = whole(tmp_path, ask())  # asked for fewer than there are: the first of them
     assert again_four == four
     fresh = whole(tmp_path / "fresh", ask(samples=8))

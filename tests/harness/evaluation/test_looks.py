@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from harness.codec import Codec
-from harness.evaluation.answers import Answer, Item, ask, mean
+from harness.evaluation.answers import Answer, Item, ask, mean, readable
 from harness.evaluation.looks import evaluations, greedy, splits_of
 from harness.models import find, load_codec
 from harness.rollout import Completion, Engine, Request
@@ -211,3 +211,14 @@ def test_draws_are_those_of_the_example_on_either_side(codec: Codec) -> None:
     drawn = [request.seeds for request in engine.asked[1]]
     assert drawn == [request.seeds for request in run(codec)[1].asked[0]]
     assert len({seed for seeds in drawn for seed in seeds}) == 12
+
+
+def test_recorded_texts_can_be_read_by_every_reader() -> None:
+    assert readable("a\ud800é😀") == "a?é😀"
+
+
+def test_a_prompt_for_people_has_its_roles_where_it_has_several_turns() -> None:
+    turns = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "1+1?"})
+    assert Example("x", "1+1=", "2").text == "1+1="
+    assert Example("x", turns[1:], "2").text == "1+1?"
+    assert Example("x", turns, "2").text == "System: Be brief.\n\nUser: 1+1?"
