@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,7 +83,7 @@ def _found(results: Path, folder: Path | None) -> list[Path]:
         if not folder.is_dir():
             raise RecordError(f"--submissions {folder}: no such folder")
         found += places(folder)
-    return list({path.absolute(): path for path in found}.values())
+    return list({os.path.abspath(path): path for path in found}.values())
 
 
 def _not_mine(reports: Sequence[Report], mine: set[str]) -> list[Report]:

@@ -65,15 +65,16 @@ def places(folder: Path) -> list[Path]:
 
 def verify(paths: Sequence[Path]) -> list[Report]:
     """A report for each submission in or at the paths. Raises RecordError where a path is none and holds none."""
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for path in paths:
         if not path.is_dir():
             raise RecordError(f"{path}: no such folder; a submission is one, with a {FILE} in it")
         own = places(path)
         if not own:
             raise RecordError(f"{path}: holds no submission (no {FILE} in it or in a folder of it)")
-        found.update(dict.fromkeys(own))
-    return verify_all(list(found))
+        for one in own:
+            found.setdefault(Path(os.path.abspath(one)), one)
+    return verify_all(list(found.values()))
 
 
 def verify_all(paths: Sequence[Path]) -> list[Report]:

@@ -1,7 +1,9 @@
 """What is packed, what is left out, and what is refused."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -198,6 +200,8 @@ def test_places_that_are_none(good, sums, tmp_path):
 def test_verify_places(good, tmp_path):
     reports = verify([good["sums"].parent])
     assert [report.name for report in reports] == ["sums", "taste"] and all(report.verified for report in reports)
+    relative = os.path.relpath(good["sums"])
+    assert [report.verified for report in verify([good["sums"], Path(relative)])] == [True]  # one, named twice
     with pytest.raises(RecordError, match="no such folder; a submission is one"):
         verify([tmp_path / "none"])
     with pytest.raises(RecordError, match="holds no submission"):
