@@ -19,6 +19,7 @@ from .errors import UserError
 from .stop import Stopped
 
 if TYPE_CHECKING:
+    from leaderboard.build import Built
     from leaderboard.records import Axis
 
     from .benchmark import Benchmark, Cell
@@ -67,9 +68,10 @@ def run(
     except Stopped as stopped:
         say(f"{stopped}; what was done is saved, and the same command goes on with it")
         return 128 + stopped.number
-    leaderboard(results)
+    built = _tables(results)
     if judged is not None:
         code = last_look.run(judged, benchmark, _warm_start(benchmark) or benchmark.cells[0].start, results)
+    _page(built, results, results)  # with what was judged
     if failed:
         say(f"{failed} of {len(benchmark.cells)} cells failed; run the same command again to retry them")
         return 1
@@ -85,20 +87,54 @@ def leaderboard(results: Path, out: Path | None = None, axis: str | None = None,
     """See `groupbench leaderboard`."""
     from leaderboard import build, programs
 
-    program = None if tables is None else programs.load(tables)
-    on = cast("Axis | None", axis)  # a free string here; build checks it
-    try:
-        built = build.build(results, out, on) if program is None else build.build_program(results, program, out, on)
-    except OSError as error:
-        raise UserError(f"leaderboard: {error.filename}: {error.strerror}") from None
-    for table in build.terminal(built.archive, on) if program is None else ():
-        console.print(table)
-    for section in built.markdown if program is not None else ():
+    if tables is None:
+        _page(_tables(results, out, axis), results, out or results)
+        return
+    program = programs.load(tables)
+    with _unwritable():
+        built = build.build_program(results, program, out, cast("Axis | None", axis))
+    for section in built.markdown:
         say(section)
     for name in built.empty:
         say(f"note: table {name} finds no run, and is left out")
-    for written in built.paths:
-        say(f"wrote {written}")
+    _say_written(built.paths)
+
+
+def _tables(results: Path, out: Path | None = None, axis: str | None = None) -> Built:
+    """The leaderboard's tables and figures, written and, in short, printed."""
+    from leaderboard import build
+
+    on = cast("Axis | None", axis)  # a free string here; build checks it
+    with _unwritable():
+        built = build.build(results, out, on)
+    for table in build.terminal(built.archive, on):
+        console.print(table)
+    _say_written(built.paths)
+    return built
+
+
+def _page(built: Built, results: Path, out: Path) -> None:
+    """The leaderboard for a browser, with the win rates that `results` holds."""
+    from leaderboard.page import index, judged
+    from leaderboard.page.data import Extras
+
+    from .judging.side import of_verdicts
+
+    with _unwritable():
+        _say_written(index.write(built, out, Extras(judged=judged.find(results, of_verdicts))))
+
+
+@contextmanager
+def _unwritable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"leaderboard: {error.filename}: {error.strerror}") from None
+
+
+def _say_written(paths: Sequence[Path]) -> None:
+    for path in paths:
+        say(f"wrote {path}")
 
 
 def fetch(model: str) -> None:

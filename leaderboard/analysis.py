@@ -134,6 +134,17 @@ class Analysis:
         adjusted = self._adjusted({row: _p(less) for row, less in found.items()})
         return {row: Contrast(less, adjusted.get(row)) for row, less in found.items()}
 
+    def versus(self, row: Row, other: Row, mode: Mode) -> Contrast | None:
+        """Any row against any other; None where one has no scores, or they share no seed.
+
+        Holm's family: all pairs of ranked rows, as in `ranking`; a pair that is not among them has no p.
+        """
+        mine, theirs = self.scores(row, mode), self.scores(other, mode)
+        if mine is None or theirs is None or not mine.by_seed.keys() & theirs.by_seed.keys():
+            return None
+        adjusted = self.ranking(mode).adjusted.get((row.hash, other.hash))
+        return Contrast(self._less(row, other, mode, self.measure), adjusted)
+
     def overfit_contrast(self, row: Row, mode: Mode) -> Tested | None:
         """The row's overfit gap minus the reference's, paired by seed and, on either split, by item."""
         if mode not in self._overfits:

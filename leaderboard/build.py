@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import plot, programs
+from .analysis import View
 from .export import delimited, latex, markdown
 from .programs import Program
 from .records import AXES, Axis, RecordError
@@ -30,6 +31,7 @@ class Built:
     grids: list[Grid]
     paths: list[Path]
     markdown: list[str]
+    view: View  # of the sections and figures
     empty: tuple[str, ...] = ()  # tables of a program that found no run, by name
 
 
@@ -56,7 +58,7 @@ def build(results: Path, out: Path | None = None, axis: Axis | None = None, figu
     for title, table in zip(titles(archive.tables), archive.tables, strict=True):
         if figures:
             paths += plot.draw(archive.whole(table, view), folder / stems[table.slug], title)
-    return Built(archive, shown, paths, sections)
+    return Built(archive, shown, paths, sections, view)
 
 
 def build_program(results: Path, program: Program, out: Path | None = None, axis: Axis | None = None) -> Built:
@@ -73,7 +75,7 @@ def build_program(results: Path, program: Program, out: Path | None = None, axis
         sections.append("\n\n".join(parts) + "\n")
     paths = write(Path(results if out is None else out), program.name, "\n".join(sections), shown)
     empty = tuple(table.name for table in program.tables if table.name not in {grid.name for grid in shown})
-    return Built(archive, shown, paths, sections, empty)
+    return Built(archive, shown, paths, sections, program.tables[0].view, empty)
 
 
 def terminal(archive: Archive, axis: Axis | None = None) -> list[Shown]:

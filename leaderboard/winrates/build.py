@@ -44,7 +44,7 @@ def build(
     Also what keeps a judge's verdicts from a table, where something does; the others are made.
     """
     built, errors = [], []
-    for name, group in _groups(judged).items():
+    for name, group in groups(judged).items():
         try:
             grid = table(group, reference, side)
         except LeaderboardError as error:
@@ -54,7 +54,7 @@ def build(
     return built, errors
 
 
-def _groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
+def groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
     """By judge, named for a file; a judge that was asked about one task in two ways is parted by these."""
     by_judge: dict[tuple[str, ...], list[Judged]] = {}
     for one in judged:
