@@ -5,7 +5,7 @@
 Makes a results folder of tasks × algorithms × seeds finished runs, each with so many evaluations (greedy and sampled,
 held out and probe) and steps, and times what `groupbench leaderboard` does, from reading the records to the last file,
 with and without the figures. Item lines are made for the first and the last evaluation: no table reads the others,
-which would be gigabytes.
+which would be gigabytes. The page (index.html and leaderboard.json) is timed apart, with its size.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 
 from leaderboard import records
 from leaderboard.build import build
+from leaderboard.page import index
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,16 @@ def seconds(folder: Path, out: Path, figures: bool) -> float:
     return time.perf_counter() - began
 
 
+def page(folder: Path, out: Path) -> tuple[float, int]:
+    """Seconds from the finished tables to the written page, and the page's bytes."""
+    built = build(folder, out, figures=False)
+    began = time.perf_counter()
+    html, _ = index.write(built, out)
+    return time.perf_counter() - began, html.stat().st_size
+
+
 def main() -> None:
-    """Make the runs and time the tables."""
+    """Make the runs, and time tables and page."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     for name, value in vars(Size()).items():
         parser.add_argument(f"--{name}", type=int, default=value)
@@ -77,6 +86,8 @@ def main() -> None:
         for figures in (False, True):
             took = seconds(folder, Path(scratch) / "out", figures)
             print(f"{'tables and figures' if figures else 'tables'}: {took:.2f} s", flush=True)
+        took, size_bytes = page(folder, Path(scratch) / "out")
+        print(f"page, after the tables: {took:.2f} s, {size_bytes / 1e6:.2f} MB", flush=True)
 
 
 def _cell(

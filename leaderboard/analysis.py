@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from . import scores
 from .ranking import ALPHA, Ranking, rank_all
-from .records import Axis, Measure
+from .records import Axis, EvalRecord, Measure
 from .runs import SPLITS, Cell, Mode, Row, Split, Table
 from .scores import Scores, When
 from .stats import Estimate, convergence, holm
@@ -249,7 +249,7 @@ class Analysis:
         return {
             cell.seed: convergence.time_to_target(*self._curve(cell), self.target)
             for cell in row.done
-            if len(cell.measured(self.view.metric, self.measure)) > 2
+            if len(self._measured(cell)) > 2
         }
 
     def early(self, row: Row) -> dict[int, float]:
@@ -276,9 +276,15 @@ class Analysis:
         metric, axis = self.view.metric, self.view.axis
         key = id(cell), metric, axis
         if key not in self._known:
-            curve = cell.measured(metric, self.measure)
-            points = {float(record["counters"][axis]): value for record, value in curve}
+            points = {float(record["counters"][axis]): value for record, value in self._measured(cell)}
             self._known[key] = list(points), list(points.values())
+        return self._known[key]
+
+    def _measured(self, cell: Cell) -> list[tuple[EvalRecord, float]]:
+        """The curve that rows are ranked by the end of; each axis asks for it."""
+        key = "measured", id(cell), self.view.metric
+        if key not in self._known:
+            self._known[key] = cell.measured(self.view.metric, self.measure)
         return self._known[key]
 
 

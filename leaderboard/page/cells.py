@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ..export.formats import PLAIN
@@ -11,15 +13,15 @@ from ..runs import Cell, Row, Table
 from ..words import one_line, quantity
 
 
-def runs(table: Table, pages: Collection[str], commands: Mapping[str, str]) -> list[dict[str, Any]]:
-    """One entry a cell; `pages` are the ids of the cells that have a page of their own, `commands` run a cell again."""
-    return [_run(table, row, cell, pages, commands) for row in table.rows for cell in row.cells]
+def runs(table: Table, pages: Mapping[Path, str]) -> list[dict[str, Any]]:
+    """One entry a cell; `pages` names the runs/<name>.html of those that have one, by their folders."""
+    return [_run(table, row, cell, pages) for row in table.rows for cell in row.cells]
 
 
-def _run(table: Table, row: Row, cell: Cell, pages: Collection[str], commands: Mapping[str, str]) -> dict[str, Any]:
-    name = cell.folder.name if cell.folder is not None else ""
+def _run(table: Table, row: Row, cell: Cell, pages: Mapping[Path, str]) -> dict[str, Any]:
     made: dict[str, Any] = {
-        "id": name, "table": table.slug, "row": row.hash, "seed": cell.seed, "state": cell.state,
+        "id": cell.folder.name if cell.folder is not None else "",
+        "table": table.slug, "row": row.hash, "seed": cell.seed, "state": cell.state,
     }  # fmt: skip
     end = cell.final("sampled") or cell.final("greedy")
     value = None if end is None else end.get(table.measure)
@@ -35,8 +37,17 @@ def _run(table: Table, row: Row, cell: Cell, pages: Collection[str], commands: M
     if cell.steps:
         spent = cell.steps[-1]["counters"]
         made["spent"] = {axis: [spent[axis], quantity(float(f"{spent[axis]:.4g}"))] for axis in AXES}
-    if name in pages:
-        made["page"] = f"runs/{name}.html"
-    if name in commands:
-        made["command"] = commands[name]
+    if cell.folder in pages:
+        made["page"] = f"runs/{pages[cell.folder]}.html"
+    if command := _command(cell):
+        made["command"] = command
     return made
+
+
+def _command(cell: Cell) -> str:
+    """What runs it again, as it was recorded: the code of then, and the words of the command."""
+    words, commit = cell.provenance.get("command"), str(cell.provenance.get("commit") or "").removesuffix("+")
+    if not isinstance(words, list) or cell.folder is None:
+        return ""
+    again = shlex.join([*map(str, words), "--out", f"results/again-{cell.folder.name}"])
+    return f"{shlex.join(['git', 'checkout', commit])} && {again}" if commit else again

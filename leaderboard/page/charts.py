@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -25,18 +24,18 @@ SHARE_DECIMALS, REWARD_DIGITS = 4, 4  # a hundredth of a point
 
 
 class Pool:
-    """Lists of numbers, each kept once: rows that are evaluated at the same steps share their x."""
+    """Lists of rounded numbers, each kept once: rows that are evaluated at the same steps share their x."""
 
     def __init__(self) -> None:
         self.lists: list[list[float]] = []
-        self._known: dict[tuple[float, ...], int] = {}
+        self._known: dict[bytes, int] = {}
 
-    def add(self, values: Sequence[float]) -> int:
+    def add(self, values: np.ndarray) -> int:
         """Where the list stands."""
-        key = tuple(values)
+        key = values.tobytes()
         if key not in self._known:
             self._known[key] = len(self.lists)
-            self.lists.append(list(values))
+            self.lists.append([_significant(value) for value in values.tolist()])
         return self._known[key]
 
 
@@ -88,8 +87,7 @@ def _line(drawn: Curve, measure: Measure, pool: Pool) -> dict[str, Any]:
     half = None if drawn.half is None else _rounded(drawn.half[kept], measure)
     x: dict[Axis, int] = {}
     for axis in AXES:
-        along = drawn.x(axis)
-        x[axis] = pool.add([_significant(along[n]) for n in kept])
+        x[axis] = pool.add(np.array(drawn.x(axis))[kept])
     return {"x": x, "mean": _rounded(drawn.mean[kept], measure), "half": half}
 
 

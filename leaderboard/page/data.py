@@ -18,21 +18,24 @@ has all of it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..analysis import Analysis
 from ..build import Built
 from ..claims.base import Finding
+from ..columns import Entry
 from ..columns.identity import CARD
+from ..export import formats
 from ..export.markdown import CARDS, NO_SEARCH
 from ..notes import CONTROLS, notes
 from ..plot import looks_of
 from ..runs import Table
-from ..tables import Grid, ordered
+from ..tables import SIGNS, Grid, ordered
 from ..words import conditions, number, one_line, settings, titles
-from . import cells, charts, entries, pairs, summary, texts
+from . import answers, cells, charts, entries, pairs, summary
 from .charts import POINTS
 from .judged import Found, Judging
 
@@ -46,14 +49,13 @@ class Extras:
 
     judged: Found = field(default_factory=Found)
     findings: Sequence[Finding] = ()
-    run_pages: Collection[str] = ()  # ids of the cells that have runs/<id>.html beside the page
-    commands: Mapping[str, str] = field(default_factory=dict)  # by cell id: what runs it again
+    run_pages: Mapping[Path, str] = field(default_factory=dict)  # a cell's folder -> <name> of its runs/<name>.html
 
 
 def payload(built: Built, extras: Extras) -> dict[str, Any]:
     """Everything, as plain JSON. The same records give the same document."""
     archive = built.archive
-    room, letters = pairs.ITEM_VALUES, texts.ROOM
+    room, letters = pairs.ITEM_VALUES, answers.ROOM
     tables = []
     for table, title in zip(archive.tables, titles(archive.tables), strict=True):
         analysis = archive.whole(table, built.view)
@@ -61,11 +63,11 @@ def payload(built: Built, extras: Extras) -> dict[str, Any]:
         made["curves"] = charts.curves(analysis, archive)
         made["items"] = pairs.items(analysis, room)
         room -= sum(pairs.size(one) for one in made["items"].values())
-        made["texts"] = texts.texts(analysis, made["items"].get(built.view.metric), letters)
+        made["texts"] = answers.answers(analysis, made["items"].get(built.view.metric), letters)
         letters -= _letters(made["texts"])
         tables.append(made)
     looks = {table["benchmark"]: {row["label"]: row["look"] for row in table["rows"]} for table in tables}
-    runs = [run for table in archive.tables for run in cells.runs(table, extras.run_pages, extras.commands)]
+    runs = [run for table in archive.tables for run in cells.runs(table, extras.run_pages)]
     return {
         "schema": SCHEMA,
         "title": "groupbench leaderboard",
@@ -183,11 +185,11 @@ def _across(grid: Grid) -> dict[str, Any]:
 
 
 def _finding(found: Finding) -> dict[str, Any]:
-    """As it is, with its estimate as people read it: `1.21 [0.83, 1.75] times`."""
+    """As it is, with its estimate as people read it: `+3.2 ± 1.1 points`; the lab's numbers are no differences."""
     made = asdict(found)
     if found.estimate is not None:
-        ends = "" if found.low is None or found.high is None else f" [{number(found.low)}, {number(found.high)}]"
-        made["estimate_text"] = f"{number(found.estimate)}{ends} {found.unit}".rstrip()
+        text = formats.text("change", Entry(found.estimate, found.low, found.high))
+        made["estimate_text"] = f"{number(found.estimate) if found.scale == 'lab' else text} {found.unit}".rstrip()
     return made
 
 
@@ -236,6 +238,7 @@ def _method(tables: Sequence[Mapping[str, Any]], extras: Extras) -> list[dict[st
         )
     controls = sorted({text for text in CONTROLS.values()})
     method = [
+        {"heading": "Marks", "says": list(SIGNS.values())},
         {"heading": "Rounding and what is left out", "says": rounding},
         {"heading": "Control arms", "says": controls},
         {"heading": "Spec cards", "says": [" ".join(CARDS.split())]},

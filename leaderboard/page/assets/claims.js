@@ -9,8 +9,8 @@ function claimsView() {
   return [
     el("div", { class: "head" }, el("h2", {}, "Claims"),
       el("p", { class: "summary" }, counts.map(([name, count]) => `${count} ${name}`).join(" · ")),
-      el("p", { class: "quiet" }, "Each claim is a check over records, at each scale: never from fewer than 3 seeds. A claim "
-        + "refuted at a tiny scale is refuted there, and not where the paper made it.")),
+      el("p", { class: "quiet" }, "Each claim is checked against records, scale by scale, and never with fewer than 3 seeds. What a "
+        + "tiny scale refutes is refuted there, and not where the paper made it.")),
     el("div", { class: "tools" },
       papers.length > 1 && chips("paper", "Paper", ["", ...papers], state.paper, (value) => go({ paper: value }), (value) => value.toUpperCase() || "both"),
       chips("verdict", "Verdict", ["", ...counts.filter(([, count]) => count).map(([name]) => name)], state.verdict,
@@ -31,7 +31,7 @@ function claimCard(findings) {
       el("div", {}, badge(one.verdict, TONES[one.verdict]), " ", el("b", {}, one.scale)),
       el("div", {},
         el("p", {}, one.why),
-        el("p", { class: "quiet" }, one.comparison, one.estimate_text && [": ", el("b", {}, one.estimate_text)],
+        el("p", { class: "quiet" }, one.part && `${one.part}: `, one.comparison, one.estimate_text && [": ", el("b", {}, one.estimate_text)],
           one.seeds ? ` (${plural(one.seeds, "seed")})` : ""),
         interval(one),
         one.table && TABLES.some((table) => table.slug === one.table) && el("a", { href: address({

@@ -28,7 +28,7 @@ class _Item(msgspec.Struct, gc=False):
     texts: list[str] | None = None
 
 
-def texts(analysis: Analysis, items: dict[str, Any] | None, room: int = ROOM) -> dict[str, Any]:
+def answers(analysis: Analysis, items: dict[str, Any] | None, room: int = ROOM) -> dict[str, Any]:
     """`prompts` and `answers` by item, and `rows`: by row and item a response and what it was worth.
 
     Of each row's first finished seed, the first sample whose verdict is the more frequent one of its samples. Items
