@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ..analysis import Analysis
+from ..records import RecordError
 from ..runs import Cell, Mode, Row
 
 LONGEST = 1500  # characters of a prompt or a response; the middle of a longer one is left out
@@ -72,7 +73,11 @@ def _last(cell: Cell, mode: Mode) -> list[_Item]:
     with (cell.folder / "items.jsonl").open("rb") as file:
         file.seek(start)
         content = file.read(stop - start)
-    return msgspec.json.Decoder(_Item).decode_lines(content) if b'"texts"' in content else []
+    try:
+        return msgspec.json.Decoder(_Item).decode_lines(content) if b'"texts"' in content else []
+    except msgspec.MsgspecError as error:
+        where = f"{cell.folder / 'items.jsonl'}, bytes {evaluation['items']}"
+        raise RecordError(f"{where}: not readable as items with texts ({error})") from None
 
 
 def _apart(items: dict[str, Any]) -> list[str]:

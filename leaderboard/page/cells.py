@@ -37,7 +37,7 @@ def _run(table: Table, row: Row, cell: Cell, pages: Mapping[Path, str]) -> dict[
     if cell.steps:
         spent = cell.steps[-1]["counters"]
         made["spent"] = {axis: [spent[axis], quantity(float(f"{spent[axis]:.4g}"))] for axis in AXES}
-    if cell.folder in pages:
+    if cell.folder is not None and cell.folder in pages:
         made["page"] = f"runs/{pages[cell.folder]}.html"
     if command := _command(cell):
         made["command"] = command

@@ -236,13 +236,14 @@ def _method(tables: Sequence[Mapping[str, Any]], extras: Extras) -> list[dict[st
             f"Items are left out of this page where they were not recorded, or are too many: {_names(kept)}; the "
             "cells' items.jsonl have them."
         )
-    controls = sorted({text for text in CONTROLS.values()})
     method = [
         {"heading": "Marks", "says": list(SIGNS.values())},
         {"heading": "Rounding and what is left out", "says": rounding},
-        {"heading": "Control arms", "says": controls},
-        {"heading": "Spec cards", "says": [" ".join(CARDS.split())]},
     ]
+    if any(row["control"] for table in tables for row in table["rows"]):
+        method.append({"heading": "Control arms", "says": list(CONTROLS.values())})
+    if any(row["card"] for table in tables for row in table["rows"]):
+        method.append({"heading": "Spec cards", "says": [" ".join(CARDS.split()).replace("`", "")]})
     if extras.judged.errors:
         method.append({"heading": "Verdicts without a table", "says": [one_line(e) for e in extras.judged.errors]})
     return method

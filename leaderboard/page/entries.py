@@ -66,6 +66,8 @@ def merged(grids: Sequence[Grid]) -> tuple[list[dict[str, Any]], dict[str, list[
                 group = grid.title or grid.name
                 columns[header.name] = column(header, group, header.name in SHOWN)
                 places[header.name] = grid, at
+    if "sampled_gold_gain" in columns and "greedy_final" in columns:  # what is truly worth more room
+        columns["greedy_final"]["shown"] = False
     lines = {(grid.name, line.hash): line for grid in grids for line in grid.lines}
     rows: dict[str, list[Any]] = {}
     for row in dict.fromkeys(line.hash for grid in grids for line in grid.lines):

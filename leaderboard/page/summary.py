@@ -30,7 +30,7 @@ def of_runs(analysis: Analysis) -> str:
     rows = [row for row in ordered(analysis) if not row.control]
     finished = [row for row in rows if row.done]
     if not finished:
-        return f"No run has finished yet: {len(rows)} rows are planned."
+        return f"No run has finished yet: {len(rows)} row{'s are' if len(rows) != 1 else ' is'} planned."
     names = short_names([row.label for row in analysis.rows])
     labels = {row.hash: names[row.label] for row in rows}
     column = COLUMNS[f"{mode}_final"]
@@ -104,18 +104,17 @@ def _said(
         return f"{head}, but has no rank (one seed, or other items). Of the ranked rows, {best}"
     beaten = [row for row in ranked if (first, row) in ranking.better]
     equal = [row for row in ranked if row != first and row not in beaten]
+    every = f"every other {'row' if len(ranked) == len(order) else 'ranked row'}"
     told = []
     if beaten:
-        told.append(f"significantly above {_names([labels[row] for row in beaten], len(ranked) - 1)}")
+        told.append(f"significantly above {_names([labels[row] for row in beaten]) if equal else every}")
     if equal:
-        told.append(f"not to be told apart from {_names([labels[row] for row in equal], len(ranked) - 1)}")
+        told.append(f"not to be told apart from {_names([labels[row] for row in equal]) if beaten else every}")
     pairs = f"{len(ranking.better)} of {ranking.pairs} pairs of rows separate {at} (paired, p < .05 after Holm)"
     return f"{head}: {', '.join(told)}. {pairs}."
 
 
-def _names(names: Sequence[str], of: int | None = None) -> str:
-    if of is not None and len(names) == of and of > 1:
-        return "every other"
+def _names(names: Sequence[str]) -> str:
     if len(names) > MANY:
         return f"{len(names)} rows"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -9,9 +9,9 @@ function pairNow(table, mode) {
   return [a, b, b && pairIndex(table.pairs[mode]).get(`${a.hash} ${b.hash}`)];
 }
 
-function rowSelect(id, name, table, now, not, pick) {
+function rowSelect(id, name, table, now, pick) {
   return el("label", { class: "facet wide" }, el("span", {}, name),
-    el("select", { id, onchange: (event) => pick(event.target.value) }, table.rows.filter((row) => row !== not).map((row) =>
+    el("select", { id, onchange: (event) => pick(event.target.value) }, table.rows.map((row) =>
       el("option", { value: row.hash, selected: row === now }, row.label))));
 }
 
@@ -25,9 +25,9 @@ function compareView() {
     picker(table),
     el("div", { class: "head" }, el("h2", {}, table.title)),
     el("div", { class: "tools" },
-      rowSelect("a", "A", table, a, b, (value) => go({ a: value, b: b.hash, page: "", example: "" })),
+      rowSelect("a", "A", table, a, (value) => go({ a: value, b: value === b.hash ? a.hash : b.hash, page: "", example: "" })),
       el("button", { id: "swap", type: "button", class: "chip", onclick: () => go({ a: b.hash, b: a.hash, page: "" }) }, "⇄ swap"),
-      rowSelect("b", "B", table, b, a, (value) => go({ a: a.hash, b: value, page: "", example: "" })),
+      rowSelect("b", "B", table, b, (value) => go({ a: value === a.hash ? b.hash : a.hash, b: value, page: "", example: "" })),
       modes.length > 1 && chips("mode", "Decoding", modes, mode, (value) => go({ mode: value === table.metric ? "" : value, page: "" }))),
     verdict(table, mode, a, b, pair),
     el("div", { class: "two" }, seedTable(table, a, b, pair), together(table, mode, a, b)),
@@ -47,7 +47,7 @@ function verdict(table, mode, a, b, pair) {
   const seeds = Object.keys(pair.by_seed || {}).length;
   return el("div", { class: "verdict" },
     badge(sign, told ? (entry.value > 0 ? "good" : "bad") : ""),
-    el("span", { class: "big" }, `${entry.text}${entry.mark || ""}${points}`),
+    el("span", { class: "big" }, `${marked(entry)}${points}`),
     el("span", { class: "quiet" }, `A − B, ${what}; paired over ${plural(seeds, "seed")} and all items, ± half of a 95 % interval`
       + (tested ? `; ${pText(entry.p_holm)} after Holm over all pairs` : "; untested: one seed, or no spread") + "."));
 }
@@ -57,7 +57,7 @@ function seedTable(table, a, b, pair) {
   const rows = Object.entries((pair && pair.by_seed) || {}).map(([seed, value]) => [seed, `${value > 0 ? "+" : ""}${shown(value, kind)}`]);
   const columns = chosenColumns(table).filter((column) => column !== CURVE && column.name !== "rank");
   const side = columns.map((column) => [column.heading,
-    ...[a, b].map((row) => { const entry = entryOf(table, row, column.name); return entry ? `${entry.text || ""}${entry.mark || ""}` : "–"; })]);
+    ...[a, b].map((row) => marked(entryOf(table, row, column.name)))]);
   return el("div", {},
     el("h3", {}, "Side by side"),
     plainTable("Side by side", ["", "A", "B"], side),

@@ -25,7 +25,7 @@ function forest(name, lines, nothing, axisName, kind, width) {
     drawn.map(({ row, entry }, n) => {
       const y = 12 + step * n + (narrow ? 30 : step / 2);
       const [value, from, to] = [entry.value, entry.low, entry.high].map(finite);
-      const said = `${entry.text}${entry.mark || ""}`;
+      const said = marked(entry);
       const labelAt = narrow ? { x: left, y: y - 14 } : { x: left - 12, y: y + 4, "text-anchor": "end" };
       const textAt = narrow ? { x: right, y: y - 14, "text-anchor": "end" } : { x: right + 12, y: y + 4 };
       return draw("g", { class: look(row) },
@@ -37,7 +37,7 @@ function forest(name, lines, nothing, axisName, kind, width) {
     }));
   const head = ["row", axisName, "low", "high", "p after Holm"];
   const body = () => drawn.map(({ row, entry }) => [
-    row.label, `${entry.text}${entry.mark || ""}`, shown(finite(entry.low), kind), shown(finite(entry.high), kind),
+    row.label, marked(entry), shown(finite(entry.low), kind), shown(finite(entry.high), kind),
     entry.p_holm === undefined ? "–" : pText(entry.p_holm)]);
   return figure(name, `${axisName}, with 95 % intervals; the thick line is no difference.`, svg, head, body);
 }
@@ -69,8 +69,8 @@ function matrix(name, rows, pairs, toCompare) {
     const told = entry.p_holm !== undefined && entry.p_holm < 0.05;
     const tone = told ? (entry.value > 0 ? "better" : "worse") : "";
     const holm = entry.p_holm === undefined ? "not tested" : `${pText(entry.p_holm)} after Holm`;
-    const text = entry.text.split(/ ± | \[/)[0] + (entry.mark || "");
-    const title = `${row.label} minus ${other.label}: ${entry.text}${entry.mark || ""}, ${holm}`;
+    const text = marked({ ...entry, text: entry.text.split(/ ± | \[/)[0] });
+    const title = `${row.label} minus ${other.label}: ${marked(entry)}, ${holm}`;
     if (!toCompare) return el("td", { class: tone, title }, text);
     return el("td", { class: tone, title }, el("a", { href: toCompare(row, other) }, text));
   };

@@ -1,7 +1,7 @@
 // A leaderboard: what its numbers show in a sentence, the table, what is compared, and what the columns say of themselves.
 const INTRO = {
   rlvr: "Trained on verified rewards, measured by held-out accuracy.",
-  rlhf: "Trained on a reward model, measured by its reward and, where it is known, by what responses are truly worth.",
+  rlhf: "Trained on a reward, measured by it and, where it is known, by what responses are truly worth.",
   wins: "Answers compared in pairs by one judge. Numbers of different judges never share a table.",
   across: "The same rows over several tasks.",
 };

@@ -1,6 +1,6 @@
 // The page: its head, the tabs, and the view that the address names.
 const TABS = [
-  ["rlvr", "RLVR", "Trained on verified rewards"], ["rlhf", "RLHF", "Trained on a reward model"],
+  ["rlvr", "RLVR", "Trained on verified rewards"], ["rlhf", "RLHF", "Trained on a reward, as of a reward model"],
   ["wins", "Win rates", "Judged in pairs"], ["across", "Across tasks", "The same rows on several tasks"],
   ["convergence", "Convergence", "How fast"], ["compare", "Compare", "Two rows side by side"],
   ["claims", "Claims", "What papers claim, and what runs say"], ["runs", "Runs", "Every run"],

@@ -59,6 +59,13 @@ function negated(entry) {
   return found;
 }
 
+// With its mark: stars at once, daggers after a space.
+function marked(entry) {
+  if (!entry) return "–";
+  const { text = "", mark = "" } = entry;
+  return /^[†‡]/.test(mark) ? `${text} ${mark}` : `${text}${mark}`;
+}
+
 function pText(p) {
   return p < 0.001 ? "p < .001" : `p = ${p.toFixed(3).replace(/^0/, "")}`;
 }
