@@ -119,7 +119,7 @@ function itemList(table, mode, name, side, mine, theirs, number, a, b) {
           onclick: () => go({ example: open ? "" : item.id }) }, clipped(item.id, 60)) : clipped(item.id, 60);
         const line = el("tr", {}, el("th", { scope: "row" }, id), el("td", {}, worthText(mine, item.n)), el("td", {}, worthText(theirs, item.n)));
         return open && told ? [line, el("tr", {}, el("td", { colspan: 3, class: "words" }, example(texts, item.id, a, b)))] : line;
-      }))),
+      }), side.length === 0 && el("tr", {}, el("td", { colspan: 3, class: "words quiet" }, "none")))),
     side.length > LISTED && pager(`items-${number}`, at, Math.ceil(side.length / LISTED), move));
 }
 

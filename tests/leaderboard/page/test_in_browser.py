@@ -17,10 +17,10 @@ OVERLAPS = """() => {
     const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
     if (wide > least && high > least) found.push(`${one.textContent.slice(0, 30)} | ${other.textContent.slice(0, 30)}`);
   }));
-  const boxes = (selector, root) => [...root.querySelectorAll(selector)].map((one) => [one, one.getBoundingClientRect()])
-    .filter(([, box]) => box.width && box.height);
-  check(boxes("#top > *, #tabs a, main > *, .tools > *, .facets > *, .chip, h2, h3, h4, figure, .legend li, .finding > *",
-    document), 1);
+  const boxes = (selector, root) => [...root.querySelectorAll(selector)]
+    .map((one) => [one, one.getBoundingClientRect()]).filter(([, box]) => box.width && box.height);
+  const blocks = "#top > *, #tabs a, main > *, .tools > *, .facets > *, .chip, h2, h3, h4, figure, .legend li";
+  check(boxes(`${blocks}, .finding > *`, document), 1);
   for (const chart of document.querySelectorAll("svg.chart")) check(boxes("text", chart), 3);
   return found;
 }"""
@@ -97,6 +97,8 @@ def test_columns_and_intervals(browser_page, site):
     open_at(page, site)
     assert page.locator("#sort-clip_fraction").count() == 0
     page.click("#columns summary")
+    sheet = page.locator(".sheet").bounding_box()
+    assert sheet["x"] >= 0 and sheet["x"] + sheet["width"] <= 1280
     page.check("#column-clip_fraction")
     page.uncheck("#column-greedy_final")
     assert page.locator("#sort-clip_fraction").count() == 1 and page.locator("#sort-greedy_final").count() == 0
