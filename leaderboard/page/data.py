@@ -231,6 +231,11 @@ def _method(tables: Sequence[Mapping[str, Any]], extras: Extras) -> list[dict[st
     ]
     if thinned:
         rounding.append(f"Longer curves are thinned to {POINTS} points, both ends kept: {_names(thinned)}.")
+    if any(table["texts"] for table in tables):
+        rounding.append(
+            "Prompts and responses are kept where rows are farthest apart, as far as there is room, one response a row "
+            "and item: of its first finished seed, the first sample whose verdict is the more frequent one."
+        )
     if kept:
         rounding.append(
             f"Items are left out of this page where they were not recorded, or are too many: {_names(kept)}; the "

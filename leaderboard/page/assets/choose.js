@@ -100,7 +100,8 @@ function chooser(table) {
       if (event.target.checked) names.add(column.name); else names.delete(column.name);
       set(names);
     } }), column.heading);
-  const groups = [...new Set(all.map((column) => column.group))];
+  const groupOf = (column) => (column === CURVE ? all[0].group : column.group);
+  const groups = [...new Set(all.map(groupOf))];
   return el("details", { id: "columns", class: "menu" },
     el("summary", {}, `Columns ${now.size} of ${all.length}`),
     el("div", { class: "sheet" },
@@ -108,5 +109,5 @@ function chooser(table) {
         el("button", { id: "columns-usual", type: "button", onclick: () => go({ cols: "" }) }, "Usual"),
         el("button", { id: "columns-all", type: "button", onclick: () => set(new Set(all.map((one) => one.name))) }, "All")),
       groups.map((group) => el("fieldset", {}, el("legend", {}, group),
-        all.filter((column) => column.group === group).map(box)))));
+        all.filter((column) => groupOf(column) === group).map(box)))));
 }

@@ -6,7 +6,7 @@ function pairNow(table, mode) {
   const a = rows.find((row) => row.hash === state.a) || rows[0];
   const other = rows.find((row) => row.hash === table.reference && row !== a) || rows.find((row) => row !== a);
   const b = rows.find((row) => row.hash === state.b && row !== a) || other;
-  return [a, b, b && pairIndex(table.pairs[mode]).get(`${a.hash} ${b.hash}`)];
+  return [a, b, b && pairIndex(table.pairs[mode]).get(pairKey(a.hash, b.hash))];
 }
 
 function rowSelect(id, name, table, now, pick) {

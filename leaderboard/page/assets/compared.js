@@ -46,12 +46,14 @@ function clipped(text, most) {
   return text.length > most ? `${text.slice(0, Math.max(3, Math.floor(most) - 1))}…` : text;
 }
 
+const pairKey = (a, b) => JSON.stringify([a, b]); // a label may hold any separator
+
 function pairIndex(pairs) {
   const found = new Map();
   for (const pair of pairs || []) {
-    found.set(`${pair.a} ${pair.b}`, pair);
+    found.set(pairKey(pair.a, pair.b), pair);
     const seeds = pair.by_seed && Object.fromEntries(Object.entries(pair.by_seed).map(([seed, value]) => [seed, -value]));
-    found.set(`${pair.b} ${pair.a}`, { ...pair, a: pair.b, b: pair.a, entry: negated(pair.entry), by_seed: seeds });
+    found.set(pairKey(pair.b, pair.a), { ...pair, a: pair.b, b: pair.a, entry: negated(pair.entry), by_seed: seeds });
   }
   return found;
 }
@@ -59,11 +61,11 @@ function pairIndex(pairs) {
 // Row minus column. Colour only where the test separates the two: elsewhere there is nothing to see.
 function matrix(name, rows, pairs, toCompare) {
   const index = pairIndex(pairs);
-  const there = rows.filter((row) => rows.some((other) => index.has(`${row.hash} ${other.hash}`)));
+  const there = rows.filter((row) => rows.some((other) => index.has(pairKey(row.hash, other.hash))));
   if (there.length < 2) return null;
   const cell = (row, other) => {
     if (row === other) return el("td", { class: "self" }, "");
-    const pair = index.get(`${row.hash} ${other.hash}`);
+    const pair = index.get(pairKey(row.hash, other.hash));
     if (!pair || !pair.entry) return el("td", {}, "–");
     const { entry } = pair;
     const told = entry.p_holm !== undefined && entry.p_holm < 0.05;

@@ -7,8 +7,8 @@ const OF_A_TABLE = ["sort", "cols", "hide", "a", "b", "q", "panel", "page", "see
 let state = { ...DEFAULTS };
 let render = () => {};
 
-function readState() {
-  const found = new URLSearchParams(location.hash.slice(1));
+function readState(there = location.hash) {
+  const found = new URLSearchParams(there.slice(1));
   state = { ...DEFAULTS };
   for (const key of Object.keys(DEFAULTS)) if (found.has(key)) state[key] = found.get(key);
 }
@@ -23,8 +23,12 @@ function address(changes) {
 // A new place in the history for another tab or table; what is only adjusted replaces the last.
 function go(changes, adjusted = true) {
   const there = address(changes);
-  history[adjusted ? "replaceState" : "pushState"](null, "", there);
-  readState();
+  try {
+    history[adjusted ? "replaceState" : "pushState"](null, "", there);
+  } catch {
+    // some browsers refuse it to files, or refuse too many: the view changes all the same
+  }
+  readState(there);
   redraw();
 }
 

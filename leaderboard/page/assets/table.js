@@ -2,7 +2,7 @@
 const FORMS = [["pm", "±", "Half of a 95 % interval"], ["range", "[ , ]", "The ends of a 95 % interval"],
   ["bars", "bars", "95 % intervals drawn, one scale a column"]];
 const RISING = new Set(["rank", "time_to_target", "restricted_time", "kl"]);
-const CURVE = { name: "curve", heading: "held-out curve", kind: "none", group: "Curve", shown: true,
+const CURVE = { name: "curve", heading: "held-out curve", kind: "none", group: "", shown: true,
   says: ["Held-out curve: mean over seeds with a 95 % band over seeds, one scale for all rows; dotted: the target; "
     + "the dot: where it is reached, median over seeds."] };
 const BAR = { width: 96, height: 14 };

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -44,20 +44,23 @@ class Seen:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A Chromium without a window. Without one a test is skipped; in CI it fails."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    missing = "no Chromium on the PATH: `playwright install --with-deps chromium`, or the system's package"
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        found, missing = None, "playwright is not installed: pip install 'groupbench[dev]'"
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        _without("playwright is not installed: pip install 'groupbench[dev]'")
     with sync_playwright() as playwright:
+        found = next((path for name in BROWSERS if (path := shutil.which(name))), playwright.chromium.executable_path)
+        if not Path(found).exists():
+            _without("there is no Chromium: `playwright install --with-deps chromium`, or the system's package")
         running = playwright.chromium.launch(executable_path=found, args=QUIET)
         yield running
         running.close()
+
+
+def _without(missing: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 @pytest.fixture
