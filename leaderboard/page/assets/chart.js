@@ -63,12 +63,16 @@ function grid(box, x, y, xTicks, yTicks, xText, yText) {
   ];
 }
 
-// A level across the plot, with its name at the right end.
-function level(box, y, value, kind, text) {
+// A level across the plot, with its name at the end at which fewer of the curves run through it.
+function level(box, x, y, value, kind, text, curves) {
   if (value === null || value === undefined) return null;
+  const room = 8 * text.length;
+  const near = (from, to) => curves.flatMap((one) => one.mean.map((mean, n) => [x(one.x[n]), y(mean) - y(value)]))
+    .filter(([at, above]) => at >= from && at <= to && above > -18 && above < 6).length;
+  const atEnd = near(box.right - room, box.right) < near(box.left, box.left + room);
   return draw("g", { class: kind },
     draw("line", { x1: box.left, x2: box.right, y1: y(value), y2: y(value) }),
-    draw("text", kind === "start" ? { x: box.right, y: y(value) - 5, "text-anchor": "end" } : { x: box.left + 5, y: y(value) - 5 }, text));
+    draw("text", atEnd ? { x: box.right, y: y(value) - 5, "text-anchor": "end" } : { x: box.left + 5, y: y(value) - 5 }, text));
 }
 
 // What a point says when a pointer rests on it.

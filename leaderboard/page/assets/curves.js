@@ -20,7 +20,7 @@ function lineChart(table, panel, rows, axis, width) {
   [low, high] = panel.kind === "share" ? [Math.max(0, low - room), Math.min(1, high + room)] : [low - room, high + room];
   const x = scale(xLow, xHigh, box.left, box.right);
   const y = scale(low, high, box.bottom, box.top);
-  const xTicks = ticks(xLow, xHigh, width < 500 ? 4 : 7);
+  const xTicks = ticks(xLow, xHigh, width < 500 ? 4 : 7, axis.name !== "seconds");
   const yTicks = ticks(low, high, 6);
   const words = pointWords(panel, axis.heading);
   const reached = panel.target === null ? {} : table.curves.reached[axis.name] || {};
@@ -28,8 +28,8 @@ function lineChart(table, panel, rows, axis, width) {
     grid(box, x, y, xTicks, yTicks, (tick) => tickText(tick, "", xTicks), (tick) => tickText(tick, panel.kind, yTicks)),
     draw("text", { class: "name", x: (box.left + box.right) / 2, y: height - 6, "text-anchor": "middle" },
       `${axis.heading}${axis.name === "steps" ? "" : " (mean over seeds)"}`),
-    level(box, y, panel.start, "start", "start"),
-    level(box, y, panel.target, "target", `target ${panel.target_text}${unit(panel.kind)}`),
+    level(box, x, y, panel.start, "start", "start", every),
+    level(box, x, y, panel.target, "target", `target ${panel.target_text}${unit(panel.kind)}`, every),
     every.map((one) => one.low && draw("path", { class: `band ${look(one.row)}`, d: band(one, x, y) })),
     [...every].reverse().map((one) => draw("g", { class: look(one.row), "data-row": one.row.hash },
       draw("path", { class: "line", d: path(one.mean.map((mean, n) => [x(one.x[n]), y(mean)])) }),

@@ -44,8 +44,9 @@ function plainTable(name, head, rows) {
 // `grpo@no-kl(tau=0.5)`: the name, and more quietly what it was given.
 function label(text) {
   const at = text.indexOf("(");
-  const name = at > 0 ? [text.slice(0, at), el("span", { class: "given" }, text.slice(at))] : text;
-  return el("span", { class: "label" }, name);
+  const [first, ...rest] = (at > 0 ? text.slice(0, at) : text).split("@");
+  const name = [first, rest.map((part) => [el("wbr"), `@${part}`])]; // where a narrow column breaks it best
+  return el("span", { class: "label" }, name, at > 0 && el("span", { class: "given" }, text.slice(at)));
 }
 
 function swatch(row) {

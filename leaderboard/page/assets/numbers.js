@@ -29,15 +29,17 @@ function shown(value, kind) {
 
 const unit = (kind) => (kind === "share" ? " %" : "");
 
-// About `count` round numbers from low to high.
-function ticks(low, high, count) {
+// About `count` round numbers from low to high; whole ones for what is counted.
+function ticks(low, high, count, whole = false) {
   const span = high - low || Math.abs(high) || 1;
   const rough = span / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
-  const found = [];
-  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + 1e-9 * span; n += 1) found.push(n * step);
-  return found;
+  const factors = whole ? [1, 2, 5, 10] : [1, 2, 2.5, 5, 10];
+  const found = power * factors.find((factor) => factor * power >= rough * 0.999);
+  const step = whole ? Math.max(1, found) : found;
+  const made = [];
+  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + 1e-9 * span; n += 1) made.push(n * step);
+  return made;
 }
 
 function tickText(value, kind, all) {
@@ -45,8 +47,9 @@ function tickText(value, kind, all) {
   const here = kind === "share" || kind === "points" ? 100 * value : value;
   if (Math.max(...values.map(Math.abs)) >= 9999.5) return quantity(here);
   const step = values.length > 1 ? Math.abs(values[1] - values[0]) : 1;
-  const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-  return (Math.abs(here) < step / 1e6 ? 0 : here).toFixed(Math.min(6, decimals)).replace("-", "−");
+  let decimals = 0; // as many as the step between two ticks has
+  while (decimals < 6 && Math.abs(step * 10 ** decimals - Math.round(step * 10 ** decimals)) > 1e-6 * step * 10 ** decimals) decimals += 1;
+  return (Math.abs(here) < step / 1e6 ? 0 : here).toFixed(decimals).replace("-", "−");
 }
 
 // The other way round: b minus a for a minus b.

@@ -21,6 +21,9 @@ OVERLAPS = """() => {
     .map((one) => [one, one.getBoundingClientRect()]).filter(([, box]) => box.width && box.height);
   const blocks = "#top > *, #tabs a, main > *, .tools > *, .facets > *, .chip, h2, h3, h4, figure, .legend li";
   check(boxes(`${blocks}, .finding > *`, document), 1);
+  for (const cell of document.querySelectorAll(".scores th, .scores td, .claim, .legend li")) {
+    if (cell.scrollWidth > cell.clientWidth + 1) found.push(`too wide: ${cell.textContent.slice(0, 40)}`);
+  }
   for (const chart of document.querySelectorAll("svg.chart")) check(boxes("text", chart), 3);
   return found;
 }"""
