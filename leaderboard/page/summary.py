@@ -15,6 +15,10 @@ from ..winrates.rows import KINDS, Contest
 from ..words import AXIS_NAMES, quantity
 
 MANY = 4  # names that a sentence has room for
+RATES = {  # what a win-rate table is headed by: the first that it has
+    "lc_win_rate": "length-controlled win rate", "win_rate": "win rate", "arena_hard": "Arena-Hard score",
+    "vs_reference": "win rate against the reference",
+}  # fmt: skip
 
 
 def short_names(labels: Sequence[str]) -> dict[str, str]:
@@ -37,8 +41,7 @@ def of_runs(analysis: Analysis) -> str:
     texts = {row.hash: formats.text(column.kind_in(analysis), column.entry(analysis, row)) for row in finished}
     unit = " %" if analysis.measure == "accuracy" else ""
     seeds = sorted({len(row.done) for row in finished})
-    of = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    at = f"at {of} seed{'s' * (of != '1')} a row"
+    at = _seeds(seeds)
     what = f"final {mode} {analysis.measure}"
     return _said(analysis.ranking(mode), [row.hash for row in finished], labels, texts, unit, what, at)
 
@@ -47,7 +50,7 @@ def of_judging(contest: Contest, grid: Grid) -> str:
     """The same of a win-rate table."""
     labels = short_names([row.label for row in contest.rows])
     by_name = {header.name: n for n, header in enumerate(grid.headers)}
-    shown = next((name for name in ("lc_win_rate", "win_rate", "arena_hard", "vs_reference") if name in by_name), None)
+    shown = next((name for name in RATES if name in by_name), None)
     if shown is None:
         return "No row has a win rate."
     at = by_name[shown]
@@ -56,9 +59,8 @@ def of_judging(contest: Contest, grid: Grid) -> str:
     if not ranked:
         return "No row has a win rate."
     seeds = sorted({max(len(row.of(kind)) for kind in KINDS) for row in contest.rows})
-    of = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    words = f"{grid.headers[at].heading} (the judge's view, not a truth)"
-    return _said(contest.ranking, ranked, labels, texts, " %", words, f"at {of} seed{'s' * (of != '1')} a row")
+    what = f"{RATES[shown]} by this judge"
+    return _said(contest.ranking, ranked, labels, texts, " %", what, _seeds(seeds))
 
 
 def of_convergence(analysis: Analysis) -> str:
@@ -111,7 +113,14 @@ def _said(
     if equal:
         told.append(f"not to be told apart from {_names([labels[row] for row in equal]) if beaten else every}")
     pairs = f"{len(ranking.better)} of {ranking.pairs} pairs of rows separate {at} (paired, p < .05 after Holm)"
+    if len(ranked) == 2:
+        pairs = f"The two separate {at} (paired, p < .05)"
     return f"{head}: {', '.join(told)}. {pairs}."
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    of = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return f"at {of} seed{'s' * (of != '1')} a row"
 
 
 def _names(names: Sequence[str]) -> str:

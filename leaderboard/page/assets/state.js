@@ -56,8 +56,3 @@ function redraw() {
 }
 
 const inList = (key) => (state[key] ? state[key].split(",") : []);
-
-function toggled(key, name) {
-  const list = inList(key);
-  return list.includes(name) ? list.filter((one) => one !== name).join(",") : [...list, name].join(",");
-}

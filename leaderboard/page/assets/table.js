@@ -66,14 +66,14 @@ function nextSort(column) {
   return at === 1 ? "" : order[at + 1];
 }
 
-function headerCell(column, sortable = true) {
+function headerCell(column) {
   const name = state.sort.replace(/^-/, "");
   const now = name !== column.name ? "none" : state.sort.startsWith("-") ? "descending" : "ascending";
   const arrow = { none: "", descending: " ↓", ascending: " ↑" }[now];
   const says = (column.says || []).join(" ");
   const text = [column.heading, el("span", { class: "arrow", "aria-hidden": "true" }, arrow)];
   const kind = column.kind === "text" || column.kind === "none" ? "words" : "";
-  if (!sortable || column.kind === "none") return el("th", { scope: "col", class: kind, title: says }, text);
+  if (column.kind === "none") return el("th", { scope: "col", class: kind, title: says }, text);
   return el("th", { scope: "col", class: kind, "aria-sort": now },
     el("button", { id: `sort-${column.name}`, type: "button", title: says || "Sort by this column",
       onclick: () => go({ sort: nextSort(column) }) }, text));
