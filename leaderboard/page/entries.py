@@ -14,7 +14,7 @@ from ..words import one_line
 # What a table shows before anybody chooses; everything else is one click away.
 SHOWN = frozenset((
     "rank", "algorithm", "seeds", "sampled_final", "sampled_delta", "greedy_final", "time_to_target", "speedup",
-    "sampled_gold_gain", "sampled_overoptimisation", "kl", "length_drift",
+    "sampled_gold_gain", "sampled_overoptimisation", "kl",
 ))  # fmt: skip
 HIDDEN_WINS = frozenset(("judge", "cost_usd", "gpu_hours", "discrete", "band"))
 
@@ -73,6 +73,9 @@ def merged(grids: Sequence[Grid]) -> tuple[list[dict[str, Any]], dict[str, list[
     for row in dict.fromkeys(line.hash for grid in grids for line in grid.lines):
         found = ((lines.get((grid.name, row)), at, grid.headers[at].kind) for grid, at in places.values())
         rows[row] = [None if line is None else entry(kind, line.entries[at]) for line, at, kind in found]
+    for n, made in enumerate(columns.values()):  # who has no target needs no column of times
+        if not any(found[n] is not None and "value" in found[n] for found in rows.values()) and made["kind"] != "text":
+            made["shown"] = False
     return list(columns.values()), rows
 
 
