@@ -4,8 +4,9 @@
 
 Makes a results folder of tasks × algorithms × seeds finished runs, each with so many evaluations (greedy and sampled,
 held out and probe) and steps, and times what `groupbench leaderboard` does, from reading the records to the last file,
-with and without the figures; then the pages of the runs. Item lines are made for the first and the last evaluation: no
-table reads the others, which would be gigabytes.
+with and without the figures. Item lines are made for the first and the last evaluation: no table reads the others,
+which would be gigabytes. The page (index.html and leaderboard.json) and the pages of the runs are timed apart, with
+their sizes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 from leaderboard import records
 from leaderboard.build import build
+from leaderboard.page import index
 from leaderboard.page.runs import write_runs
 from leaderboard.runs import load
 from leaderboard.selection import Archive
@@ -65,6 +67,14 @@ def seconds(folder: Path, out: Path, figures: bool) -> float:
     return time.perf_counter() - began
 
 
+def page(folder: Path, out: Path) -> tuple[float, int]:
+    """Seconds from the finished tables to the written page, and the page's bytes."""
+    built = build(folder, out, figures=False)
+    began = time.perf_counter()
+    html, _ = index.write(built, out)
+    return time.perf_counter() - began, html.stat().st_size
+
+
 def run_pages(archive: Archive, out: Path) -> tuple[float, int, int]:
     """Seconds of writing a page for each run once its records are read, and bytes: of all pages, and of the largest."""
     began = time.perf_counter()
@@ -73,7 +83,7 @@ def run_pages(archive: Archive, out: Path) -> tuple[float, int, int]:
 
 
 def main() -> None:
-    """Make the runs, and time the tables and the pages of runs."""
+    """Make the runs, and time tables, the page and the pages of runs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     for name, value in vars(Size()).items():
         parser.add_argument(f"--{name}", type=int, default=value)
@@ -87,6 +97,8 @@ def main() -> None:
         for figures in (False, True):
             took = seconds(folder, Path(scratch) / "out", figures)
             print(f"{'tables and figures' if figures else 'tables'}: {took:.2f} s", flush=True)
+        took, size_bytes = page(folder, Path(scratch) / "out")
+        print(f"page, after the tables: {took:.2f} s, {size_bytes / 1e6:.2f} MB", flush=True)
         took, whole, largest = run_pages(Archive(load(folder)), Path(scratch) / "out")
         print(f"{size.runs} run pages: {took:.2f} s, {whole / 1e6:.0f} MB, the largest {largest / 1e3:.0f} kB")
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import cast
 
 from leaderboard.claims import PAPERS, SCALES, Paper, findings, report
-from leaderboard.claims.gather import Gathered, gather
-from leaderboard.winrates.side_file import SideFile
+from leaderboard.claims.gather import gather
 
 from . import plugins
 from .commands import console, say
 from .errors import UserError
-from .judging.side import side_file
+from .judging.side import of_verdicts
 
 RESULTS = Path("results")  # where runs, the papers' and the lab's, go by default
 
@@ -24,7 +23,8 @@ def run(places: Sequence[Path], paper: str | None, json: Path | None, out: Path 
         raise UserError(f"--paper {paper}{plugins.suggestion(paper, PAPERS)}")
     papers: Sequence[Paper] = PAPERS if paper is None else (cast(Paper, paper),)
     found = gather(places or ([RESULTS] if RESULTS.is_dir() else []))
-    said = findings(found.archive, found.lab, found.judged, _side(found), papers)
+    side = of_verdicts([one for benchmark in found.judged for one in benchmark.judged])
+    said = findings(found.archive, found.lab, found.judged, side, papers)
     folder = out or (places[0] if places else RESULTS if RESULTS.is_dir() else None)
     files = {} if folder is None else {folder / "claims.md": report.markdown(said), folder / "claims.json": ""}
     files = {path: text or report.as_json(said) for path, text in files.items()}
@@ -45,10 +45,3 @@ def run(places: Sequence[Path], paper: str | None, json: Path | None, out: Path 
         say(f"wrote {path}")
     say(report.summary(said))
     return 0
-
-
-def _side(found: Gathered) -> SideFile | None:
-    """AlpacaEval's side file, where there are official verdicts on it."""
-    recorded = [one.record.task for verdicts in found.judged for one in verdicts.judged if one.record.official]
-    tasks = [task for task in recorded if task.name == "alpaca_eval"]
-    return side_file(plugins.build_task("alpaca_eval", tasks[0].parameters, "alpaca_eval")) if tasks else None

@@ -324,9 +324,9 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Make tables (Markdown, CSV, LaTeX) and figures (SVG, PNG, PDF) from what runs left; with --out, run pages."""
-    from . import commands
+    from . import board
 
-    sys.exit(commands.leaderboard(results, out, axis, tables, submissions, inject, check, examples))
+    sys.exit(board.run(results, board.Options(out, axis, tables, submissions, inject, check, examples)))
 
 
 @app.command()

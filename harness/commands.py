@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -19,10 +19,6 @@ from .errors import UserError
 from .stop import Stopped
 
 if TYPE_CHECKING:
-    from leaderboard.page.examples import Examples
-    from leaderboard.records import Axis
-    from leaderboard.selection import Archive
-
     from .benchmark import Benchmark, Cell
     from .tuning import Tuning
 
@@ -39,7 +35,7 @@ def run(
     for file in plugin_files:
         plugins.load_file(file)
     recipe = recipes.load(path, overrides)
-    from . import final, tuning
+    from . import board, final, tuning
     from .benchmark import plan
     from .experiment import resolve_device
     from .judging import recipe as last_look
@@ -77,9 +73,10 @@ def run(
         start = _warm_start(benchmark) or start
     if finals is not None:
         final.run(finals, benchmark, start, results)
-    leaderboard(results)
+    built = board.tables(results)
     if judged is not None:
         code = last_look.run(judged, benchmark, start, results)
+    board.page(built, results, results)  # with what was judged
     if failed:
         total = len(benchmark.cells) + len(benchmark.stages)
         say(f"{failed} of {total} cells failed; run the same command again to retry them")
@@ -90,73 +87,6 @@ def run(
     program = program.relative_to(here) if program.is_relative_to(here) else Path("groupbench")
     say(f"next: your own beside it: {program} run {path} --plugin mine.py 'algorithms+=[mine]' (see README)")
     return 0
-
-
-def leaderboard(
-    results: Path, out: Path | None = None, axis: str | None = None, tables: Path | None = None,
-    submissions: Path | None = None, inject: Path | None = None, check: bool = False, examples: str | None = None,
-) -> int:  # fmt: skip
-    """See `groupbench leaderboard`. Returns the exit code: 1 where `check` finds that the file would change."""
-    from leaderboard import build, programs
-    from leaderboard.export import inject as into
-    from leaderboard.export.terminal import Plain
-    from leaderboard.page.examples import EXAMPLES
-    from leaderboard.submissions import joining
-
-    if examples is not None and examples not in EXAMPLES:
-        raise UserError(f"leaderboard: --examples {examples}; allowed: {', '.join(EXAMPLES)}")
-    if examples is not None and (out is None or tables is not None):
-        raise UserError("leaderboard: --examples are on the runs' pages, which --out makes, without --tables")
-    program = None if tables is None else programs.load(tables)
-    if inject is not None:
-        if program is None:
-            raise UserError(f"--inject {inject}: needs --tables PROGRAM.toml, whose tables are put there")
-        into.places(into.read(inject), {table.name for table in program.tables}, inject)
-    elif check:
-        raise UserError("--check: needs --inject FILE, which is compared with what it should be")
-    on = cast("Axis | None", axis)  # a free string here; build checks it
-    try:
-        if program is None:
-            built = build.build(results, out, on, submissions=submissions)
-        else:
-            built = build.build_program(results, program, out, on, submissions, files=not check)
-    except OSError as error:
-        raise UserError(f"leaderboard: {error.filename}: {error.strerror}") from None
-    for table in build.terminal(built.archive, on) if program is None else ():
-        console.print(table)
-    if program is None and (apart := joining.grid(built.archive)):
-        console.print(Plain(apart))
-    for section in built.markdown if program is not None and inject is None else ():
-        say(section)
-    for name in built.empty:
-        say(f"note: table {name} finds no run, and is left out")
-    for written in built.paths:
-        say(f"wrote {written}")
-    if out is not None and program is None:
-        _run_pages(built.archive, out, cast("Examples", examples or "sample"))
-    if program is None or inject is None:
-        return 0
-    before = into.read(inject)
-    after = into.injected(before, build.for_injection(built, program), inject)
-    if before == after:
-        say(f"{inject}: up to date")
-    elif check:
-        say(f"{inject}: would change; the same command without --check changes it")
-        return 1
-    else:
-        into.write(inject, after)
-        say(f"wrote {inject}")
-    return 0
-
-
-def _run_pages(archive: Archive, out: Path, examples: Examples) -> None:
-    from leaderboard.page import runs
-
-    try:
-        written = runs.write_runs(archive, out, examples)
-    except OSError as error:
-        raise UserError(f"leaderboard: {error.filename}: {error.strerror}") from None
-    say(f"wrote {len(written)} pages of runs into {out / runs.FOLDER}")
 
 
 def fetch(model: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from . import finals, scores
 from .ranking import ALPHA, Ranking, rank_all
-from .records import Axis, Measure
+from .records import Axis, EvalRecord, Measure
 from .runs import SPLITS, Cell, Mode, Row, Split, Table
 from .scores import Scores, When
 from .stats import Estimate, convergence, holm
@@ -168,6 +168,17 @@ class Analysis:
         adjusted = self._adjusted({row: _p(less) for row, less in found.items()})
         return {row: Contrast(less, adjusted.get(row)) for row, less in found.items()}
 
+    def versus(self, row: Row, other: Row, mode: Mode) -> Contrast | None:
+        """Any row against any other; None where one has no scores, or they share no seed.
+
+        Holm's family: all pairs of ranked rows, as in `ranking`; a pair that is not among them has no p.
+        """
+        mine, theirs = self.scores(row, mode), self.scores(other, mode)
+        if mine is None or theirs is None or not mine.by_seed.keys() & theirs.by_seed.keys():
+            return None
+        adjusted = self.ranking(mode).adjusted.get((row.hash, other.hash))
+        return Contrast(self._less(row, other, mode, self.measure), adjusted)
+
     def overfit_contrast(self, row: Row, mode: Mode) -> Tested | None:
         """The row's overfit gap minus the reference's, paired by seed and, on either split, by item."""
         if mode not in self._overfits:
@@ -277,7 +288,7 @@ class Analysis:
             self._times[row.hash] = {
                 cell.seed: convergence.time_to_target(*self._curve(cell), self.target)
                 for cell in row.done
-                if len(cell.measured(self.view.metric, self.measure)) > 2
+                if len(self._measured(cell)) > 2
             }
         return self._times[row.hash]
 
@@ -305,9 +316,15 @@ class Analysis:
         metric, axis = self.view.metric, self.view.axis
         key = id(cell), metric, axis
         if key not in self._known:
-            curve = cell.measured(metric, self.measure)
-            points = {float(record["counters"][axis]): value for record, value in curve}
+            points = {float(record["counters"][axis]): value for record, value in self._measured(cell)}
             self._known[key] = list(points), list(points.values())
+        return self._known[key]
+
+    def _measured(self, cell: Cell) -> list[tuple[EvalRecord, float]]:
+        """The curve that rows are ranked by the end of; each axis asks for it."""
+        key = "measured", id(cell), self.view.metric
+        if key not in self._known:
+            self._known[key] = cell.measured(self.view.metric, self.measure)
         return self._known[key]
 
 

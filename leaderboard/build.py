@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import plot, programs
+from .analysis import View
 from .export import delimited, latex, markdown
 from .programs import Program
 from .records import AXES, Axis, RecordError
@@ -32,6 +33,7 @@ class Built:
     grids: list[Grid]
     paths: list[Path]
     markdown: list[str]
+    view: View  # of the sections and figures
     empty: tuple[str, ...] = ()  # tables of a program that found no run, by name
 
 
@@ -63,7 +65,7 @@ def build(
     for title, table in zip(titles(archive.tables), archive.tables, strict=True):
         if figures:
             paths += plot.draw(archive.whole(table, view), folder / stems[table.slug], title)
-    return Built(archive, shown, paths, sections)
+    return Built(archive, shown, paths, sections, view)
 
 
 def build_program(
@@ -87,7 +89,7 @@ def build_program(
     folder = Path(results if out is None else out)
     paths = write(folder, program.name, "\n".join(sections), shown) if files else []
     empty = tuple(table.name for table in program.tables if table.name not in {grid.name for grid in shown})
-    return Built(archive, shown, paths, sections, empty)
+    return Built(archive, shown, paths, sections, program.tables[0].view, empty)
 
 
 def for_injection(built: Built, program: Program) -> dict[str, str]:

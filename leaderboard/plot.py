@@ -7,13 +7,12 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from .analysis import Analysis
+from .curves import Curve, curve, start
 from .records import Axis, Measure
 from .runs import MODES, Mode, Row
-from .stats import Estimate, over_seeds
 from .tables import ordered
 from .words import AXIS_NAMES
 
@@ -58,33 +57,12 @@ METADATA = {"svg": ("Date",), "png": ("Software",), "pdf": ("CreationDate", "Cre
 
 
 @dataclass(frozen=True)
-class Point:
-    """One evaluation of a row: the mean counter of its seeds, and what they measured, with its interval."""
-
-    x: float
-    value: Estimate  # over seeds; an accuracy is in [0, 1]
-
-
-@dataclass(frozen=True)
 class Panel:
     """What one of the two shows."""
 
     mode: Mode
     measure: Measure
     title: str
-
-
-def curve(row: Row, mode: Mode, axis: Axis = "steps", measure: Measure = "accuracy") -> list[Point]:
-    """The row's mean over finished seeds at each step at which all of them were evaluated, by step."""
-    found = [cell.measured(mode, measure) for cell in row.done]
-    by_step = [{record["step"]: (record, value) for record, value in one} for one in found if one]
-    common = set.intersection(*map(set, by_step)) if by_step else set()
-    points = []
-    for step in sorted(common):
-        evaluations = [records[step] for records in by_step]
-        x = step if axis == "steps" else fmean(record["counters"][axis] for record, _ in evaluations)
-        points.append(Point(x, over_seeds([value for _, value in evaluations])))
-    return points
 
 
 def panels(analysis: Analysis) -> tuple[Panel, Panel]:
@@ -122,7 +100,7 @@ def figure(analysis: Analysis, title: str | None = None) -> Figure:
     from matplotlib.figure import Figure
 
     rows, axis = ordered(analysis), analysis.view.axis
-    looks = _looks(rows)
+    looks = looks_of(rows)
     shown = Figure(figsize=(9.2, 4.4))
     shown.set_layout_engine("constrained", wspace=0.04)
     drawn = panels(analysis)
@@ -142,7 +120,7 @@ def figure(analysis: Analysis, title: str | None = None) -> Figure:
     return shown
 
 
-def _looks(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+def looks_of(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """A look for each row by its label, not by its rank: an algorithm keeps its colour when the order changes."""
     return {
         label: {
@@ -166,11 +144,11 @@ def _panel(ax: Axes, rows: Sequence[Row], looks: dict[str, dict[str, Any]], pane
 
     mode, measure = panel.mode, panel.measure
     for depth, row in enumerate(rows):
-        _draw_row(ax, curve(row, mode, axis, measure), looks[row.label], 1 - depth / len(rows), measure)
-    firsts = [found[0] for row in rows for cell in row.done if (found := cell.measured(mode, measure))]
-    if starts := [value for record, value in firsts if record["step"] == 0]:
-        ax.axhline(_factor(measure) * fmean(starts), **START)
-    if not firsts:
+        _draw_row(ax, curve(row, mode, measure), axis, looks[row.label], 1 - depth / len(rows), measure)
+    level = start(rows, mode, measure)
+    if level is not None:
+        ax.axhline(_factor(measure) * level, **START)
+    if not any(cell.measured(mode, measure) for row in rows for cell in row.done):
         ax.text(0.5, 0.5, "no finished seed", transform=ax.transAxes, ha="center", color=GREY)
     ax.set_title(panel.title, loc="left")
     ax.set_xlabel(AXIS_NAMES[axis] if axis == "steps" else f"{AXIS_NAMES[axis]} (mean over seeds)")
@@ -181,15 +159,14 @@ def _panel(ax: Axes, rows: Sequence[Row], looks: dict[str, dict[str, Any]], pane
         ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
 
 
-def _draw_row(ax: Axes, points: Sequence[Point], look: dict[str, Any], on_top: float, measure: Measure) -> None:
+def _draw_row(ax: Axes, drawn: Curve, axis: Axis, look: dict[str, Any], on_top: float, measure: Measure) -> None:
     """One line and, where there is more than one seed, its band, an accuracy's cut at 0 and 100 %; `on_top`: (0, 1]."""
-    x, factor = [point.x for point in points], _factor(measure)
-    ax.plot(x, [factor * point.value.mean for point in points], zorder=3 + on_top, **look)
-    least, most = (0.0, 1.0) if measure == "accuracy" else (-math.inf, math.inf)
-    bands = [(point.value.mean, point.value.half_width()) for point in points]
-    low = [factor * max(least, mean - width) for mean, width in bands if width is not None]
-    high = [factor * min(most, mean + width) for mean, width in bands if width is not None]
-    if low:  # all points of a row have equally many seeds
+    x, factor = drawn.x(axis), _factor(measure)
+    ax.plot(x, factor * drawn.mean, zorder=3 + on_top, **look)
+    if drawn.half is not None:
+        least, most = (0.0, 1.0) if measure == "accuracy" else (-math.inf, math.inf)
+        low = factor * (drawn.mean - drawn.half).clip(least, None)
+        high = factor * (drawn.mean + drawn.half).clip(None, most)
         ax.fill_between(x, low, high, color=look["color"], alpha=0.08, linewidth=0, zorder=1 + on_top)
         for edge in (low, high):  # so that overlapping bands can be told apart
             ax.plot(x, edge, color=look["color"], alpha=0.3, linewidth=0.6, zorder=2 + on_top)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from .scores import Scores
@@ -20,6 +20,8 @@ class Ranking:
     best: frozenset[str]  # the best, and the rows that were compared with it and are not significantly worse
     pairs: int  # of ranked rows
     tests: int  # of those pairs: Holm's family. The others share too few seeds, or agree exactly
+    better: frozenset[tuple[str, str]] = frozenset()  # (a, b): a is significantly better than b
+    adjusted: Mapping[tuple[str, str], float] = field(default_factory=dict)  # p after Holm, of each test, either way
 
 
 def rank_all(names: Sequence[str], scores: Sequence[Scores], less: Callable[[int, int], Scores | None]) -> Ranking:
@@ -42,4 +44,11 @@ def rank_all(names: Sequence[str], scores: Sequence[Scores], less: Callable[[int
         best=frozenset(names[n] for n in compared if (best, n) not in better),
         pairs=len(every),
         tests=sum(p is not None for p in adjusted),
+        better=frozenset((names[a], names[b]) for a, b in better),
+        adjusted={
+            pair: p
+            for (a, b), p in zip(tested, adjusted, strict=True)
+            if p is not None
+            for pair in ((names[a], names[b]), (names[b], names[a]))
+        },
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -38,6 +38,7 @@ class Header:
     name: str
     heading: str
     kind: Kind
+    says: tuple[str, ...] = field(default=(), compare=False)  # of itself; the caption has it, too
 
 
 @dataclass(frozen=True)
@@ -109,17 +110,19 @@ def grid(program: TableProgram, analysis: Analysis) -> Grid:
         or _says_something(_column(c.column).kind, (made[row.hash][c.column] for row in rows))
     ]
     columns = [(choice, _column(choice.column)) for choice in choices]
+    explained = [column.explain(analysis) for _, column in columns]
     return Grid(
         name=program.name,
         title=program.title,
         headers=tuple(
-            Header(c.name, choice.heading or c.heading(analysis), c.kind_in(analysis)) for choice, c in columns
+            Header(c.name, choice.heading or c.heading(analysis), c.kind_in(analysis), said)
+            for (choice, c), said in zip(columns, explained, strict=True)
         ),
         lines=tuple(
             Line(row.label, row.hash, tuple(made[row.hash][c.column] for c in choices), row.control) for row in rows
         ),
         caption=_caption(
-            (said for _, column in columns for said in column.explain(analysis)),
+            (sentence for said in explained for sentence in said),
             [column.kind_in(analysis) for _, column in columns],
             [made[row.hash][c.column] for row in rows for c in choices],
         )
@@ -176,8 +179,9 @@ def _across_columns(choice: Choice, across: Across) -> Iterable[tuple[Header, di
     """Header, entries by label and explanation of each column that a choice stands for."""
     if choice.task is None:
         whole = ACROSS[choice.column]
-        header = Header(whole.name, choice.heading or whole.heading(across), whole.kind_in(across))
-        yield header, {label: whole.entry(across, label) for label in across.labels}, whole.explain(across)
+        words = whole.explain(across)
+        header = Header(whole.name, choice.heading or whole.heading(across), whole.kind_in(across), words)
+        yield header, {label: whole.entry(across, label) for label in across.labels}, words
         return
     one = _column(choice.column)
     found = [(analysis, task) for analysis, task in _tasks(across) if fnmatchcase(analysis.table.task, choice.task)]
@@ -190,7 +194,7 @@ def _across_columns(choice: Choice, across: Across) -> Iterable[tuple[Header, di
         if choice.heading:  # several tasks under one heading could not be told apart
             heading = choice.heading if len(found) == 1 else f"{task}: {choice.heading}"
         entries = {row.label: one.entry(analysis, row) for row in analysis.rows if not row.control}
-        yield Header(f"{one.name}_{analysis.table.slug}", heading, one.kind_in(analysis)), entries, said
+        yield Header(f"{one.name}_{analysis.table.slug}", heading, one.kind_in(analysis), said), entries, said
 
 
 def _caption(said: Iterable[str], kinds: Sequence[Kind], entries: Sequence[Entry]) -> tuple[str, ...]:

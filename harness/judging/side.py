@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
+from leaderboard.verdicts import Judged
 from leaderboard.winrates.side_file import SideFile
 from tasks.alpaca_eval import AlpacaEval
 from tasks.base import Task, TaskDataError
 
+from .. import plugins
 from ..commands import say
+
+
+def of_verdicts(judged: Sequence[Judged], parameters: Mapping[str, Any] | None = None) -> SideFile | None:
+    """Where there are verdicts on AlpacaEval against its baseline: its side file, by `parameters` first."""
+    recorded = [one.record.task for one in judged if one.record.task.name == "alpaca_eval" and one.record.official]
+    if not recorded:
+        return None
+    return side_file(plugins.build_task("alpaca_eval", {**recorded[0].parameters, **(parameters or {})}, "alpaca_eval"))
 
 
 def side_file(task: Task) -> SideFile | None:

@@ -15,7 +15,7 @@ from leaderboard.winrates.side_file import SideFile
 from .. import plugins
 from ..commands import console, say
 from ..errors import UserError
-from .side import side_file
+from .side import of_verdicts
 
 POLICIES = tuple(name for name in arena.POLICIES if name != "ours")
 
@@ -53,11 +53,7 @@ def side_of(judged: Sequence[Judged], parameters: dict[str, dict[str, Any]]) -> 
     """AlpacaEval's side file, where there are verdicts on it."""
     if unknown := [name for name in parameters if name != "alpaca_eval"]:
         raise UserError(f"--set {unknown[0]}.…: allowed: alpaca_eval.folder, where its side file lies")
-    recorded = [one.record.task for one in judged if one.record.task.name == "alpaca_eval" and one.record.official]
-    if not recorded:
-        return None
-    settings = {**recorded[0].parameters, **parameters.get("alpaca_eval", {})}
-    return side_file(plugins.build_task("alpaca_eval", settings, "alpaca_eval"))
+    return of_verdicts(judged, parameters.get("alpaca_eval"))
 
 
 def _say_official(one: Judged, side: SideFile) -> None:

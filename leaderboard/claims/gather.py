@@ -24,20 +24,38 @@ class Gathered:
     judged: tuple[Verdicts, ...]
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What there is besides runs."""
+
+    lab: LabRecord | None
+    judged: tuple[Verdicts, ...]
+
+    @property
+    def every(self) -> list[verdicts.Judged]:
+        """The verdicts of all benchmarks."""
+        return [one for benchmark in self.judged for one in benchmark.judged]
+
+
 def gather(places: Sequence[Path]) -> Gathered:
     """All of it. RecordError for a place that is no folder or holds none of it, and for what cannot be read."""
-    runs, labs, folders = [], dict[Path, None](), dict[Path, None]()
+    runs = []
     for place in places:
         if not place.is_dir():
             raise RecordError(f"{place}: no such folder; `groupbench run RECIPE` makes one")
         run = any(True for name in ("cell.json", "benchmark.json") for _ in place.rglob(name))
-        lab, judged = sorted(place.rglob(LAB)), sorted(path.parent for path in place.rglob(verdicts.FILE))
-        if not (run or lab or judged):
+        if not (run or any(True for name in (LAB, verdicts.FILE) for _ in place.rglob(name))):
             raise RecordError(f"{place}: holds no run, no verdict of a judge and no {LAB}")
         runs += [place] * run
-        labs |= dict.fromkeys(path.resolve() for path in lab)
-        folders |= dict.fromkeys(path.resolve() for path in judged)
-    return Gathered(Archive(load_all(runs)), _lab(list(labs)), _judged(list(folders)))
+    found = beside(places)
+    return Gathered(Archive(load_all(runs)), found.lab, found.judged)
+
+
+def beside(places: Sequence[Path]) -> Beside:
+    """Verdicts and the lab's record. RecordError for what cannot be read."""
+    labs = {path.resolve(): None for place in places for path in sorted(place.rglob(LAB))}
+    folders = {path.parent.resolve(): None for place in places for path in sorted(place.rglob(verdicts.FILE))}
+    return Beside(_lab(list(labs)), _judged(list(folders)))
 
 
 def _lab(paths: Sequence[Path]) -> LabRecord | None:

@@ -59,7 +59,7 @@ def build(
     Also what keeps a judge's verdicts from a table, where something does; the others are made.
     """
     built, errors = [], []
-    for name, group in _groups(judged).items():
+    for name, group in groups(judged).items():
         try:
             grid = table(group, reference, side)
         except LeaderboardError as error:
@@ -72,7 +72,7 @@ def build(
 def tables(judged: Sequence[Judged], side: SideFile | None) -> dict[str, Grid]:
     """A win-rate table by kind of judge, of the first judge of each kind; what cannot be made is left out."""
     found: dict[str, Grid] = {}
-    for group in _groups(judged).values():
+    for group in groups(judged).values():
         kind = group[0].record.judge.kind
         if kind not in found:
             with suppress(LeaderboardError):
@@ -80,7 +80,7 @@ def tables(judged: Sequence[Judged], side: SideFile | None) -> dict[str, Grid]:
     return found
 
 
-def _groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
+def groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
     """By judge, named for a file; a judge that was asked about one task in two ways is parted by these."""
     by_judge: dict[tuple[str, ...], list[Judged]] = {}
     for one in judged:

@@ -72,6 +72,8 @@ class Contest:
     reference: str | None  # label of the row that direct judgings are against
     side: SideFile | None  # of AlpacaEval; None: its win rates are not length-controlled
     _known: dict[tuple[str, str], Scores | None] = field(default_factory=dict)
+    _controls: dict[int, length_control.Control | None] = field(default_factory=dict)
+    _strengths: dict[int, float] = field(default_factory=dict)
 
     def shares(self, row: Row, kind: Kind) -> Scores | None:
         """Shares by seed and pair; None where the row has none, or they are refused."""
@@ -85,7 +87,9 @@ class Contest:
 
     def control(self, judged: Judged) -> length_control.Control | None:
         """What a judging's length control stands on; None: it has none."""
-        return length_control.control(judged, self.side)
+        if id(judged) not in self._controls:  # it is asked for many times, and looks at every pair
+            self._controls[id(judged)] = length_control.control(judged, self.side)
+        return self._controls[id(judged)]
 
     def arena(self, row: Row) -> Scores | None:
         """Arena-Hard scores by seed and question, linearised (see `arena.question_values`)."""
@@ -95,7 +99,9 @@ class Contest:
         """The penalty of a judging's length control."""
         found = self.control(judged)
         assert found is not None
-        return length_control.choose(*found)
+        if id(judged) not in self._strengths:
+            self._strengths[id(judged)] = length_control.choose(*found)
+        return self._strengths[id(judged)]
 
     def _pseudo(self, judged: Judged) -> tuple[Sequence[str], np.ndarray, Sequence[str]]:
         found = self.control(judged)

@@ -41,13 +41,17 @@ def table(judged: Sequence[Judged], reference: str | None = None, side: SideFile
     without which nothing is length-controlled. Raises LeaderboardError for verdicts of two judges, naming both, and for
     whatever else `rows.contest` refuses.
     """
-    found = contest(judged, reference, side)
+    return of_contest(contest(judged, reference, side))
+
+
+def of_contest(found: Contest) -> Grid:
+    """The same of rows that are made already."""
     columns = _columns(found)
     made = {row.label: {name: entry(row) for name, _, _, entry in columns} for row in found.rows}
     shown = [one for one in columns if one[0] not in OPTIONAL or any(_says(made[r.label][one[0]]) for r in found.rows)]
     order = sorted(found.rows, key=lambda row: (_place(found, row), row.label))
     lines = tuple(Line(row.label, "", tuple(made[row.label][name] for name, *_ in shown)) for row in order)
-    judge = judged[0].record.judge
+    judge = found.rows[0].every[0].record.judge
     return Grid(
         name="win_rates",
         title=f"Win rates, judged by {judge.words}",
@@ -55,7 +59,7 @@ def table(judged: Sequence[Judged], reference: str | None = None, side: SideFile
         lines=lines,
         caption=caption(found, {name for name, *_ in shown}, lines),
         model=judge.words,
-        reference=reference or "",
+        reference=found.reference or "",
     )
 
 

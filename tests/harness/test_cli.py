@@ -65,7 +65,7 @@ def test_run_and_leaderboard(recipe, tmp_path):
     assert done.returncode == 0, done.stderr
     results = tmp_path / "results" / "mine"
     assert "gft@released" in done.stdout and "convergence-arithmetic.svg" in done.stdout and "next:" in done.stdout
-    for name in ("benchmark.json", "leaderboard.md", "leaderboard.csv", "convergence-arithmetic.png"):
+    for name in ("benchmark.json", "leaderboard.md", "leaderboard.csv", "convergence-arithmetic.png", "index.html"):
         assert (results / name).stat().st_size > 0
     before = (results / "leaderboard.md").read_bytes()
     again = groupbench("leaderboard", results, "--out", tmp_path / "site", cwd=tmp_path)

@@ -10,7 +10,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from harness import commands, reproduction
+from harness import board, commands, reproduction
+from harness.board import Options
 from harness.errors import UserError
 from leaderboard import records
 
@@ -38,7 +39,7 @@ def ran(tmp_path_factory):
     assert (
         commands.run(reproduction.ROOT / "recipes/quickstart.yaml", [*SMALL, *TWO], folder / "results", [], False) == 0
     )
-    commands.leaderboard(folder / "results", folder / "site")
+    board.run(folder / "results", Options(folder / "site"))
     return folder
 
 
@@ -83,10 +84,10 @@ def test_the_page_has_what_was_asked_and_answered(ran):
 
 def test_examples_are_a_matter_of_run_pages(ran, tmp_path):
     with pytest.raises(UserError, match="--examples some; allowed: none, sample, all"):
-        commands.leaderboard(ran / "results", tmp_path, examples="some")
+        board.run(ran / "results", Options(tmp_path, examples="some"))
     with pytest.raises(UserError, match="which --out makes"):
-        commands.leaderboard(ran / "results", examples="all")
-    commands.leaderboard(ran / "results", tmp_path, examples="none")
+        board.run(ran / "results", Options(examples="all"))
+    board.run(ran / "results", Options(tmp_path, examples="none"))
     assert len(list((tmp_path / "runs").iterdir())) == 4
     assert not (ran / "results" / "runs").exists(), "a run's own tables come without"
 
@@ -94,4 +95,4 @@ def test_examples_are_a_matter_of_run_pages(ran, tmp_path):
 def test_a_folder_that_cannot_be_written_to_is_named(ran, tmp_path):
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(UserError, match=f"{tmp_path / 'runs'}: File exists"):
-        commands.leaderboard(ran / "results", Path(tmp_path))
+        board.run(ran / "results", Options(Path(tmp_path)))

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from algorithms import Algorithm, Loss, register
-from harness import benchmark, commands, models, tuning
+from harness import benchmark, board, commands, models, tuning
 from harness import recipe as recipes
+from harness.board import Options
 from harness.errors import UserError
 from leaderboard import records
 
@@ -231,7 +232,7 @@ def test_a_search_and_the_comparison_it_is_for(run, tmp_path):
     assert "### How the settings were found" in text and text.count("\n## ") == 1  # the trials are no table of it
     assert "no search is recorded" not in text
     assert "trial 2" in "".join(cell["algorithm"] for cell in records.read_json(out / "tuning/benchmark.json")["cells"])
-    commands.leaderboard(out / "tuning", tmp_path / "trials", "steps")
+    board.run(out / "tuning", Options(tmp_path / "trials", "steps"))
     assert "gspo@paper, trial 1" in (tmp_path / "trials" / "leaderboard.md").read_text()
 
     before = (out / "tuning.json").read_bytes(), text
@@ -243,7 +244,7 @@ def test_a_search_and_the_comparison_it_is_for(run, tmp_path):
 
     (out / "leaderboard.md").unlink()  # from records alone
     shutil.rmtree(out / "tuning")
-    commands.leaderboard(out, None, "steps")
+    board.run(out, Options(axis="steps"))
     assert (out / "leaderboard.md").read_text() == text
 
     code, _ = run(algorithms=["grpo@no-kl"])  # a narrower plan does not lose how the other rows were found

@@ -4,7 +4,8 @@ import time
 import pytest
 
 from leaderboard.analysis import Analysis, View
-from leaderboard.plot import curve, draw, figure
+from leaderboard.curves import curve
+from leaderboard.plot import draw, figure
 from leaderboard.runs import load
 
 from .conftest import reward_runs
@@ -26,36 +27,6 @@ def analysed(table, axis="steps"):
 
 def row(table, label):
     return next(row for row in table.rows if row.label == label)
-
-
-def test_curve_is_the_mean_over_seeds_with_its_t_interval(table):
-    points = curve(row(table, "gift@released"), "sampled")
-    assert [point.x for point in points] == [0, 2, 4]
-    assert [point.value.mean for point in points] == pytest.approx([0.2, 0.32, 0.52])
-    assert points[0].value.half_width() == pytest.approx(0.0, abs=1e-9)
-    assert points[2].value.half_width() == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
-
-
-@pytest.mark.parametrize(("axis", "end"), [("generated_tokens", 4000), ("flops", 1e13), ("seconds", 6.0)])
-def test_other_axes(table, axis, end):
-    points = curve(row(table, "gift@released"), "sampled", axis)
-    assert [point.x for point in points] == [0, end / 2, end]
-
-
-def test_the_axis_value_is_the_mean_counter_of_the_seeds(results):
-    results.cell("a", 0, [0.2, 0.4])
-    cell = results.cell("a", 1, [0.2, 0.4])
-    (cell / "evals.jsonl").write_text(
-        (cell / "evals.jsonl").read_text().replace('"generated_tokens": 2000', '"generated_tokens": 5000')
-    )
-    points = curve(load(results.plan())[0].rows[0], "sampled", "generated_tokens")
-    assert [point.x for point in points] == [0, 3500]
-
-
-def test_a_curve_has_only_the_steps_that_all_seeds_have(results):
-    results.cell("a", 0, [0.2, 0.4, 0.6])
-    results.cell("a", 1, [0.2, 0.4])
-    assert [point.x for point in curve(load(results.plan())[0].rows[0], "sampled")] == [0, 2]
 
 
 def test_panels(table):
@@ -141,8 +112,8 @@ def test_rewards_are_drawn_as_they_are_and_gold_beside_them_on_one_scale(results
     assert proxy.get_ylim() == gold.get_ylim() and proxy.get_xlim() == gold.get_xlim()
     ends = {}
     for name, ax in (("reward", proxy), ("gold", gold)):
-        (points,) = (curve(row(table, label), "sampled", measure=name) for label in ["gift@released"])
-        line = next(line for line in ax.lines if list(line.get_ydata()) == [point.value.mean for point in points])
+        drawn = curve(row(table, "gift@released"), "sampled", name)
+        line = next(line for line in ax.lines if list(line.get_ydata()) == drawn.mean.tolist())
         ends[name] = line.get_ydata()[-1] - line.get_ydata()[0]
     assert ends["reward"] == pytest.approx(5, abs=0.5) and ends["gold"] == pytest.approx(-0.5, abs=0.5)
     assert proxy.lines[-1].get_ydata()[0] == pytest.approx(analysis.target)
