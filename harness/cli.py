@@ -322,8 +322,11 @@ def leaderboard(
 ) -> None:
     """Make tables (Markdown, CSV, LaTeX) and figures (SVG, PNG, PDF) from what runs left on disk."""
     from . import commands
+    from . import inject as injecting
 
-    sys.exit(commands.leaderboard(results, out, axis, tables, submissions, inject, check))
+    if inject is not None or check:
+        sys.exit(injecting.inject(inject, results, out, axis, tables, submissions, check))
+    commands.leaderboard(results, out, axis, tables, submissions)
 
 
 @app.command()

@@ -83,52 +83,28 @@ def run(
 
 def leaderboard(
     results: Path, out: Path | None = None, axis: str | None = None, tables: Path | None = None,
-    submissions: Path | None = None, inject: Path | None = None, check: bool = False,
-) -> int:  # fmt: skip
-    """See `groupbench leaderboard`. Returns the exit code: 1 where `check` finds that the file would change."""
+    submissions: Path | None = None,
+) -> None:  # fmt: skip
+    """See `groupbench leaderboard`."""
     from leaderboard import build, programs
-    from leaderboard.export import inject as into
-    from leaderboard.export.terminal import Plain
-    from leaderboard.submissions import joining
 
     program = None if tables is None else programs.load(tables)
-    if inject is not None:
-        if program is None:
-            raise UserError(f"--inject {inject}: needs --tables PROGRAM.toml, whose tables are put there")
-        into.places(into.read(inject), {table.name for table in program.tables}, inject)
-    elif check:
-        raise UserError("--check: needs --inject FILE, which is compared with what it should be")
     on = cast("Axis | None", axis)  # a free string here; build checks it
     try:
         if program is None:
             built = build.build(results, out, on, submissions=submissions)
         else:
-            built = build.build_program(results, program, out, on, submissions, files=not check)
+            built = build.build_program(results, program, out, on, submissions)
     except OSError as error:
         raise UserError(f"leaderboard: {error.filename}: {error.strerror}") from None
     for table in build.terminal(built.archive, on) if program is None else ():
         console.print(table)
-    if program is None and (apart := joining.grid(built.archive)):
-        console.print(Plain(apart))
-    for section in built.markdown if program is not None and inject is None else ():
+    for section in built.markdown if program is not None else ():
         say(section)
     for name in built.empty:
         say(f"note: table {name} finds no run, and is left out")
     for written in built.paths:
         say(f"wrote {written}")
-    if program is None or inject is None:
-        return 0
-    before = into.read(inject)
-    after = into.injected(before, build.for_injection(built, program), inject)
-    if before == after:
-        say(f"{inject}: up to date")
-    elif check:
-        say(f"{inject}: would change; the same command without --check changes it")
-        return 1
-    else:
-        into.write(inject, after)
-        say(f"wrote {inject}")
-    return 0
 
 
 def fetch(model: str) -> None:
