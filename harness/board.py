@@ -14,6 +14,7 @@ from .errors import UserError
 if TYPE_CHECKING:
     from leaderboard.build import Built
     from leaderboard.page.examples import Examples
+    from leaderboard.programs import Program
     from leaderboard.records import Axis
 
 
@@ -59,16 +60,12 @@ def _refuse(asked: Options) -> None:
 def tables(results: Path, asked: Options = Options()) -> Built:
     """The leaderboard's tables and figures, written and, in short, printed."""
     from leaderboard import build
-    from leaderboard.export.terminal import Plain
-    from leaderboard.submissions import joining
 
     on = cast("Axis | None", asked.axis)  # a free string here; build checks it
     with _unwritable():
         built = build.build(results, asked.out, on, submissions=asked.submissions)
     for table in build.terminal(built.archive, on):
         console.print(table)
-    if apart := joining.grid(built.archive):
-        console.print(Plain(apart))
     _say_written(built.paths)
     return built
 
@@ -99,33 +96,44 @@ def _run_pages(built: Built, out: Path, examples: Examples) -> dict[Path, str]:
 
 
 def _program(results: Path, tables: Path, asked: Options) -> int:
-    """A program's tables, printed and written, or put into a file that wants them."""
+    """A program's tables, printed and written; see `_inject` for those that a file wants."""
     from leaderboard import build, programs
-    from leaderboard.export import inject as into
 
-    program, target = programs.load(tables), asked.inject
-    if target is not None:
-        into.places(into.read(target), {table.name for table in program.tables}, target)
-    on = cast("Axis | None", asked.axis)
+    program = programs.load(tables)
+    if asked.inject is not None:
+        return _inject(results, program, asked.inject, asked)
     with _unwritable():
-        built = build.build_program(results, program, asked.out, on, asked.submissions, files=not asked.check)
-    for section in built.markdown if target is None else ():
+        built = build.build_program(results, program, asked.out, cast("Axis | None", asked.axis), asked.submissions)
+    for section in built.markdown:
         say(section)
     for name in built.empty:
         say(f"note: table {name} finds no run, and is left out")
     _say_written(built.paths)
-    if target is None:
-        return 0
+    return 0
+
+
+def _inject(results: Path, program: Program, target: Path, asked: Options) -> int:
+    """Fill the file between its markers, which are looked at before any record, and write the program's own files."""
+    from leaderboard import build
+    from leaderboard.export import inject as into
+
     before = into.read(target)
-    after = into.injected(before, build.for_injection(built, program), target)
+    into.places(before, {table.name for table in program.tables}, target)
+    with _unwritable():
+        built = build.build_program(
+            results, program, asked.out, cast("Axis | None", asked.axis), asked.submissions, files=False
+        )
+        after = into.injected(before, build.for_injection(built, program), target)
+        out = results if asked.out is None else asked.out
+        _say_written([] if asked.check else build.write_program(built, program, out))
     if before == after:
         say(f"{target}: up to date")
-    elif asked.check:
+        return 0
+    if asked.check:
         say(f"{target}: would change; the same command without --check changes it")
         return 1
-    else:
-        into.write(target, after)
-        say(f"wrote {target}")
+    into.write(target, after)
+    say(f"wrote {target}")
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from .tables import Grid, grids
 from .words import titles
 
 if TYPE_CHECKING:
-    from .export.terminal import Shown
+    from .export.terminal import Plain, Shown
 
 LEADERBOARD, TERMINAL = "leaderboard", "terminal"
 POINTER = "How often intervals and stars are right: docs/statistics.md.\n"
@@ -86,10 +86,16 @@ def build_program(
         if grid.source and n == last[grid.source.slug]:
             parts += markdown.remarks(grid.source, f"### Notes on {markdown.escape(named[grid.source.slug])}")
         sections.append("\n\n".join(parts) + "\n")
-    folder = Path(results if out is None else out)
-    paths = write(folder, program.name, "\n".join(sections), shown) if files else []
     empty = tuple(table.name for table in program.tables if table.name not in {grid.name for grid in shown})
-    return Built(archive, shown, paths, sections, program.tables[0].view, empty)
+    built = Built(archive, shown, [], sections, program.tables[0].view, empty)
+    if not files:
+        return built
+    return replace(built, paths=write_program(built, program, Path(results if out is None else out)))
+
+
+def write_program(built: Built, program: Program, folder: Path) -> list[Path]:
+    """The files of a program's tables."""
+    return write(folder, program.name, "\n".join(built.markdown), built.grids)
 
 
 def for_injection(built: Built, program: Program) -> dict[str, str]:
@@ -102,15 +108,17 @@ def for_injection(built: Built, program: Program) -> dict[str, str]:
     return {name: "\n\n".join(parts) for name, parts in made.items()}
 
 
-def terminal(archive: Archive, axis: Axis | None = None) -> list[Shown]:
-    """What is printed at the end of a run: a title, a table and a legend for each table of runs."""
-    from .export.terminal import Shown
+def terminal(archive: Archive, axis: Axis | None = None) -> list[Shown | Plain]:
+    """What is printed at the end of a run: a title, a table and a legend for each table of runs; and what is apart."""
+    from .export.terminal import Plain, Shown
 
     program = _on_axis(programs.load(TERMINAL), axis)
     named, view = _titles(archive), program.tables[0].view
     made = grids(archive, program) if archive.tables else []
     shown = [(grid, grid.source) for grid in made if grid.source is not None]
-    return [Shown(grid, archive.whole(table, view), named[table.slug]) for grid, table in shown]
+    apart = unverified(archive)
+    found = [Shown(grid, archive.whole(table, view), named[table.slug]) for grid, table in shown]
+    return [*found, *([Plain(apart)] if apart else [])]
 
 
 def _titles(archive: Archive) -> dict[str, str]:
