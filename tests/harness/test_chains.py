@@ -246,7 +246,7 @@ def test_the_table_has_chains_beside_single_stages(whole):
     ]  # fmt: skip
     page = (whole / "leaderboard.md").read_text()
     assert "Budget of each run, of a chain for its last stage unless noted: 2 steps." in page
-    assert "SFT+GFT is a chain: sft for 2 steps, then gft for 3 steps" in page
+    assert "SFT+GFT is a chain: sft for 2 steps (warmup updates 0), then gft for 3 steps" in page
 
 
 def test_the_plan_is_listed_before_anything_runs(tmp_path, capsys):
