@@ -20,7 +20,7 @@ from ..words import conditions
 from .reading import JUDGED, Block, Fill, FillColumn, Paper, PaperTable, Scale
 
 NOT_PUBLISHED, NOT_RUN, NOT_OURS, LATER = "not published", "not run", "not implemented here", "†"
-UNITS = "Shares in %, differences of shares in points."
+UNITS = "Shares in %, differences of shares in points, rewards in their own unit, KL in nats a response."
 INTERVAL = (
     "±: half of a 95 % interval over seeds and items, of Base over items alone; † behind a number of ours: one seed."
 )
@@ -191,12 +191,11 @@ def _ours(
 ) -> Entry:  # fmt: skip
     if row in table.not_implemented:
         return Entry(text=NOT_OURS)
+    own, label = _label(fill, row, study_of)
     if row == table.start:
-        found = study_of(fill.study).start(column.start) if column.start else NOTHING
-    else:
-        own, label = _label(fill, row, study_of)
-        found = own.entry(column.column, label)
-    return Entry(text=NOT_RUN) if found.value is None and not found.text else replace(found, bold=False)
+        found = own.start(column.start) if column.start else NOTHING
+        return found if found.value is not None else Entry(text=NOT_RUN)
+    return replace(own.entry(column.column, label), bold=False) if own.seeds(label) else Entry(text=NOT_RUN)
 
 
 def _seeds(table: PaperTable, fill: Fill, row: str, study_of: Callable[[str], Study]) -> str:

@@ -75,8 +75,9 @@ def tables(judged: Sequence[Judged], side: SideFile | None) -> dict[str, Grid]:
     for group in groups(judged).values():
         kind = group[0].record.judge.kind
         if kind not in found:
+            direct = next((one.record.opponent.label for one in group if not one.record.official), None)
             with suppress(LeaderboardError):
-                found[kind] = table(group, None, side)
+                found[kind] = table(group, direct, side)
     return found
 
 

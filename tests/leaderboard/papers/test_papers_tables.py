@@ -83,6 +83,7 @@ def test_a_paper_without_a_published_number(results):
     assert column(grid, "accuracy")["GIFT"].value == pytest.approx(0.52)
     assert {entry.text for entry in column(grid, "GSM8K, published").values()} == {"not published"}
     assert column(grid, "accuracy")["DAPO"].text == "not run"
+    assert column(grid, "KL")["GIFT"].text is None and column(grid, "KL")["GIFT"].value is None  # run, and not recorded
     assert column(grids["aggregator"], "BBQ")["unlabelled"].text == "71.06"
 
 
