@@ -37,7 +37,7 @@ test: $(VENV)/.installed
 test-slow: $(VENV)/.installed
 	$(BIN)/groupbench fetch smollm2-135m
 	$(BIN)/groupbench fetch minilm
-	command -v chromium || command -v google-chrome || $(BIN)/playwright install chromium
+	.ci/browser $(BIN)/playwright
 	$(BIN)/python $(PYTEST) --dist load --maxschedchunk 1 --timeout 900 -m 'slow and not gpu and not vllm'
 
 # torchvision, torchaudio and torchcodec have no build for CPU torch here, and break `import vllm` where they are installed.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -15,8 +14,6 @@ from leaderboard.selection import Archive
 
 pytestmark = [pytest.mark.slow(seconds=40), pytest.mark.timeout(300)]
 
-CHROMIUM = "/usr/bin/chromium"
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
 MARK = "window.ran = (window.ran || 0) + 1"
 HOSTILE = (
     f"<script>{MARK}; alert(1); fetch('http://127.0.0.1:9/s')</script>",
@@ -26,18 +23,6 @@ HOSTILE = (
     f"<style>body {{ display: none }}</style><details open ontoggle='{MARK}'></details>",
     "long" * 400, "\u202eright to left\u2028 and a line", "",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A browser of this machine's own."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no {CHROMIUM}")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 class Visit:
@@ -69,11 +54,11 @@ class Visit:
 
 
 @pytest.fixture
-def visit(chromium):
+def visit(browser):
     made = []
 
     def go(*arguments, **options):
-        made.append(Visit(chromium, *arguments, **options))
+        made.append(Visit(browser, *arguments, **options))
         return made[-1]
 
     yield go
@@ -227,8 +212,8 @@ def test_the_recipe_is_saved_and_commands_are_copied(site, visit, tmp_path):
     seen.quiet()
 
 
-def test_without_javascript_the_numbers_are_there(site, chromium):
-    context = chromium.new_context(java_script_enabled=False)
+def test_without_javascript_the_numbers_are_there(site, browser):
+    context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(site.as_uri())
     assert "Accuracy, %" in page.locator("#numbers").inner_text() and page.locator(".panel polyline").count() > 5
