@@ -31,11 +31,12 @@ def start_of(root: Path, model: Any) -> Path | None:
     return None
 
 
-def tasks(table: Table) -> list[str]:
-    """The final tasks of any finished cell of the table, or of its start, by name."""
+def tasks(table: Table, apart_from: str | None = None) -> list[str]:
+    """The final tasks of any finished cell of the table, or of its start, by name; less those of the task named."""
     folders = [cell.folder / FOLDER for row in table.rows for cell in row.done if cell.folder is not None]
     found = [folder for folder in [*folders, *filter(None, [table.start])] if (folder / FILE).exists()]
-    return sorted({key for folder in found for key in read_record(folder)["tasks"]})
+    there = [item for folder in found for item in read_record(folder)["tasks"].items()]
+    return sorted({key for key, result in there if result["protocol"]["task"] != apart_from})
 
 
 def items(folder: Path, task: str) -> list[Item] | None:
