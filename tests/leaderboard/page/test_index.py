@@ -143,4 +143,4 @@ def test_many_runs_stay_small(tmp_path, benchmark_script):
     """A tenth of the benchmark's: its 5 MB are for 1,000 runs of 200 evaluations."""
     benchmark_script.make(tmp_path / "results", benchmark_script.Size(2, 10, 5, 100, 50))
     seconds, size = benchmark_script.page(tmp_path / "results", tmp_path / "out")
-    assert size < 600_000 and seconds < 10
+    assert size < 800_000 and seconds < 10
