@@ -3,9 +3,13 @@ const TONES = { supported: "good", refuted: "bad", inconclusive: "warn", "not ru
 
 function claimsView() {
   const papers = [...new Set(DATA.findings.map((one) => one.paper))];
-  const found = DATA.findings.filter((one) => (!state.paper || one.paper === state.paper)
-    && (!state.verdict || one.verdict === state.verdict));
-  const counts = Object.keys(TONES).map((name) => [name, DATA.findings.filter((one) => one.verdict === name).length]);
+  let whole = null; // parts stay with the finding that they are parts of
+  const found = DATA.findings.filter((one) => {
+    if (!one.part || !whole) whole = one;
+    return (!state.paper || one.paper === state.paper) && (!state.verdict || whole.verdict === state.verdict);
+  });
+  const wholes = DATA.findings.filter((one) => !one.part);
+  const counts = Object.keys(TONES).map((name) => [name, wholes.filter((one) => one.verdict === name).length]);
   return [
     el("div", { class: "head" }, el("h2", {}, "Claims"),
       el("p", { class: "summary" }, counts.map(([name, count]) => `${count} ${name}`).join(" · ")),
@@ -22,21 +26,43 @@ function claimsView() {
   ];
 }
 
+// A claim that is several comparisons has a finding for all of them, and behind it one for each part.
 function claimCard(findings) {
   const [first] = findings;
+  const wholes = [];
+  for (const one of findings) {
+    if (!one.part || !wholes.length) wholes.push({ one, parts: [] });
+    else wholes[wholes.length - 1].parts.push(one);
+  }
+  const ran = wholes.filter(({ one }) => one.verdict !== "not run");
+  const missing = wholes.filter(({ one }) => one.verdict === "not run");
   return el("article", { class: "claim" },
     el("h4", {}, first.text),
     el("p", { class: "quiet" }, `${first.source}. Decided by ${first.metric}.`),
-    findings.map((one, n) => el("div", { class: "finding" },
+    ran.map(({ one, parts }, n) => el("div", { class: "finding" },
       el("div", {}, badge(one.verdict, TONES[one.verdict]), " ", el("b", {}, one.scale)),
       el("div", {},
         el("p", {}, one.why),
-        el("p", { class: "quiet" }, one.part && `${one.part}: `, one.comparison, one.estimate_text && [": ", el("b", {}, one.estimate_text)],
-          one.seeds ? ` (${plural(one.seeds, "seed")})` : ""),
-        interval(one),
-        one.table && TABLES.some((table) => table.slug === one.table) && el("a", { href: address({
-          ...DEFAULTS, tab: TABLES.find((table) => table.slug === one.table).kind, table: one.table }) }, "the table"),
-        one.command && commandLine(`copy-${first.claim}-${n}`, one.command)))));
+        !parts.length && compared(one),
+        parts.length > 0 && el("ul", { class: "parts" }, parts.map((part) => el("li", {},
+          el("div", {}, badge(part.verdict, TONES[part.verdict]), " ", part.part,
+            part.estimate_text && [": ", el("b", {}, part.estimate_text)]),
+          el("div", {}, interval(part)), el("span", { class: "quiet" }, part.why)))),
+        one.table && TABLES.some((table) => table.slug === one.table) && el("p", {}, el("a", { href: address({
+          ...DEFAULTS, tab: TABLES.find((table) => table.slug === one.table).kind, table: one.table }) }, "the table")),
+        one.command && commandLine(`copy-${first.claim}-${n}`, one.command)))),
+    missing.length > 0 && el("div", { class: "finding" },
+      el("div", {}, badge("not run", "")),
+      el("div", {}, missing.map(({ one }, n) => el("div", {},
+        el("p", {}, el("b", {}, one.scale), `: ${one.why}`),
+        one.command && commandLine(`copy-${first.claim}-missing-${n}`, one.command))))));
+}
+
+function compared(one) {
+  return [
+    el("p", { class: "quiet" }, one.comparison, one.estimate_text && [": ", el("b", {}, one.estimate_text)],
+      one.seeds ? ` (${plural(one.seeds, "seed")})` : ""),
+    interval(one)];
 }
 
 function interval(one) {
