@@ -100,6 +100,7 @@ class Row:
     search: SearchRecord | None = None  # how the settings were found; None where none was recorded
     card: Mapping[str, str] = field(default_factory=dict)  # what the algorithm computes, in words; empty where unknown
     stages: tuple[Stage, ...] = ()  # of a chain, its last one too; empty for any other row
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # the algorithm's, of a chain the last stage's
     submission: Submission | None = None  # None: a run of the user's own
 
     @property
@@ -311,12 +312,21 @@ def _table(
         protocol = next(({key: one.spec.get(key, {}) for key in PROTOCOL} for one in group if one.spec), {})
         card: Mapping[str, str] = next((one.card for one in group if one.card), {})
         stages: tuple[Stage, ...] = next((_stages(one.spec) for one in group if one.spec), ())
-        rows.append(Row(row, label, cells, algorithm, "", training, protocol, searches.get(row), card, stages))
+        own_parameters = next((_parameters(one.spec) for one in group if one.spec), {})
+        rows.append(
+            Row(row, label, cells, algorithm, "", training, protocol, searches.get(row), card, stages, own_parameters)
+        )
     model = None if started is None else _model_name(started)
     budget = None if started is None else _budget(started)
     slug = hashlib.sha256(key.encode()).hexdigest()[:6]
     start = None if spec is None else finals.start_of(root, spec.get("model"))
     return Table(benchmark, task, model, budget, slug, tuple(rows), _reward_name(spec), key, start)
+
+
+def _parameters(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    algorithm = spec.get("algorithm")
+    found = algorithm.get("parameters") if isinstance(algorithm, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _reward_name(spec: Mapping[str, Any] | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,13 +60,22 @@ class Versus:
         part = f"against {side.label}" if len(self.others) > 1 else ""
         if other is None or other.hash == row.hash:
             return Compared(part, f"{row.label} against {side.label}", None, f"no row {side.label} here", missing=True)
-        comparison = f"{row.label} against {other.label}, {self.quantity.paired}"
+        comparison = f"{row.label} against {other.label}, {self.quantity.paired}{_unlike(row, other)}"
         if missing := unshared([row, other]):
             return Compared(part, comparison, None, missing, missing=True)
         if self.tenfold and (short := _too_few(row, other)):
             return Compared(part, comparison, None, short, missing=True)
         estimate, remark = self.quantity.in_favour(analysis, row, other)
         return Compared(part, comparison, estimate, remark)
+
+
+def _unlike(row: Row, other: Row) -> str:
+    """What decides a comparison beside the algorithms: learning rates, and steps where a row is a chain."""
+    rates = [one.training.get("learning_rate") for one in (row, other)]
+    said = [f"learning rates {rates[0]:g} and {rates[1]:g}"] if None not in rates and rates[0] != rates[1] else []
+    steps = [max((cell.status["step"] for cell in one.done if cell.status), default=0) for one in (row, other)]
+    said += [f"{steps[0]} and {steps[1]} steps"] if (row.stages or other.stages) and steps[0] != steps[1] else []
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def unshared(rows: Sequence[Row]) -> str:
@@ -90,17 +100,17 @@ def _too_few(row: Row, other: Row) -> str:
 
 @dataclass(frozen=True)
 class Nearer:
-    """A row whose drift is nearer to a low row's than to a high one's: below the middle of the two."""
+    """A row whose drift is nearer to one row's, claimed the lowest, than to another's, claimed the highest."""
 
     row: Side
     low: Side
     high: Side
-    metric: str = "middle of the two others' KL to the start less the row's: above 0 it is nearer to the lower one"
+    metric: str = "by how much KL to the start is nearer to the lower row's than to the higher one's, halved"
     unit: str = "nats a response"
     scale: float = 1.0
 
     def compare(self, runs: Runs) -> list[Compared]:
-        """(low + high)/2 − row, paired by seed."""
+        """(|row − high| − |row − low|)/2, paired by seed: between the two, their middle less the row."""
         rows = [side.find(runs.table.rows, runs.study) for side in (self.row, self.low, self.high)]
         there = [row for row in rows if row is not None]
         if len(there) < len(rows):
@@ -113,7 +123,11 @@ class Nearer:
         seeds = [seed for seed in row if seed in low and seed in high]
         if not seeds:
             return [Compared("", comparison, None, NO_DRIFT)]
-        return [Compared("", comparison, over_seeds([(low[s] + high[s]) / 2 - row[s] for s in seeds]))]
+        if fmean(low[s] for s in seeds) >= fmean(high[s] for s in seeds):
+            return [Compared("", comparison, None, f"{there[1].label} did not end nearer to the start than the other")]
+        return [
+            Compared("", comparison, over_seeds([(abs(row[s] - high[s]) - abs(row[s] - low[s])) / 2 for s in seeds]))
+        ]
 
 
 @dataclass(frozen=True)
@@ -174,10 +188,11 @@ def _ranges(analysis: Analysis, rows: Sequence[Row]) -> dict[int, float]:
 
 @dataclass(frozen=True)
 class Interior:
-    """A setting whose best value lies inside: that nearest to `best` against the least and the greatest that ran."""
+    """A parameter whose best value lies inside: that nearest to `best` against the least and the greatest that ran."""
 
-    label: str  # pattern of the rows' labels, its group the value
-    name: str
+    algorithm: str  # plain name
+    parameter: str
+    name: str  # of the parameter, for people
     best: float
     metric: str = FINAL.words
     unit: str = UNIT_POINTS
@@ -185,16 +200,24 @@ class Interior:
 
     def compare(self, runs: Runs) -> list[Compared]:
         """Against either end; none where no value lies between two others."""
-        found: dict[float, Row] = {}
-        for row in runs.table.rows:
-            if (match := re.search(self.label, row.label)) and not row.control:
-                found.setdefault(float(match[1]), row)
+        found = self._values(runs.table.rows)
         values = sorted(found)
         if len(values) < 3:
             return []
         inside = min(values[1:-1], key=lambda value: abs(value - self.best))
         whole = runs.analysis([found[value] for value in values])
         return [self._one(whole, found[inside], found[end], end) for end in (values[0], values[-1])]
+
+    def _values(self, rows: Sequence[Row]) -> dict[float, Row]:
+        """Rows by value, of those that differ in nothing else: the most of one kind, in the recipe's order."""
+        kinds: dict[str, dict[float, Row]] = {}
+        for row in rows:
+            value = row.parameters.get(self.parameter)
+            if row.algorithm == self.algorithm and not row.control and isinstance(value, int | float):
+                rest = {key: of for key, of in row.parameters.items() if key != self.parameter}
+                kind = json.dumps([rest, row.training], sort_keys=True, default=str)
+                kinds.setdefault(kind, {}).setdefault(float(value), row)
+        return max(kinds.values(), key=len, default={})
 
     def _one(self, analysis: Analysis, row: Row, end: Row, value: float) -> Compared:
         part, comparison = f"against {self.name}={value:g}", f"{row.label} against {end.label}, {BY_ITEM}"
@@ -210,6 +233,7 @@ MIX = re.compile(r"(\d+):(\d+)$")  # demonstrations : own samples, at the end of
 class Mixed:
     """Mixtures of demonstrations and own samples, their mean against either of the two unmixed groups."""
 
+    even: Side  # the row of as many of the one as of the other, which is called by no ratio
     metric: str = f"{FINAL.words}; the mean over mixtures less that of an unmixed group"
     unit: str = UNIT_POINTS
     scale: float = POINTS
@@ -218,6 +242,8 @@ class Mixed:
         """Two comparisons, where there is a mixture."""
         found = {tuple(map(int, m.groups())): row for row in runs.table.rows if (m := MIX.search(row.label))}
         mixtures = [row for (shown, own), row in found.items() if shown and own]
+        even = self.even.find(runs.table.rows, runs.study) if found else None
+        mixtures += [even] if even is not None and even not in mixtures else []
         ends = {f"{shown}:{own}": row for (shown, own), row in found.items() if bool(shown) != bool(own)}
         if not mixtures or not ends:
             return []

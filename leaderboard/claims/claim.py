@@ -139,6 +139,7 @@ class Claim:
     study: str  # whose rows decide it; empty: the lab
     check: Check | JudgedCheck | Exact
     note: str  # what small runs can and cannot show
+    studied: tuple[Scale, ...] = ("tiny", "small", "paper")  # where `groupbench reproduce` runs what it takes
 
     @property
     def paper(self) -> Paper:
@@ -147,8 +148,8 @@ class Claim:
 
     @property
     def scales(self) -> tuple[Scale, ...]:
-        """Where it can be decided."""
-        return ("lab",) if isinstance(self.check, Exact) else ("tiny", "small", "paper")
+        """Where a command can decide it; other runs may decide it elsewhere as well."""
+        return ("lab",) if isinstance(self.check, Exact) else self.studied
 
     def command(self, scale: Scale) -> str:
         """What would run it there."""

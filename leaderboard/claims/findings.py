@@ -12,7 +12,7 @@ from ..runs import Table
 from ..selection import Archive
 from ..winrates.side_file import SideFile
 from . import exact, gft, gift
-from .base import PAPERS, Finding, Paper, Scale
+from .base import PAPERS, SCALES, Finding, Paper, Scale
 from .claim import Check, Claim, Compared, Exact, Runs, Verdicts
 from .deciding import Decision, decide, overall
 from .winning import WinRate, by_judge
@@ -45,10 +45,10 @@ def findings(
             groups = list(_judged(claim, claim.check, archive, judged, side))
         else:
             groups = list(_runs(claim, cast(Check, claim.check), archive))
-        for scale in claim.scales:
+        for scale in SCALES:
             at = [(table, compared) for there, table, compared in groups if there == scale]
             found += [one for table, compared in at for one in _of_table(claim, scale, table, compared)]
-            if not at:
+            if not at and scale in claim.scales:
                 found.append(_finding(claim, scale, None, "", Decision("not run", "no runs at this scale")))
     return found
 
@@ -64,7 +64,10 @@ def scale_of(benchmark: str, model: str | None) -> Scale:
 def _own(claim: Claim, benchmark: str) -> bool | None:
     """Whether this is the claim's own study; None for another study, whose rows are about something else."""
     match = STUDY.fullmatch(benchmark)
-    return False if match is None else True if (match["paper"], match["study"]) == (claim.paper, claim.study) else None
+    if match is None:
+        return False
+    of = match["study"] == claim.study or match["study"].startswith(f"{claim.study}-")  # main-7b: with another model
+    return True if of and match["paper"] == claim.paper else None
 
 
 Group = tuple[Scale, Table | None, list[Compared]]

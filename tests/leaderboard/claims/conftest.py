@@ -33,14 +33,15 @@ class Studies:
 
     def row(
         self, study: str, label: str, curve: Curve, algorithm: str | None = None, seeds: Sequence[int] = (0, 1, 2),
-        change: Callable[[int, dict[str, Any]], None] | None = None, model: str = "tiny", **cell: Any,
+        change: Callable[[int, dict[str, Any]], None] | None = None, model: str = "tiny",
+        parameters: Mapping[str, Any] | None = None, **cell: Any,
     ) -> list[Path]:  # fmt: skip
         """One row: `curve(seed)` are its held-out accuracies."""
-        folders = []
+        folders, name = [], algorithm or label.lower()
+        cell["algorithm"] = {"name": name, "preset": label} | ({"parameters": parameters} if parameters else {})
         for seed in seeds:
             folder = self.results.cell(
-                label, seed, sampled=curve(seed), benchmark=study, name=algorithm or label.lower(),
-                model={"name": model}, **cell,
+                label, seed, sampled=curve(seed), benchmark=study, name=name, model={"name": model}, **cell,
             )  # fmt: skip
             if change is not None:
                 amend(folder, lambda record, seed=seed: change(seed, record))
