@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,7 @@ from .files import refuse_hostile
 from .manifest import RECORDS, SAMPLES
 
 NEAR = 1e-6  # relative: what was recorded as a mean of counts is a count over a count
+HUGE = re.compile(rb"(?<![\d.\"])\d{19,}")  # a whole number that fits into no array; the digits of a fraction are none
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,9 @@ def parse(contents: Mapping[str, bytes], file: str, schema: Any, faults: Faults)
     name, content = file + packed.SUFFIX, contents[file]
     if content and not content.endswith(b"\n"):
         faults.add(name, "", "a last record without its end", "whole records", unsafe=True)
+        return None
+    if schema is not SampleRecord and HUGE.search(content):  # texts may have any digits, and nothing else is read
+        faults.add(name, "", "a whole number of more than 63 bits", "less", unsafe=True)
         return None
     try:
         return reading.parse(content, schema, name)

@@ -14,6 +14,7 @@ from .faults import Faults, hostile
 NEAR = 1e-9  # of means of the same numbers in the same order
 MEASURES = ("accuracy", "reward", "gold")
 SHARES = ("truncated", "no_answer", "timed_out", "strict", "reward_cut")
+MOST_TOKENS = 2**31  # of a response
 UNGRADED = "none"  # the verifier of a task that has none
 MODES, GREEDY = ("greedy", "sampled"), "greedy"
 Asked = dict[str, tuple[tuple[str, str | None], ...]]
@@ -203,8 +204,8 @@ def _item(item: Item, record: EvalRecord, graded: bool) -> tuple[str, str] | Non
             return f"{name} = {values}", "finite numbers"
     if set(item.correct) - {0, 1}:
         return f"correct = {item.correct}", "verdicts, 0 or 1"
-    if min(item.tokens) < 0:
-        return f"tokens = {item.tokens}", "0 or more"
+    if min(item.tokens) < 0 or max(item.tokens) >= MOST_TOKENS:
+        return f"tokens = {item.tokens}", f"0 or more, and fewer than {MOST_TOKENS}"
     if found := hostile(item.id) or hostile(item.cluster or ""):
         return f"a name that holds {found}", "no control or formatting character"
     return None

@@ -16,7 +16,7 @@ import msgspec
 
 from .. import packed
 from ..records import RecordError
-from .faults import Faults, hostile, strings
+from .faults import Faults, hostile, huge, strings
 from .manifest import FILE, FOLDERS, LAYOUT, NAME, SCHEMA, File, Manifest, identity
 
 MANIFEST_BYTES = 8 * 2**20
@@ -99,8 +99,11 @@ def _manifest(root: Path, faults: Faults) -> Manifest | None:
 
 
 def refuse_hostile(file: str, content: object, faults: Faults) -> None:
-    """Name the first text of a record that could steer a terminal or hide what it says."""
-    for place, text in strings(msgspec.to_builtins(content)):
+    """Name the first text of a record that could steer a terminal or hide what it says, and a number out of range."""
+    built = msgspec.to_builtins(content)
+    if place := huge(built):
+        faults.add(file, place, "a whole number of more than 63 bits", "less", unsafe=True)
+    for place, text in strings(built):
         if found := hostile(text):
             faults.add(file, place, f"{text!r} holds {found}", "no control or formatting character", unsafe=True)
             return

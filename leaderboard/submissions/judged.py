@@ -124,6 +124,9 @@ def _complete(folder: str, judged: Judged, faults: Faults) -> None:
     if absent := [name for name in judged.record.pairs if name not in there]:
         faults.add(f"{folder}/{PAIRS}.gz", f"pair {absent[0]}", "not there", f"all {len(judged.record.pairs)} pairs")
     expected = judged.record.orders
+    if expected not in (1, 2):
+        faults.add(f"{folder}/{verdicts.FILE}", "orders", expected, "1 or 2 games a pair")
+        return
     if judged.record.judge.kind in ORDERLESS:  # one game a pair, or, read out of a file, as many as for any judge
         expected = min(expected, max([1, *(len(games) for games in judged.by_pair.values())]))
     for name, games in judged.by_pair.items():

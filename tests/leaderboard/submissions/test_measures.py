@@ -2,6 +2,8 @@
 
 import pytest
 
+from leaderboard import packed
+
 from .conftest import Tampered
 
 
@@ -78,9 +80,16 @@ def test_the_probe_left_out(tampered):
 
 
 def test_an_evaluation_of_nothing(tampered):
+    """Of no items anything can be said."""
     one = tampered()
-    one.change(f"cells/{one.cells[0]}/evals.jsonl.gz", lambda evals: evals[1].update(examples=0, accuracy=0.9))
-    one.items(
-        one.cells[0], lambda items: [i for i in items if (i["step"], i["split"], i["mode"]) != (0, "probe", "greedy")]
-    )
-    assert one.sealed().faults()
+    for cell in one.cells:
+        content = packed.unpack((one.folder / f"cells/{cell}/items.jsonl.gz").read_bytes(), "items")
+        evals, items = one.read(f"cells/{cell}/evals.jsonl.gz"), b""
+        for record in evals:
+            own = content[slice(*record["items"])]
+            if record["split"] == "probe":
+                own, record["examples"], record["accuracy"] = b"\n", 0, 0.9
+            record["items"], items = [len(items), len(items) + len(own)], items + own
+        one.write(f"cells/{cell}/evals.jsonl.gz", evals)
+        (one.folder / f"cells/{cell}/items.jsonl.gz").write_bytes(packed.pack(items))
+    assert "step 0, probe, greedy: no items; expected one at least" in one.consistent().faults()[0]

@@ -16,6 +16,8 @@ SPEC = [
     ("training", "warmup_updates", "x", r"Expected `int | null`, got `str` - at `$.training.warmup_updates`"),
     ("evaluation", "probe", "x", "Expected `int`, got `str` - at `$.evaluation.probe`"),
     ("evaluation", "every", 0, "Expected `int` >= 1 - at `$.evaluation.every`"),
+    ("sampling", "max_tokens", 10**400, "spec.sampling.max_tokens: a whole number of more than 63 bits; expected less"),
+    ("training", "prompts_per_step", -(2**63), "spec.training.prompts_per_step: a whole number of more than 63 bits"),
     (None, "after", [{"row": []}], "Expected `str`, got `array` - at `$.after[0].row`"),
     ("budget", "flops", 10**400, "Number out of range - at `$.budget.flops`"),
     ("budget", "hours", 1, "Object contains unknown field `hours` - at `$.budget`"),
@@ -65,6 +67,20 @@ def test_a_control_arm_that_is_none(tampered):
     assert one.sealed().faults() == [
         f"cells/{one.cells[0]}/cell.json, provenance.control: 'a-a'; expected None, as in its specification"
     ]
+
+
+@pytest.mark.parametrize("key", ["prompts", "trained_tokens"])
+def test_a_counter_that_no_array_holds(tampered, key):
+    one = tampered()
+
+    def more(lines):
+        for line in lines:
+            if line["step"]:
+                line["counters"][key] = 10**400
+
+    for name in ("steps", "evals"):
+        one.change(f"cells/{one.cells[0]}/{name}.jsonl.gz", more)
+    refused(one, "steps.jsonl.gz: a whole number of more than 63 bits; expected less")
 
 
 @pytest.mark.parametrize("change", [lambda range: [*range, 7], lambda range: range[:1], lambda range: []])

@@ -343,6 +343,14 @@ def test_half_of_the_games_left_out(tampered):
     assert f"{name}/games.jsonl.gz, pair {odd[0]['id']}: 1 games; expected 2" in one.sealed().faults()
 
 
+def test_a_number_of_games_that_is_none(tampered):
+    one = tampered("taste")
+    name = next(one.folder.rglob("judged.json")).parent.relative_to(one.folder).as_posix()
+    one.change(f"{name}/judged.json", lambda record: record.update(orders=0))
+    one.write(f"{name}/games.jsonl.gz", [])
+    assert any("judged.json, orders: 0; expected 1 or 2 games a pair" in fault for fault in one.sealed().faults())
+
+
 def test_pairs_left_out(tampered):
     """Of one candidate, the pairs that it lost."""
     one = tampered("taste")
