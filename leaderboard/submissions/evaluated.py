@@ -12,9 +12,13 @@ from ..records import EvalRecord, StepRecord
 from .faults import Faults, hostile
 
 NEAR = 1e-9  # of means of the same numbers in the same order
+MEASURES = ("accuracy", "reward", "gold")
 SHARES = ("truncated", "no_answer", "timed_out", "strict", "reward_cut")
+MOST_TOKENS = 2**31  # of a response
+UNGRADED = "none"  # the verifier of a task that has none
 MODES, GREEDY = ("greedy", "sampled"), "greedy"
 Asked = dict[str, tuple[tuple[str, str | None], ...]]
+Measures = Mapping[str, tuple[str, ...]]  # by split, of MEASURES
 
 
 class Item(msgspec.Struct, gc=False):
@@ -50,7 +54,10 @@ def check_evaluations(
         if "items" not in record:
             faults.add(file, where, "no items", "[start, stop): the bytes of its items")
             continue
-        start, stop = [*record["items"], -1, -1][:2]
+        if len(record["items"]) != 2:
+            faults.add(file, where, f"items = {record['items']}", "[start, stop)", unsafe=True)
+            continue
+        start, stop = record["items"]
         if start != place or not start < stop <= len(content):
             faults.add(file, where, f"items = {record['items']}", f"[{place}, …) in {len(content)} bytes of items")
             if not 0 <= start < stop <= len(content):
@@ -69,6 +76,36 @@ def check_evaluations(
     return {(record["split"], record["mode"]): record for record in evals}, asked
 
 
+def check_measures(
+    folder: str, spec: Mapping[str, Any], evals: Sequence[EvalRecord], faults: Faults
+) -> dict[str, tuple[str, ...]]:
+    """What each split's first evaluation measures, which all others must: what is not measured is left out of means."""
+    file, found = f"{folder}/evals.jsonl.gz", dict[str, tuple[str, ...]]()
+    for record in evals:
+        said: Any = record  # by names that are in no literal
+        mine = tuple(name for name in MEASURES if said.get(name) is not None)
+        first = found.setdefault(record["split"], mine)
+        if mine != first:
+            expected = f"{_listed(first)}, as the first evaluation of the split"
+            faults.add(file, _where(record), f"measured: {_listed(mine)}", expected)
+        for name in wanted(spec):
+            if name not in mine:
+                faults.add(file, _where(record), f"measured: {_listed(mine)}", f"{name} besides")
+    return found
+
+
+def wanted(spec: Mapping[str, Any]) -> list[str]:
+    """What must be measured: a reward where one is named, and verdicts where a verifier is known to give them."""
+    if "reward" not in spec:  # nothing is trained on without either
+        return ["accuracy"]
+    task = spec["task"]  # a plug-in's does not say whether it is graded; its cells must agree
+    return ["accuracy", "reward"] if task.get("source") is None and task.get("verifier") != UNGRADED else ["reward"]
+
+
+def _listed(measures: Sequence[str]) -> str:
+    return ", ".join(measures) or "nothing"
+
+
 def _where(record: EvalRecord) -> str:
     return f"step {record['step']}, {record['split']}, {record['mode']}"
 
@@ -76,12 +113,11 @@ def _where(record: EvalRecord) -> str:
 def _when(folder: str, spec: Mapping[str, Any], ends: Set[int], evals: Sequence[EvalRecord], faults: Faults) -> None:
     """Every split in both modes, before the first step, at every `evaluation.every` and after the last."""
     last = max(ends)
-    every, file = (spec.get("evaluation") or {}).get("every"), f"{folder}/evals.jsonl.gz"
-    if not isinstance(every, int) or every < 1:
-        faults.add(f"{folder}/cell.json", "spec.evaluation.every", every, "a number of steps")
-        return
+    every, file = spec["evaluation"]["every"], f"{folder}/evals.jsonl.gz"
     due = {*range(0, last, every), *ends}  # as many as there are steps at most
     splits = {"heldout"} | {record["split"] for record in evals}
+    if spec["evaluation"].get("probe"):  # of training examples, which every run has
+        splits |= {"probe"}
     if unknown := sorted(splits - {"heldout", "probe"}):
         faults.add(file, "", f"the split {unknown[0]!r}", "heldout or probe", unsafe=True)
     for split in sorted(splits):
@@ -107,10 +143,10 @@ def _counters(file: str, where: str, record: EvalRecord, counters: Mapping[int, 
 
 
 def _samples(file: str, where: str, spec: Mapping[str, Any], record: EvalRecord, faults: Faults) -> None:
-    settings = spec.get("evaluation") or {}
-    wanted = 1 if record["mode"] == GREEDY else settings.get("samples")
-    if record["samples"] != wanted:
-        faults.add(file, where, f"{record['samples']} samples an item", f"{wanted}, by its specification")
+    settings = spec["evaluation"]
+    samples = 1 if record["mode"] == GREEDY else settings["samples"]
+    if record["samples"] != samples:
+        faults.add(file, where, f"{record['samples']} samples an item", f"{samples}, by its specification")
     examples, probe = settings.get("examples"), settings.get("probe")
     if record["split"] == "heldout" and examples is not None and record["examples"] != examples:
         faults.add(file, where, f"{record['examples']} examples", f"{examples}, by its specification")
@@ -129,6 +165,7 @@ def _items(folder: str, where: str, record: EvalRecord, items: Sequence[Item], f
     if len(items) != record["examples"]:
         faults.add(file, where, f"{len(items)} items", f"{record['examples']}, as {folder}/evals.jsonl.gz says")
     if not items:
+        faults.add(file, where, "no items", "one at least")
         return
     graded = record["accuracy"] is not None
     for item in items:
@@ -167,8 +204,8 @@ def _item(item: Item, record: EvalRecord, graded: bool) -> tuple[str, str] | Non
             return f"{name} = {values}", "finite numbers"
     if set(item.correct) - {0, 1}:
         return f"correct = {item.correct}", "verdicts, 0 or 1"
-    if min(item.tokens) < 0:
-        return f"tokens = {item.tokens}", "0 or more"
+    if min(item.tokens) < 0 or max(item.tokens) >= MOST_TOKENS:
+        return f"tokens = {item.tokens}", f"0 or more, and fewer than {MOST_TOKENS}"
     if found := hostile(item.id) or hostile(item.cluster or ""):
         return f"a name that holds {found}", "no control or formatting character"
     return None

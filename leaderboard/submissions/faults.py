@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MANY = 200  # faults of one submission that are kept: a file of a million lines may be wrong in each
+LARGEST = 2**63  # whole numbers from here on fit into no array, and further ones into no float
 LONG = 240  # characters of what was found that are shown
 
 
@@ -57,6 +58,20 @@ def hostile(text: str) -> str | None:
     for c in text:
         if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
             return f"U+{ord(c):04X}"
+    return None
+
+
+def huge(content: Any) -> str | None:
+    """The place of the first whole number within JSON-able content that no counter has; None where there is none."""
+    waiting = [("", content)]
+    while waiting:  # without recursion: depth is the author's
+        where, one = waiting.pop()
+        if isinstance(one, int) and abs(one) >= LARGEST:
+            return where or "a number"
+        if isinstance(one, Mapping):
+            waiting += [(f"{where}.{key}" if where else str(key), value) for key, value in one.items()]
+        elif isinstance(one, Sequence) and not isinstance(one, str):
+            waiting += [(where, value) for value in one]
     return None
 
 

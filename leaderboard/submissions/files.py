@@ -16,8 +16,8 @@ import msgspec
 
 from .. import packed
 from ..records import RecordError
-from .faults import Faults, hostile, strings
-from .manifest import FILE, LAYOUT, NAME, SCHEMA, File, Manifest, identity
+from .faults import Faults, hostile, huge, strings
+from .manifest import FILE, FOLDERS, LAYOUT, NAME, SCHEMA, File, Manifest, identity
 
 MANIFEST_BYTES = 8 * 2**20
 FILE_BYTES = 64 * 2**20  # on disk
@@ -39,7 +39,7 @@ def read(path: Path, faults: Faults) -> Folder:
     if path.is_symlink():
         faults.add(".", "", "a symbolic link", "a folder", unsafe=True)
         return Folder(path)
-    there = _scan(path, faults)
+    there, folders = _scan(path, faults)
     if faults.unsafe:
         return Folder(path)
     if FILE not in there:
@@ -48,12 +48,14 @@ def read(path: Path, faults: Faults) -> Folder:
     manifest = _manifest(path, faults)
     if manifest is None:
         return Folder(path)
+    for folder in sorted(folder for folder in folders if not FOLDERS.fullmatch(folder)):
+        faults.add(folder, "", "a folder that a submission has not", "those of the layout", unsafe=True)
     return Folder(path, manifest, _contents(path, manifest, there - {FILE}, faults))
 
 
-def _scan(root: Path, faults: Faults) -> set[str]:
-    """Regular files by relative path; everything else but a folder is a fault, and nothing is followed."""
-    found: set[str] = set()
+def _scan(root: Path, faults: Faults) -> tuple[set[str], set[str]]:
+    """Regular files and folders by relative path; everything else is a fault, and nothing is followed."""
+    found, folders = set[str](), set[str]()
     waiting = [root]
     while waiting:
         folder = waiting.pop()
@@ -63,15 +65,16 @@ def _scan(root: Path, faults: Faults) -> set[str]:
                 mode = entry.stat(follow_symlinks=False).st_mode
                 if stat.S_ISDIR(mode):
                     waiting.append(Path(entry.path))
+                    folders.add(place)
                 elif stat.S_ISREG(mode):
                     found.add(place)
                 else:
                     kind = "a symbolic link" if stat.S_ISLNK(mode) else "neither a file nor a folder"
                     faults.add(place, "", kind, "a regular file", unsafe=True)
-        if len(found) > FILES:
+        if len(found) + len(folders) > FILES:
             faults.add(".", "", f"more than {FILES} files", f"at most {FILES}", unsafe=True)
-            return found
-    return found
+            break
+    return found, folders
 
 
 def _manifest(root: Path, faults: Faults) -> Manifest | None:
@@ -96,8 +99,11 @@ def _manifest(root: Path, faults: Faults) -> Manifest | None:
 
 
 def refuse_hostile(file: str, content: object, faults: Faults) -> None:
-    """Name the first text of a record that could steer a terminal or hide what it says."""
-    for place, text in strings(msgspec.to_builtins(content)):
+    """Name the first text of a record that could steer a terminal or hide what it says, and a number out of range."""
+    built = msgspec.to_builtins(content)
+    if place := huge(built):
+        faults.add(file, place, "a whole number of more than 63 bits", "less", unsafe=True)
+    for place, text in strings(built):
         if found := hostile(text):
             faults.add(file, place, f"{text!r} holds {found}", "no control or formatting character", unsafe=True)
             return

@@ -42,12 +42,9 @@ def gather(results: Path, folder: Path | None = None) -> Archive:
     apart: list[Table] = []
     refused: list[Submission] = []
     for report in _not_mine(reports, mine):
-        submission = _submission(report)
-        try:
-            own = [] if report.unsafe else runs.submitted(report.path, submission, _left_out(report))
-        except RecordError as error:
-            report = with_faults(report, [Fault(".", "", str(error), "")], unsafe=True)
-            submission = _submission(report)
+        report, submission, own = _read(report)
+        if submission.verified and (odd := _other_measures(tables, own)):
+            report, submission, own = _read(with_faults(report, odd))
         if report.unsafe:
             refused.append(submission)
         elif submission.verified:
@@ -103,6 +100,31 @@ def _submission(report: Report) -> Submission:
     if said is None or report.unsafe:  # not a word of it is repeated
         return Submission(shown(report.name), faults=faults)
     return Submission(report.name, said.by, said.note, said.id, said.dirty, faults)
+
+
+def _read(report: Report) -> tuple[Report, Submission, list[Table]]:
+    """Its tables, none where it is not safe to read, or turns out not to be."""
+    submission = _submission(report)
+    try:
+        return report, submission, [] if report.unsafe else runs.submitted(report.path, submission, _left_out(report))
+    except Exception as error:  # nobody's submission may keep the user's own runs from being shown
+        report = with_faults(report, [Fault(".", "", f"{type(error).__name__}: {error}", "")], unsafe=True)
+        return report, _submission(report), []
+
+
+def _other_measures(tables: Sequence[Table], own: Sequence[Table]) -> list[Fault]:
+    """Where it would join a table that is ranked by something else: either's rows would have no number there."""
+    return [
+        Fault(".", f"the table of {table.task}", f"ranked by {table.measure}", f"{other.measure}, as others there")
+        for table in own
+        for other in tables
+        if (other.task, other.key) == (table.task, table.key) and other.measure != table.measure and _measured(other)
+    ]
+
+
+def _measured(table: Table) -> bool:
+    """Whether anything is: a table of runs that are not finished is ranked by nothing yet."""
+    return any(curve for row in table.rows for cell in row.done for curve in cell.evals.values())
 
 
 def _left_out(report: Report) -> dict[str, list[int]]:

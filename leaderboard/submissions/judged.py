@@ -18,6 +18,7 @@ from .files import refuse_hostile
 from .manifest import FILE, WORD, PackedVerdicts
 
 LABEL = re.compile(r"([AB])(>>|>|=)([AB])")  # A is the answer that was shown first
+ORDERLESS = ("reward_model", "gold")  # kinds of judges that rate each answer by itself
 TIE = 1e-6  # of a point: nearer to one half is a tie
 
 
@@ -122,11 +123,16 @@ def _complete(folder: str, judged: Judged, faults: Faults) -> None:
     there = {pair.id for pair in judged.pairs}
     if absent := [name for name in judged.record.pairs if name not in there]:
         faults.add(f"{folder}/{PAIRS}.gz", f"pair {absent[0]}", "not there", f"all {len(judged.record.pairs)} pairs")
-    most = max([1, *(len(games) for games in judged.by_pair.values())])
+    expected = judged.record.orders
+    if expected not in (1, 2):
+        faults.add(f"{folder}/{verdicts.FILE}", "orders", expected, "1 or 2 games a pair")
+        return
+    if judged.record.judge.kind in ORDERLESS:  # one game a pair, or, read out of a file, as many as for any judge
+        expected = min(expected, max([1, *(len(games) for games in judged.by_pair.values())]))
     for name, games in judged.by_pair.items():
         same = any(game.status == "same" for game in games)
-        if not games or (len(games) < most and not same):
-            faults.add(f"{folder}/{GAMES}.gz", f"pair {name}", f"{len(games)} games", f"{most}")
+        if len(games) != expected and not (games and same):
+            faults.add(f"{folder}/{GAMES}.gz", f"pair {name}", f"{len(games)} games", f"{expected}")
             return
 
 

@@ -32,6 +32,7 @@ LAYOUT = re.compile(
     rf"benchmark\.json|tuning\.json|cells/{ID.pattern}/(?:cell\.json|status\.json|(?:{_LINES})\.gz)"
     rf"|judged/{WORD}/[0-9a-f]{{12}}/(?:judged\.json|pairs\.jsonl\.gz|games\.jsonl\.gz)"
 )
+FOLDERS = re.compile(rf"cells(?:/{ID.pattern})?|judged(?:/{WORD}(?:/[0-9a-f]{{12}})?)?")
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

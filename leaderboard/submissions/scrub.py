@@ -7,8 +7,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-# A path of two parts or more: of Unix, of a home folder, of Windows; not the path of a URL, nor a fraction.
-PATH = re.compile(r"(?<![\w.:/~])(?:~?(?:/[\w.@+ -]*[\w.@+-])+/?|[A-Za-z]:[\\/][^\s\"'<>|]*)")
+# A path of two parts or more: of Unix, of a home folder, of Windows, of a share; not that of a URL, nor a fraction.
+PATH = re.compile(
+    r"(?P<url>(?<![A-Za-z0-9+.-])(?!file:)[a-z][a-z0-9+.-]+://[\w.@%:\[\]-]*[\w\]](?:/[\w.@+%~=&-]*)*)"
+    r"|(?<![\w./~])~?(?:/+(?! )[\w.@+ -]*[\w.@+-])+/?"
+    r"|(?<![\w./~])[A-Za-z]:[\\/][^\s\"'<>|]*"
+    r"|(?<![\w\\])\\{2,}[^\s\\/\"'<>|]+(?:[\\/]+[^\s\\/\"'<>|]+)+",
+    re.IGNORECASE,
+)
 HOST = "host"
 GONE = "scrubbed"
 
@@ -35,7 +41,7 @@ class Scrubber:
         return self(value, where)
 
     def _text(self, text: str, place: str) -> str:
-        scrubbed = PATH.sub(lambda found: _last(found[0]), text)
+        scrubbed = PATH.sub(_shortened, text)
         if scrubbed != text:
             self.done[f"{place}: folders of a path, all but its last part"] += 1
         return scrubbed
@@ -49,10 +55,14 @@ class Scrubber:
 def paths(content: Any, place: str = "") -> list[tuple[str, str]]:
     """Paths within content that must stay as it is, with their places."""
     if isinstance(content, str):
-        return [(place, found[0]) for found in PATH.finditer(content) if _last(found[0]) != found[0]]
+        return [(place, found[0]) for found in PATH.finditer(content) if _shortened(found) != found[0]]
     if isinstance(content, Mapping):
         return [one for key, value in content.items() for one in paths(value, f"{place}.{key}" if place else key)]
     return [one for value in content for one in paths(value, place)] if isinstance(content, list) else []
+
+
+def _shortened(found: re.Match[str]) -> str:
+    return found[0] if found["url"] else _last(found[0])
 
 
 def _last(path: str) -> str:

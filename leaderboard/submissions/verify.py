@@ -6,18 +6,20 @@ What cannot be seen from here: items that were made up consistently. `docs/submi
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from ..records import SCHEMA, BenchmarkRecord, RecordError, TuningRecord, content_hash
+from ..records import RecordError, TuningRecord, content_hash
 from . import files, judged
-from .cells import Checked, check, decode
+from .cells import Checked, check, decode, stages
 from .faults import Fault, Faults
 from .manifest import FILE, SAMPLES, Manifest, PackedRow
+from .planned import planned
 from .summary import commits, rows, versions
 
 # What a specification says of anything but where the run started.
@@ -85,13 +87,21 @@ def verify_all(paths: Sequence[Path]) -> list[Report]:
 def verify_one(path: Path) -> Report:
     """A submission by itself."""
     faults = Faults()
+    try:
+        return _verify(path, faults)
+    except Exception as error:  # nobody's submission may keep those of others from being read
+        faults.add(".", "", f"cannot be verified ({type(error).__name__}: {error})", "records as a run writes", True)
+        return Report(path, None, tuple(faults.found), faults.more, True)
+
+
+def _verify(path: Path, faults: Faults) -> Report:
     folder = files.read(path, faults)
     manifest, contents = folder.manifest, folder.contents
     if manifest is None:
         return Report(path, None, tuple(faults.found), faults.more, True)
     names = sorted({name.split("/")[1] for name in contents if name.startswith("cells/")})
     cells = [cell for name in names if (cell := check(name, contents, faults)) is not None]
-    _plan(contents, cells, names, faults)
+    planned(contents, cells, names, faults)
     _apart(cells, faults)
     _alike(cells, faults)
     _searches(contents, cells, faults)
@@ -105,41 +115,6 @@ def verify_one(path: Path) -> Report:
         path, manifest, tuple(faults.found), faults.more, faults.unsafe, tuple(cells),
         sum(contents[name].count(b"\n") for name in looks), sum(contents[name].count(b"\n") for name in items),
     )  # fmt: skip
-
-
-def _plan(contents: Mapping[str, bytes], cells: Sequence[Checked], names: Sequence[str], faults: Faults) -> None:
-    """The cells that were planned, each once, and no other."""
-    plan = decode(contents, "benchmark.json", BenchmarkRecord, faults)
-    if plan is None:
-        return
-    if plan["schema"] != SCHEMA:
-        faults.add("benchmark.json", "schema", plan["schema"], SCHEMA, unsafe=True)
-    if plan.get("trials"):
-        faults.add("benchmark.json", "trials", "true: trials of a search for settings", "runs")
-    planned = {one["id"]: one for one in plan["cells"]}
-    for name, times in Counter(one["id"] for one in plan["cells"]).items():
-        if times > 1:
-            faults.add("benchmark.json", f"cell {name}", f"{times} times", "once")
-    labels = {(one["row"], one["seed"]): one["algorithm"] for one in plan["cells"]}
-    for (row, seed), times in Counter((one["row"], one["seed"]) for one in plan["cells"]).items():
-        if times > 1:
-            label = labels[row, seed]
-            faults.add("benchmark.json", f"{label}, seed {seed}", f"planned {times} times", "once: seeds are distinct")
-    for name in sorted(planned.keys() - set(names)):
-        one = planned[name]
-        what = f"{one['algorithm']}, seed {one['seed']}"
-        faults.add("benchmark.json", f"cell {name}", f"{what} is planned and has no folder", f"cells/{name}")
-    for name in sorted(set(names) - planned.keys()):
-        faults.add(f"cells/{name}", "", "a cell that no plan names", "one of benchmark.json")
-    for cell in cells:
-        one = planned.get(cell.id, {})
-        for key in ("row", "algorithm", "task", "seed") if one else ():
-            if one[key] != cell.record[key]:
-                found = f"{key} = {one[key]!r}"
-                faults.add("benchmark.json", f"cell {cell.id}", found, f"{cell.record[key]!r}, as in its cell.json")
-        if one.get("budget") and not cell.spec.get("after"):
-            found = f"budget = {one['budget']}, which is not its own"
-            faults.add("benchmark.json", f"cell {cell.id}", found, "none: a chain alone may stand beside other budgets")
 
 
 def _apart(cells: Sequence[Checked], faults: Faults) -> None:
@@ -166,6 +141,7 @@ def _alike(cells: Sequence[Checked], faults: Faults) -> None:
     """What one start or one data set means: the same weights before the first step, the same items asked."""
     starts: dict[str, Checked] = {}
     asked: dict[tuple[str, str], Checked] = {}
+    measured: dict[tuple[str, str], Checked] = {}
     by_seed = {(cell.record["row"], cell.record["seed"]): cell for cell in cells}
     for cell in cells:
         spec = cell.spec
@@ -174,8 +150,8 @@ def _alike(cells: Sequence[Checked], faults: Faults) -> None:
             if before is not None:
                 _goes_on(cell, before, faults)
         else:
-            start = content_hash({name: value for name, value in spec.items() if name not in NOT_THE_START})
-            first = starts.setdefault(start, cell)
+            said = {name: value for name, value in spec.items() if name not in NOT_THE_START}
+            first = starts.setdefault(content_hash([said, _foreign(spec)]), cell)
             mine, theirs = cell.status["weights_start"], first.status["weights_start"]
             if mine != theirs:
                 expected = f"{theirs[:12]}…, as {first.words}: they have one start"
@@ -187,12 +163,26 @@ def _alike(cells: Sequence[Checked], faults: Faults) -> None:
                 other = sorted({i for i, _ in items} ^ {i for i, _ in first.asked[split]}) or ["in another order"]
                 file, expected = f"{cell.folder}/items.jsonl.gz", f"those of {first.words}: they have one data set"
                 faults.add(file, split, f"other items: {other[0]}", expected)
+        rated = content_hash([spec["task"], spec.get("reward")])
+        for split, measures in cell.measures.items():
+            first = measured.setdefault((rated, split), cell)
+            if first.measures[split] != measures:
+                expected = f"{', '.join(first.measures[split])}, as {first.words}: they have one task"
+                faults.add(f"{cell.folder}/evals.jsonl.gz", split, f"measured: {', '.join(measures)}", expected)
+
+
+def _foreign(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The algorithm where it is a plug-in's: it may have a value head, which is hashed with the weights. None of ours
+    has one, and the record does not say.
+    """
+    algorithm: Mapping[str, Any] = spec["algorithm"]
+    return algorithm if algorithm.get("source") is not None else None
 
 
 def _goes_on(cell: Checked, before: Checked, faults: Faults) -> None:
     """A chain's later stage has the weights and the records of the one before it."""
     mine, theirs = cell.status["weights_start"], str(before.status["weights_end"])
-    if mine != theirs:
+    if mine != theirs and not any(map(_foreign, stages(cell.spec))):  # a value head ends with its stage
         expected = f"{theirs[:12]}…, where {before.words} ended"
         faults.add(f"{cell.folder}/status.json", "weights_start", f"{mine[:12]}…", expected)
     for own, other in zip(cell.steps, before.steps, strict=False):

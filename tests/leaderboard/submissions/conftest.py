@@ -14,8 +14,11 @@ import pytest
 import torch
 
 from leaderboard import packed
+from leaderboard.records import content_hash, row_hash
+from leaderboard.submissions.cells import Checked
 from leaderboard.submissions.manifest import FILE, Manifest, identified
 from leaderboard.submissions.packing import Asked, pack
+from leaderboard.submissions.summary import rows
 from leaderboard.submissions.verify import Report, verify_one
 
 SUMS: dict[str, Any] = {
@@ -47,10 +50,38 @@ TASTE: dict[str, Any] = {
     "win_rates": {"judges": ["gold"], "limit": 6},
 }
 
+# A value head is hashed with the weights, before the first step as well.
+VALUED = """
+from dataclasses import dataclass
+from algorithms import Algorithm, Loss, Needs, register
+
+@register("valued")
+@dataclass(frozen=True)
+class Valued(Algorithm):
+    @property
+    def needs(self):
+        return Needs(value=True)
+    def loss(self, signals, batch):
+        error = (signals.value - 1.0) ** 2
+        return Loss((error - batch.token_advantage * signals.logp).sum() / batch.totals.tokens)
+"""
+CHAINS: dict[str, Any] = {
+    **SUMS,
+    "name": "chains",
+    "algorithms": [
+        "grpo@no-kl", "valued",
+        {"label": "SFT+GRPO", "stages": [{"name": "sft", "budget": {"steps": 1}}, {"name": "grpo@no-kl"}]},
+        {"label": "SFT+valued", "stages": [{"name": "sft", "budget": {"steps": 1}}, {"name": "valued"}]},
+    ],
+    "seeds": [0],
+    "budget": {"steps": 2},
+    "execution": {"threads": 1, "save_weights": True},
+}  # fmt: skip
+
 
 def run(settings: Mapping[str, Any], results: Path) -> Path:
     """A recipe's cells and comparisons, as `groupbench run` makes them, without its tables."""
-    from harness import commands, recipe
+    from harness import chains, commands, recipe
     from harness.benchmark import plan
     from harness.experiment import run_cell
     from harness.judging import recipe as last_look
@@ -61,8 +92,10 @@ def run(settings: Mapping[str, Any], results: Path) -> Path:
     benchmark = plan(parsed, "cpu")
     judged = last_look.prepare(parsed, benchmark)
     commands._record_plan(results, benchmark)
-    for cell in benchmark.cells:
-        run_cell(cell, results / "cells" / cell.id, cell.start, lambda *_: None)
+    cells = results / "cells"
+    stages = {cell.id: cell for cell in chains.needed(benchmark.cells, cells)}
+    for cell in (stages | {cell.id: cell for cell in benchmark.cells}).values():
+        run_cell(cell, cells / cell.id, cell.start, lambda *_: None, before=chains.before(cell, cells))
     if judged is not None:
         assert last_look.run(judged, benchmark, benchmark.cells[0].start, results) == 0
     torch.set_num_threads(before)
@@ -88,11 +121,23 @@ def taste(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def good(sums: Path, taste: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def chains(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Chains and a plug-in's algorithm with a value head, which have a stage in common."""
+    from harness import plugins
+
+    path = tmp_path_factory.mktemp("plugin") / "valued.py"
+    path.write_text(VALUED)
+    plugins.load_file(path)
+    return run(CHAINS, tmp_path_factory.mktemp("runs") / "chains")
+
+
+@pytest.fixture(scope="session")
+def good(sums: Path, taste: Path, chains: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Submissions of both."""
     out = tmp_path_factory.mktemp("packed")
-    asked = {"sums": Asked("sums", "A. Person", "two cores"), "taste": Asked("taste")}
-    return {name: pack(run, out, asked[name]).path for name, run in (("sums", sums), ("taste", taste))}
+    asked = {"sums": Asked("sums", "A. Person", "two cores"), "taste": Asked("taste"), "chains": Asked("chains")}
+    runs = {"sums": sums, "taste": taste, "chains": chains}
+    return {name: pack(run, out, asked[name]).path for name, run in runs.items()}
 
 
 class Tampered:
@@ -148,6 +193,32 @@ class Tampered:
                 files.append({"path": name, "size": len(raw), "unpacked": unpacked, "sha256": digest})
         self.manifest(files=files)
         return self
+
+    def respecified(self, cell: str, change: Callable[[dict[str, Any]], Any]) -> str:
+        """A cell with another cell.json, and everything that is called after its specification called after that."""
+        record = self.read(f"cells/{cell}/cell.json")
+        change(record)
+        new, row = content_hash(record["spec"]), row_hash(record["spec"])
+        record |= {"id": new, "row": row, "seed": record["spec"]["seed"]}
+        plan = self.read("benchmark.json")
+        for entry in plan["cells"]:
+            if entry["id"] == cell:
+                entry |= {"id": new, "row": row, "seed": record["seed"]}
+        self.write("benchmark.json", plan)
+        (self.folder / "cells" / cell).rename(self.folder / "cells" / new)
+        self.write(f"cells/{new}/cell.json", record)
+        return new
+
+    def consistent(self) -> Tampered:
+        """Sealed, with a manifest that says of the rows what the cells say."""
+        evals = {cell: self.read(f"cells/{cell}/evals.jsonl.gz") for cell in self.cells}
+        cells = [
+            Checked(c, self.read(f"cells/{c}/cell.json"), self.read(f"cells/{c}/status.json"), (),
+                    {(e["split"], e["mode"]): e for e in evals[c]})
+            for c in self.cells
+        ]  # fmt: skip
+        self.manifest(rows=[msgspec.to_builtins(row) for row in rows(cells, {})])
+        return self.sealed()
 
     def items(self, cell: str, change: Callable[[list[dict[str, Any]]], Any]) -> None:
         """Change a cell's items, and move every evaluation's range to where its items then are."""

@@ -178,6 +178,26 @@ def test_a_label_that_is_taken_already(results, sums):
     assert len(set(found)) == 3 and "x (honest)" in found and any(name.startswith("x (honest) #") for name in found)
 
 
+def test_one_that_is_ranked_by_something_else_stands_apart(taste, good, tmp_path):
+    """Rewards under own accuracies, or accuracies under own rewards: either would be a table of empty places."""
+    folder = shutil.copytree(taste, tmp_path / "results", ignore=shutil.ignore_patterns("weights"))
+    own = Tampered(folder)
+    for entry in own.plan:  # own runs with other seeds, and graded
+        cell = own.respecified(entry["id"], lambda record: record["spec"].update(seed=5))
+        for name, key, value in (("evals", "accuracy", 0.5), ("items", "correct", [1])):
+            lines = [json.loads(line) for line in (folder / "cells" / cell / f"{name}.jsonl").read_text().splitlines()]
+            text = "".join(json.dumps(line | {key: value}) + "\n" for line in lines)
+            (folder / "cells" / cell / f"{name}.jsonl").write_text(text)
+    shutil.copytree(good["taste"], folder / "submissions" / "taste")
+    archive = gather(folder)
+    (table,) = archive.tables
+    assert table.measure == "accuracy" and not any(row.submission for row in table.rows)
+    (apart,) = archive.apart
+    assert apart.key == table.key and apart.measure == "reward"
+    (fault,) = apart.rows[0].submission.faults
+    assert fault == "., the table of preference: ranked by reward; expected accuracy, as others there"
+
+
 def test_verdicts_of_others_join_no_win_rates(taste, good, tmp_path):
     folder = shutil.copytree(taste, tmp_path / "results", ignore=shutil.ignore_patterns("weights"))
     mine = len(find([folder]))

@@ -163,6 +163,17 @@ def test_a_specification_with_a_path_is_refused(sums, tmp_path):
         ("in " + PRIVATE + ", twice", "in …/llama, twice"),
         ("http://127.0.0.1:8000/v1/chat", "http://127.0.0.1:8000/v1/chat"),
         ("Qwen/Qwen2.5-Math-1.5B", "Qwen/Qwen2.5-Math-1.5B"),
+        ("file://" + PRIVATE, "file:…/llama"),
+        ("FILE://host" + PRIVATE, "FILE:…/llama"),
+        ("error:" + PRIVATE + ": no such file", "error:…/llama: no such file"),
+        ("hf:" + PRIVATE, "hf:…/llama"),
+        ("sqlite:///" + PRIVATE, "sqlite:…/llama"),
+        ("/data/models:" + PRIVATE, "…/models:…/llama"),
+        ("//srv/share/countess/x", "…/x"),
+        ("\\\\srv\\countess\\x", "…/x"),
+        ("error:C:\\Users\\countess\\x", "error:…/x"),
+        ("https://example.org/a?at=" + PRIVATE, "https://example.org/a?at=…/llama"),
+        ("see https://example.org:80/a/b, s3://bucket/key", "see https://example.org:80/a/b, s3://bucket/key"),
         ("log π/π_ref, 3/4 and/or a/b/c", "log π/π_ref, 3/4 and/or a/b/c"),
     ],
 )
@@ -199,7 +210,9 @@ def test_places_that_are_none(good, sums, tmp_path):
 
 def test_verify_places(good, tmp_path):
     reports = verify([good["sums"].parent])
-    assert [report.name for report in reports] == ["sums", "taste"] and all(report.verified for report in reports)
+    assert [report.name for report in reports] == ["chains", "sums", "taste"] and all(
+        report.verified for report in reports
+    )
     relative = os.path.relpath(good["sums"])
     assert [report.verified for report in verify([good["sums"], Path(relative)])] == [True]  # one, named twice
     with pytest.raises(RecordError, match="no such folder; a submission is one"):

@@ -11,7 +11,6 @@ import shutil
 import pytest
 
 from leaderboard import packed
-from leaderboard.records import content_hash, row_hash
 
 from .conftest import Tampered
 
@@ -30,6 +29,7 @@ def test_the_good_ones(good):
         report = Tampered(path).verify()
         assert report.verified and not report.unsafe, report.faults
         assert len(report.cells) == len(report.manifest.rows) * len(report.manifest.rows[0].seeds)
+    report = Tampered(good["taste"]).verify()
     assert report.manifest.verdicts and not any(name.endswith("weights") for name in os.listdir(path))
 
 
@@ -236,26 +236,10 @@ def test_an_edited_specification(tampered):
     assert any("learning_rate = 0.0006666666666666666; expected 0.0013333333333333333" in fault for fault in found)
 
 
-def renamed(one, cell, change):
-    """A cell with another specification, and everything that is called after it called after that."""
-    record = one.read(f"cells/{cell}/cell.json")
-    change(record)
-    new, row = content_hash(record["spec"]), row_hash(record["spec"])
-    record |= {"id": new, "row": row, "seed": record["spec"]["seed"]}
-    plan = one.read("benchmark.json")
-    for entry in plan["cells"]:
-        if entry["id"] == cell:
-            entry |= {"id": new, "row": row, "seed": record["seed"]}
-    one.write("benchmark.json", plan)
-    (one.folder / "cells" / cell).rename(one.folder / "cells" / new)
-    one.write(f"cells/{new}/cell.json", record)
-    return new
-
-
 def test_an_edited_specification_with_its_own_id(tampered):
     """Twice the budget claimed, under hashes that all fit: what was recorded does not."""
     one = tampered()
-    new = renamed(one, one.cells[0], lambda record: record["spec"]["budget"].update(steps=6))
+    new = one.respecified(one.cells[0], lambda record: record["spec"]["budget"].update(steps=6))
     found = one.sealed().faults()
     assert (
         f"cells/{new}/steps.jsonl.gz, step 3, the last: 50.0% of the budget is spent; expected all of steps = 6"
@@ -347,6 +331,24 @@ def test_a_game_left_out_and_a_strangers_verdicts(tampered):
     assert any(f"{name}/judged.json: in {name}; expected in judged/preference/" in fault for fault in found)
     assert any("judged.json, candidate: " in fault and "seed 7; expected one of the cells" in fault for fault in found)
     assert any(re.search(r"games\.jsonl\.gz, pair .*: 0 games; expected 1", fault) for fault in found)
+
+
+def test_half_of_the_games_left_out(tampered):
+    """Of a judge that is asked in both orders, the order that it lost; one that has no order plays one game."""
+    one = tampered("taste")
+    name = next(one.folder.rglob("judged.json")).parent.relative_to(one.folder).as_posix()
+    assert one.read(f"{name}/judged.json")["orders"] == 2 and len(one.read(f"{name}/games.jsonl.gz")) == 6
+    one.change(f"{name}/judged.json", lambda record: record["judge"].update(kind="openai"))
+    odd = [game for game in one.read(f"{name}/games.jsonl.gz") if game["status"] != "same"]
+    assert f"{name}/games.jsonl.gz, pair {odd[0]['id']}: 1 games; expected 2" in one.sealed().faults()
+
+
+def test_a_number_of_games_that_is_none(tampered):
+    one = tampered("taste")
+    name = next(one.folder.rglob("judged.json")).parent.relative_to(one.folder).as_posix()
+    one.change(f"{name}/judged.json", lambda record: record.update(orders=0))
+    one.write(f"{name}/games.jsonl.gz", [])
+    assert any("judged.json, orders: 0; expected 1 or 2 games a pair" in fault for fault in one.sealed().faults())
 
 
 def test_pairs_left_out(tampered):
