@@ -206,6 +206,8 @@ def _finding(found: Finding) -> dict[str, Any]:
 
 def _overview(tables: Sequence[Table], judged: Found) -> list[str]:
     """What was compared, by what, and how far it is: the page's first lines."""
+    if not tables:
+        return ["No run, and no submission that verifies."]
     every = [cell for table in tables for row in table.rows for cell in row.cells]
     done = sum(cell.state == "done" for cell in every)
     algorithms = {row.label for table in tables for row in table.rows if not row.control}
