@@ -130,7 +130,8 @@ def _standing(row: Row) -> dict[str, Any]:
     """Who handed the row in, where somebody did: only what is verified stands here."""
     if row.submission is None:
         return {}
-    return {"verified": row.submission.verified, "by": one_line(row.submission.by)}
+    found = {"submitted": row.submission.name, "verified": row.submission.verified}
+    return found | ({"by": by} if (by := one_line(row.submission.by)) else {})
 
 
 def _judged(one: Judging, looks: Mapping[str, int]) -> dict[str, Any]:
