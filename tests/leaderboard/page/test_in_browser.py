@@ -1,6 +1,7 @@
 """The page as people use it, in a real browser: what it shows, what its address keeps, and what it never does."""
 
 import math
+import re
 
 import pytest
 
@@ -12,6 +13,7 @@ from .conftest import IMAGE, SCRIPT, Site, handed_in, uneven
 
 pytestmark = pytest.mark.slow(seconds=60)
 TABS = ("rlvr", "rlhf", "wins", "convergence", "compare", "claims", "runs", "method")
+DONE = re.compile("Copied|Selected")
 # Headings, controls and blocks must not lie on one another; nor must the words within one chart.
 OVERLAPS = """() => {
   const found = [];
@@ -196,7 +198,7 @@ def test_claims_with_their_commands(browser_page, site):
     page.click("text=/^inconclusive$/ >> nth=0")
     assert page.locator(".finding").count() == 1 and "verdict=inconclusive" in page.url
     page.click(".copy")
-    assert page.locator(".copy").inner_text() in ("Copied", "Selected")
+    page.locator(".copy", has_text=DONE).wait_for()  # the clipboard answers later
 
 
 def test_runs(browser_page, site):
@@ -223,7 +225,8 @@ def test_what_a_button_copies_stands_beside_it(browser_page, site):
     assert shown.startswith(f"git checkout {'0' * 40} && groupbench run recipes/sums.yaml ") and IMAGE in shown
     assert shown == lines.first.get_attribute("title") and "curl" not in page.locator("table.runs").inner_text()
     page.locator(".again .copy").first.click()
-    assert page.locator(".again .copy").first.inner_text() in ("Copied", "Selected") and page.seen.nothing
+    page.locator(".again .copy", has_text=DONE).wait_for()
+    assert page.seen.nothing
 
 
 @pytest.mark.parametrize("tab", ["rlvr", "convergence", "compare"])
