@@ -8,7 +8,9 @@ from __future__ import annotations
 import gzip
 import zlib
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from .records import RecordError
 
@@ -57,11 +59,14 @@ def content(path: Path) -> bytes:
 
 def part(path: Path, start: int, stop: int) -> bytes:
     """Bytes [start, stop) of a file. Raises as `content`."""
-    if not path.exists():
-        return content(path)[start:stop]
-    with path.open("rb") as file:
+    with opened(path) as file:
         file.seek(start)
         return file.read(stop - start)
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file to be read piece by piece, unpacked where it lies packed. Raises as `content`."""
+    return path.open("rb") if path.exists() else BytesIO(content(path))
 
 
 @lru_cache(maxsize=8)  # the evaluations of a cell lie in one file, and are read one by one

@@ -150,11 +150,11 @@ def told(folder: Path, evaluation: EvalRecord, first: int = 0, most: int | None 
         return []
     path, (start, stop) = folder / "items.jsonl", evaluation["items"]
     try:
-        with path.open("rb") as file:
+        with packed.opened(path) as file:
             file.seek(start)
             found: list[bytes] = []
-            while file.tell() < stop and (most is None or len(found) < first + most):
-                found.append(file.readline())
+            while file.tell() < stop and (most is None or len(found) < first + most) and (line := file.readline()):
+                found.append(line)
         decoder: msgspec.json.Decoder[Told] = _decoder(Told)
         return [decoder.decode(line) for line in found[first:]]
     except (OSError, ValueError, msgspec.MsgspecError) as error:

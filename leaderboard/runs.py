@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from . import finals, reading, records
-from .records import SUBMISSION, SUBMISSIONS, EvalRecord, Measure, RecordError, SearchRecord, Status, StepRecord
+from . import finals, mine, reading, records
+from .records import EvalRecord, Measure, RecordError, SearchRecord, Status, StepRecord
 
 State = Literal["done", "failed", "stopped", "running", "missing"]  # a record's, or never started
 Mode = Literal["sampled", "greedy"]
@@ -184,8 +184,8 @@ def _some(results: Path) -> list[Table]:
 
 def own(results: Path) -> tuple[list[Table], set[Path]]:
     """The tables of the user's own runs below `results`, as found, none where there are none; and trials' folders."""
-    folders = _mine(results, records.find_cells(results))
-    roots = {path.parent for path in _mine(results, results.rglob("benchmark.json"))}
+    folders = mine.only(results, records.find_cells(results))
+    roots = {path.parent for path in mine.below(results, "benchmark.json")}
     trials = {root for root in roots - {results} if reading.one(root / "benchmark.json", dict[str, Any]).get("trials")}
     roots -= trials
     folders = [folder for folder in folders if trials.isdisjoint(folder.parents)]
@@ -219,16 +219,6 @@ def submitted(folder: Path, submission: Submission, left_out: Mapping[str, Seque
 def arranged(tables: Iterable[Table]) -> list[Table]:
     """In the order in which they are shown, under the names of their files."""
     return _with_slugs(sorted(tables, key=lambda table: (table.benchmark, table.task, table.model or "", table.slug)))
-
-
-def _mine(results: Path, paths: Iterable[Path]) -> list[Path]:
-    """The paths less those of submissions: what is not verified must not pass for a run by losing its manifest."""
-    whole = results.resolve()
-    if whole.name == SUBMISSIONS or any((folder / SUBMISSION).exists() for folder in (whole, *whole.parents)):
-        return []
-    theirs = {path.parent for path in results.rglob(SUBMISSION)}
-    theirs |= {path for path in results.rglob(SUBMISSIONS) if path.is_dir()}
-    return [path for path in paths if theirs.isdisjoint((path, *path.parents))]
 
 
 def _benchmark(root: Path, folders: list[Path], planned: bool) -> list[Table]:

@@ -1,4 +1,7 @@
-"""What lies on disk below some folders that claims can be held to: runs, verdicts of judges, the lab's record."""
+"""What lies on disk below some folders that claims can be held to: runs, verdicts of judges, the lab's record.
+
+What lies in submissions is left out: anybody may have put it there.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import reading, verdicts
+from .. import mine, reading, verdicts
 from ..records import SCHEMA, LabRecord, LabReport, RecordError
 from ..runs import load_all
 from ..selection import Archive
@@ -43,8 +46,8 @@ def gather(places: Sequence[Path]) -> Gathered:
     for place in places:
         if not place.is_dir():
             raise RecordError(f"{place}: no such folder; `groupbench run RECIPE` makes one")
-        run = any(True for name in ("cell.json", "benchmark.json") for _ in place.rglob(name))
-        if not (run or any(True for name in (LAB, verdicts.FILE) for _ in place.rglob(name))):
+        run = any(mine.below(place, name) for name in ("cell.json", "benchmark.json"))
+        if not (run or any(mine.below(place, name) for name in (LAB, verdicts.FILE))):
             raise RecordError(f"{place}: holds no run, no verdict of a judge and no {LAB}")
         runs += [place] * run
     found = beside(places)
@@ -53,8 +56,8 @@ def gather(places: Sequence[Path]) -> Gathered:
 
 def beside(places: Sequence[Path]) -> Beside:
     """Verdicts and the lab's record. RecordError for what cannot be read."""
-    labs = {path.resolve(): None for place in places for path in sorted(place.rglob(LAB))}
-    folders = {path.parent.resolve(): None for place in places for path in sorted(place.rglob(verdicts.FILE))}
+    labs = {path.resolve(): None for place in places for path in mine.below(place, LAB)}
+    folders = {path.parent.resolve(): None for place in places for path in mine.below(place, verdicts.FILE)}
     return Beside(_lab(list(labs)), _judged(list(folders)))
 
 

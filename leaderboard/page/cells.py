@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from ..export.formats import PLAIN
 from ..records import AXES
 from ..runs import Cell, Row, Table
 from ..words import one_line, quantity
+from . import again
 
 
 def runs(table: Table, pages: Mapping[Path, str]) -> list[dict[str, Any]]:
@@ -39,15 +39,6 @@ def _run(table: Table, row: Row, cell: Cell, pages: Mapping[Path, str]) -> dict[
         made["spent"] = {axis: [spent[axis], quantity(float(f"{spent[axis]:.4g}"))] for axis in AXES}
     if cell.folder is not None and cell.folder in pages:
         made["page"] = f"runs/{pages[cell.folder]}.html"
-    if command := _command(cell):
-        made["command"] = command
+    if commands := again.commands(cell.provenance, made["id"]):
+        made["command"] = " && ".join(commands)
     return made
-
-
-def _command(cell: Cell) -> str:
-    """What runs it again, as it was recorded: the code of then, and the words of the command."""
-    words, commit = cell.provenance.get("command"), str(cell.provenance.get("commit") or "").removesuffix("+")
-    if not isinstance(words, list) or cell.folder is None:
-        return ""
-    again = shlex.join([*map(str, words), "--out", f"results/again-{cell.folder.name}"])
-    return f"{shlex.join(['git', 'checkout', commit])} && {again}" if commit else again

@@ -13,7 +13,7 @@ from ..columns import Kind
 from ..curves import Curve, curve, start
 from ..export import formats
 from ..records import AXES, Axis, Measure
-from ..runs import MODES, Mode
+from ..runs import MODES, Mode, Row
 from ..selection import Archive
 from ..words import AXIS_NAMES
 from .entries import number
@@ -46,7 +46,9 @@ def curves(analysis: Analysis, archive: Archive) -> dict[str, Any]:
     """
     pool = Pool()
     panels = [made for mode, measure in _kinds(analysis) if (made := _panel(analysis, mode, measure, pool))]
-    spent = [axis for axis in AXES if any(pool.lists[one["x"][axis]][-1] for p in panels for one in p["rows"].values())]
+    lines = [one for panel in panels for one in panel["rows"].values()]
+    # Steps are there even where all rows share only their start: a plot has an axis.
+    spent = [axis for axis in AXES if axis == "steps" or any(pool.lists[one["x"][axis]][-1] for one in lines)]
     return {
         "panels": panels,
         "axes": [{"name": axis, "heading": AXIS_NAMES[axis]} for axis in spent],
@@ -77,8 +79,18 @@ def _panel(analysis: Analysis, mode: Mode, measure: Measure, pool: Pool) -> dict
         "target": target,
         "target_text": None if target is None else formats.PLAIN[kind](target),
         "thinned": max(len(drawn.steps) for drawn in found.values()) > POINTS,
-        "rows": {row: _line(drawn, measure, pool) for row, drawn in found.items()},
+        "rows": {
+            row.hash: _line(found[row.hash], measure, pool) | {"final": _final(analysis, row, mode, measure)}
+            for row in analysis.rows
+            if row.hash in found
+        },
     }
+
+
+def _final(analysis: Analysis, row: Row, mode: Mode, measure: Measure) -> float | None:
+    """As in the tables: of each seed's own last evaluation, where a curve ends at the last that all seeds share."""
+    scores = analysis.scores(row, mode, measure=measure)
+    return None if scores is None else scores.estimate.mean
 
 
 def _line(drawn: Curve, measure: Measure, pool: Pool) -> dict[str, Any]:

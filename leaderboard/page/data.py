@@ -130,7 +130,8 @@ def _standing(row: Row) -> dict[str, Any]:
     """Who handed the row in, where somebody did: only what is verified stands here."""
     if row.submission is None:
         return {}
-    return {"verified": row.submission.verified, "by": one_line(row.submission.by)}
+    found = {"submitted": row.submission.name, "verified": row.submission.verified}
+    return found | ({"by": by} if (by := one_line(row.submission.by)) else {})
 
 
 def _judged(one: Judging, looks: Mapping[str, int]) -> dict[str, Any]:
@@ -206,6 +207,8 @@ def _finding(found: Finding) -> dict[str, Any]:
 
 def _overview(tables: Sequence[Table], judged: Found) -> list[str]:
     """What was compared, by what, and how far it is: the page's first lines."""
+    if not tables:
+        return ["No run, and no submission that verifies."]
     every = [cell for table in tables for row in table.rows for cell in row.cells]
     done = sum(cell.state == "done" for cell in every)
     algorithms = {row.label for table in tables for row in table.rows if not row.control}

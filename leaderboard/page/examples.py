@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .. import reading
+from .. import packed, reading
 from ..records import EvalRecord, RecordError, SampleRecord
 from ..runs import MODES
 from .curves import Evals
@@ -91,9 +91,9 @@ def spread(steps: Sequence[int], most: int) -> list[int]:
 def _samples(path: Path, wanted: Mapping[int, object]) -> list[tuple[int, SampleRecord]]:
     """The samples of these steps, without reading the JSON of the others: a long run has gigabytes."""
     found: list[tuple[int, SampleRecord]] = []
-    if not wanted or not path.exists():
+    if not wanted or not packed.there(path):
         return found
-    with path.open("rb") as file:
+    with packed.opened(path) as file:
         for number, line in enumerate(file, start=1):
             stated = _STEP.match(line)
             if (stated and int(stated[1]) not in wanted) or not line.endswith(b"\n"):

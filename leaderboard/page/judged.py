@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import mine
 from ..records import LeaderboardError, read_json
 from ..tables import Grid
 from ..verdicts import FILE, Judged, read
@@ -38,12 +39,12 @@ class Found:
 
 
 def find(results: Path, side: Sides = lambda _: None) -> Found:
-    """All verdicts below `results`; nothing where there are none. `side` has AlpacaEval's file for length control.
+    """All verdicts below `results` but those of submissions; nothing where there are none.
 
-    Raises RecordError for a folder of verdicts that cannot be read.
+    `side` has AlpacaEval's file for length control. Raises RecordError for a folder of verdicts that cannot be read.
     """
     places: dict[tuple[Path, str], list[Judged]] = {}
-    for path in sorted(results.rglob(FILE)):
+    for path in mine.below(results, FILE):
         judged = read(path.parent)
         places.setdefault((_root(path.parent, results), judged.record.task.name), []).append(judged)
     found, errors = [], []

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from .. import verdicts
+from .. import mine, verdicts
 from ..evaluations import read_record
 from ..records import RecordError
 from ..verdicts import GameRecord, Judged, Player, Record
@@ -72,7 +72,7 @@ class Comparison:
 
 @dataclass
 class Judgements:
-    """All that was judged below one results folder; read when a page asks for it."""
+    """All that was judged below one results folder, but in submissions; read when a page asks for it."""
 
     root: Path
     _read: dict[Path, Answers] = field(default_factory=dict)
@@ -91,13 +91,13 @@ class Judgements:
 
     @cached_property
     def _records(self) -> list[tuple[Path, Record]]:
-        paths = sorted(self.root.rglob(verdicts.FILE))
+        paths = mine.below(self.root, verdicts.FILE)
         return [(path.parent, verdicts.read_record(path.parent)) for path in paths]
 
     @cached_property
     def _evaluations(self) -> list[tuple[str, Path]]:
         """Fingerprint and folder of each evaluated checkpoint."""
-        paths = sorted(self.root.rglob("evaluation.json")) if self._records else []
+        paths = mine.below(self.root, "evaluation.json") if self._records else []
         return [(read_record(path.parent)["checkpoint"]["fingerprint"], path.parent) for path in paths]
 
     def _comparison(self, judged: Sequence[Judged]) -> Comparison:

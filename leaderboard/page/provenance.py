@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,11 +9,11 @@ from urllib.parse import quote
 
 from ..records import CellRecord, Status
 from ..words import NOTHING, one_line, quantity
+from . import again
 from .markup import Content, Markup, described, element, folded, joined, table
 
 LONGEST = 2000  # characters of one value that are shown
 MIB = 2**20
-RUN = ["groupbench", "run"]
 
 
 def reproduction(cell: CellRecord, name: str) -> Markup:
@@ -26,17 +25,14 @@ def reproduction(cell: CellRecord, name: str) -> Markup:
             "with, or a trial of a search. Its full specification is below."
         ))  # fmt: skip
     parts: list[Markup] = []
-    code = _code(known)
-    out = ["--out", f"results/again-{name}"]
-    if command := _ours(known.get("command")):
-        lines = [*code, shlex.join([*command, *out])]
+    if lines := again.commands(known, name):
         parts += [element("p", "Out of the recipe that it is from:"), _command(lines)]
-    words = [*RUN, f"{name}.yaml", *map(str, known.get("plugins") or ()), *out]
+    words = [*again.RUN, f"{name}.yaml", *map(str, known.get("plugins") or ()), *again.out(name)]
     text = recipe(cell)
     download = {"href": f"data:text/yaml;charset=utf-8,{quote(text)}", "download": f"{name}.yaml", "class": "button"}
     parts += [
         element("p", ["Alone, by a recipe that holds nothing else: ", element("a", f"Save {name}.yaml", download)]),
-        _command([*code, shlex.join(words)]),
+        _command([*again.code(known), shlex.join(words)]),
         folded("The recipe", element("pre", text)),
     ]
     return joined([*parts, *(element("p", remark, {"class": "note"}) for remark in _remarks(cell))])
@@ -47,21 +43,6 @@ def recipe(cell: CellRecord) -> str:
     import yaml
 
     return str(yaml.safe_dump(cell["provenance"]["recipe"], sort_keys=False, allow_unicode=True, width=110))
-
-
-def _ours(command: Any) -> list[str] | None:
-    """A recorded command, unless it is none of ours: a reader is about to paste it, and records may be anybody's."""
-    words = list(map(str, command or ()))
-    return words if words[:2] == RUN else None
-
-
-def _code(known: Mapping[str, Any]) -> list[str]:
-    """How to get the code that ran, as far as what is recorded looks like it."""
-    commit = str(known.get("commit") or "").removesuffix("+")
-    version = str((known.get("versions") or {}).get("groupbench") or "")
-    if re.fullmatch("[0-9a-f]{7,64}", commit):
-        return [shlex.join(["git", "checkout", commit])]
-    return [shlex.join(["pip", "install", f"groupbench=={version}"])] if re.fullmatch(r"\d[\w.+]*", version) else []
 
 
 def _remarks(cell: CellRecord) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -21,11 +22,23 @@ RATES = {  # what a win-rate table is headed by: the first that it has
 }  # fmt: skip
 
 
+HANDED_IN = re.compile(r" \([A-Za-z0-9][\w.-]*\)(?: #\w+)?$", re.ASCII)  # the end of a submitted row's label
+
+
 def short_names(labels: Sequence[str]) -> dict[str, str]:
-    """`gift@released` for `gift@released(epsilon=0.003)`, where no other row would be called the same."""
-    short = {label: label.partition("(")[0].strip() or label for label in labels}
+    """`gift@released` for `gift@released(epsilon=0.003)`, where no other row would be called the same.
+
+    The name of a submission stays: `gift@released (mine)` for `gift@released(epsilon=0.003) (mine)`.
+    """
+    short = {label: _short(label) for label in labels}
     counts = Counter(short.values())
     return {label: name if counts[name] == 1 else label for label, name in short.items()}
+
+
+def _short(label: str) -> str:
+    found = HANDED_IN.search(label)
+    own, whose = (label[: found.start()], found[0]) if found else (label, "")
+    return (own.partition("(")[0].strip() or own) + whose
 
 
 def of_runs(analysis: Analysis) -> str:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from .. import mine
 from ..build import write
 from ..export import markdown
-from ..records import SUBMISSION, SUBMISSIONS, LeaderboardError, RecordError
+from ..records import SUBMISSION, LeaderboardError, RecordError
 from ..submissions.verify import verify_one
 from ..tables import Grid
 from ..verdicts import FILE, Judged, read
@@ -47,8 +48,7 @@ def _below(place: Path) -> list[Path]:
         if not report.verified:
             raise RecordError(f"{place}: not verified: {report.faults[0].words}")
         return list(place.rglob(FILE))
-    theirs = {path.parent for path in place.rglob(SUBMISSION)} | set(place.rglob(SUBMISSIONS))
-    return [path for path in place.rglob(FILE) if theirs.isdisjoint(path.parents)]
+    return mine.below(place, FILE)
 
 
 def build(

@@ -70,8 +70,8 @@ function rowFilters(table) {
   if (table.rows.some((row) => row.control)) {
     made.push(toggle("controls", "Control arms", state.controls !== "0", (on) => go({ controls: on ? "" : "0" })));
   }
-  if (table.rows.some((row) => row.verified === false)) {
-    made.push(toggle("verified", "Verified only", state.verified === "1", (on) => go({ verified: on ? "1" : "" })));
+  if (table.rows.some((row) => row.submitted)) {
+    made.push(toggle("own", "Own runs only", state.own === "1", (on) => go({ own: on ? "1" : "" })));
   }
   return made;
 }

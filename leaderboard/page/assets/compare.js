@@ -72,7 +72,7 @@ function together(table, mode, a, b) {
   return el("div", {}, el("h3", {}, "Their curves"),
     lineChart(table, panel, [a, b].filter((row) => panel.rows[row.hash]), axis, width),
     el("ul", { class: "legend flat" }, [["A", a], ["B", b]].map(([name, row]) =>
-      el("li", {}, swatch(row), el("b", {}, `${name} `), label(row.label)))));
+      el("li", {}, swatch(row), el("b", {}, `${name} `), rowLabel(row)))));
 }
 
 function worth(kept, n) {

@@ -30,7 +30,7 @@ function forest(name, lines, nothing, axisName, kind, width) {
       const textAt = narrow ? { x: right, y: y - 14, "text-anchor": "end" } : { x: right + 12, y: y + 4 };
       return draw("g", { class: look(row) },
         draw("title", {}, `${row.label}: ${said}`),
-        draw("text", { class: "row", ...labelAt }, clipped(row.short, (narrow ? width - 150 : left - 16) / 7.4)),
+        draw("text", { class: "row", ...labelAt }, clippedName(row, (narrow ? width - 150 : left - 16) / 7.4)),
         from !== undefined && draw("line", { class: "line whisker", x1: x(from), x2: x(to), y1: y, y2: y }),
         draw("circle", { class: "point", cx: x(value), cy: y, r: 4.5 }),
         draw("text", { class: "value", ...textAt }, said));
@@ -40,10 +40,6 @@ function forest(name, lines, nothing, axisName, kind, width) {
     row.label, marked(entry), shown(finite(entry.low), kind), shown(finite(entry.high), kind),
     entry.p_holm === undefined ? "–" : pText(entry.p_holm)]);
   return figure(name, `${axisName}, with 95 % intervals; the thick line is no difference.`, svg, head, body);
-}
-
-function clipped(text, most) {
-  return text.length > most ? `${text.slice(0, Math.max(3, Math.floor(most) - 1))}…` : text;
 }
 
 const pairKey = (a, b) => JSON.stringify([a, b]); // a label may hold any separator
@@ -79,8 +75,8 @@ function matrix(name, rows, pairs, toCompare) {
   return el("div", { class: "scroll", id: "matrix", tabindex: "0", role: "region", "aria-label": name },
     el("table", { class: "matrix", "aria-label": name },
       el("thead", {}, el("tr", {}, el("th", {}, "row − column"), there.map((row) =>
-        el("th", { scope: "col", title: row.label }, swatch(row), clipped(row.short, 16))))),
+        el("th", { scope: "col", title: row.label }, swatch(row), clippedName(row, 16))))),
       el("tbody", {}, there.map((row) => el("tr", {},
-        el("th", { scope: "row", title: row.label }, swatch(row), clipped(row.short, 26)),
+        el("th", { scope: "row", title: row.label }, swatch(row), clippedName(row, 26)),
         there.map((other) => cell(row, other)))))));
 }

@@ -30,14 +30,13 @@ function legend(table, panel, rows) {
     }
   };
   return el("ul", { class: "legend" }, there.map((row) => {
-    const last = panel.rows[row.hash].mean.length - 1;
     const on = rows.includes(row);
     return el("li", { onpointerenter: () => light(row, true), onpointerleave: () => light(row, false) },
       el("label", {},
         el("input", { id: `line-${row.hash}`, type: "checkbox", checked: on,
           onchange: () => set(on ? [...away, row.hash] : away.filter((hash) => hash !== row.hash)) }),
-        swatch(row), label(row.label),
-        el("span", { class: "quiet" }, `${shown(panel.rows[row.hash].mean[last], panel.kind)}${unit(panel.kind)}`,
+        swatch(row), rowLabel(row),
+        el("span", { class: "quiet" }, `${shown(panel.rows[row.hash].final, panel.kind)}${unit(panel.kind)}`,
           row.seeds === 1 ? " †" : "")));
   }));
 }
@@ -45,7 +44,7 @@ function legend(table, panel, rows) {
 function convergenceView() {
   const table = tableNow();
   const parts = [picker(table), head(table, table.convergence)];
-  if (!table.curves.panels.length) return [...parts, el("p", {}, "No finished run was evaluated.")];
+  if (!table.curves.panels.length) return [...parts, el("p", {}, "No row has a step at which all of its finished seeds were evaluated.")];
   const panel = panelNow(table);
   const axis = axisNow(table);
   const rows = drawnRows(table, panel);
@@ -63,7 +62,8 @@ function convergenceView() {
         (value) => go({ axis: value === table.axis ? "" : value }),
         (name) => table.curves.axes.find((one) => one.name === name).heading)),
     el("div", { class: "plot", id: "plot" }, lineChart(table, panel, rows, axis, width), legend(table, panel, rows)),
-    el("p", { class: "key" }, "Line: mean over seeds. Band: 95 % t-interval over seeds alone; † one seed, no band. "
+    el("p", { class: "key" }, "Number: the final score, of each seed's own last evaluation. Line: mean over seeds, at steps at "
+      + "which all of a row's were evaluated. Band: 95 % t-interval over seeds alone; † one seed, no band. "
       + "Dashed: the start; dotted: the target; a ring on it: where the row reaches it for good, median over seeds."
       + (more > 0 ? ` ${plural(more, "row")} more can be ticked in the legend.` : "")),
     columns.length > 0 && el("section", {},

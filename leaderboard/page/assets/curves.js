@@ -69,9 +69,8 @@ function sparkline(table, row, shared) {
   const one = thinned(whole, SPARK.points);
   const { panel, x, y } = shared;
   const at = finite((table.curves.reached[table.axis] || {})[row.hash]);
-  const last = one.mean.length - 1;
   const words = `${row.label}: held-out ${panel.heading} from ${shown(one.mean[0], panel.kind)} to `
-    + `${shown(one.mean[last], panel.kind)}${unit(panel.kind)}`
+    + `${shown(panel.rows[row.hash].final, panel.kind)}${unit(panel.kind)}`
     + (Number.isFinite(at) ? `; target after ${quantity(at, 3)} ${table.axis.replace("_", " ")}` : "");
   return draw("svg", { class: `spark ${look(row)}`, width: SPARK.width, height: SPARK.height, role: "img" },
     draw("title", {}, words),

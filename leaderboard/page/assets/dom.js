@@ -49,6 +49,17 @@ function label(text) {
   return el("span", { class: "label" }, name, at > 0 && el("span", { class: "given" }, text.slice(at)));
 }
 
+// And behind both whose it is, where it was handed in.
+function rowLabel(row) {
+  const at = row.submitted ? row.label.lastIndexOf(` (${row.submitted})`) : -1;
+  return at < 0 ? label(row.label) : fill(label(row.label.slice(0, at)), {}, [row.label.slice(at)]);
+}
+
+// A heading that names a row breaks where a label does.
+function breakable(text) {
+  return text.split(/(?=[@(=])/).map((part, n) => [n > 0 && el("wbr"), part]);
+}
+
 function swatch(row) {
   return draw("svg", { class: `swatch ${look(row)}`, width: 22, height: 10, "aria-hidden": "true" },
     draw("line", { class: "line", x1: 1, x2: 21, y1: 5, y2: 5 }));
@@ -58,8 +69,25 @@ function look(row) {
   return `c${row.look % 7} d${Math.floor(row.look / 7) % 3}`;
 }
 
-function badge(text, kind) {
-  return el("span", { class: `badge ${kind || ""}` }, text);
+function badge(text, kind, title) {
+  return el("span", { class: `badge ${kind || ""}`, title }, text);
+}
+
+// Of a row that somebody handed in: only what verifies stands among others.
+function handedIn(row) {
+  return badge("submitted", "", `${row.by ? `By ${row.by}: ` : ""}submission ${row.submitted}, whose scores are those of its items`);
+}
+
+function clipped(text, most) {
+  return text.length > most ? `${text.slice(0, Math.max(3, Math.floor(most) - 1))}…` : text;
+}
+
+// A row's short name in little room, in which the name of a submission keeps its part.
+function clippedName(row, most) {
+  const at = row.submitted ? row.short.lastIndexOf(` (${row.submitted})`) : -1;
+  if (at < 0 || row.short.length <= most) return clipped(row.short, most);
+  const end = clipped(row.short.slice(at), most * 0.6);
+  return clipped(row.short.slice(0, at), most - end.length) + end;
 }
 
 function copyButton(id, command) {

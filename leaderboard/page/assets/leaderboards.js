@@ -86,7 +86,9 @@ function comparisons(table, rows) {
 }
 
 function differenceUnit(table, column) {
-  return `${column.heading.replace(/^(\w+)[^:]*: /, "$1: ")}${table.measure === "accuracy" ? ", points" : ""}`;
+  const row = table.rows.find((one) => one.hash === table.reference);
+  const heading = row ? column.heading.replace(row.label, () => row.short) : column.heading;
+  return `${heading.replace(/^(\w+)[^:]*: /, "$1: ")}${table.measure === "accuracy" ? ", points" : ""}`;
 }
 
 function reading(table) {

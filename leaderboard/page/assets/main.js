@@ -26,7 +26,7 @@ render = () => {
   document.getElementById("tabs").replaceChildren(...there.map(([name, text, title]) => {
     const kept = tablesOf(name).some((table) => table.slug === state.table) ? {} : { table: "" };
     return el("a", { id: `tab-${name}`, title, "aria-current": name === state.tab ? "page" : null,
-      href: address({ ...cleared, ...kept, state: "", verdict: "", paper: "", tab: name }) }, text);
+      href: address({ ...cleared, ...kept, state: "", device: "", verdict: "", paper: "", tab: name }) }, text);
   }));
   document.getElementById("main").replaceChildren(...[VIEWS[state.tab]()].flat(Infinity).filter(Boolean));
   document.title = `${there.find(([name]) => name === state.tab)[1]} – ${DATA.title}`;
@@ -34,8 +34,17 @@ render = () => {
 
 let widthBefore = innerWidth;
 let waiting = 0;
-addEventListener("hashchange", () => { readState(); redraw(); });
-addEventListener("popstate", () => { readState(); redraw(); });
+function follow() {
+  if (location.hash && !location.hash.includes("=")) return; // a place on the page, and no state of it
+  readState();
+  redraw();
+}
+addEventListener("hashchange", follow);
+addEventListener("popstate", follow);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address keeps what is looked at
+  document.getElementById("main").focus();
+});
 addEventListener("resize", () => {
   if (innerWidth === widthBefore) return; // a phone that shows or hides its bars
   widthBefore = innerWidth;

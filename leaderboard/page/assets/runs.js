@@ -42,9 +42,11 @@ function runText(run, name, value) {
 function runsView() {
   const names = runNames();
   const states = [...new Set(DATA.runs.map((run) => run.state))];
+  const devices = [...new Set(DATA.runs.map((run) => run.device).filter(Boolean))].sort(collator.compare);
   const slugs = [...new Set(DATA.runs.map((run) => run.table))];
   const wanted = state.q.trim().toLowerCase();
   const found = sortedRuns(DATA.runs.filter((run) => (!state.state || run.state === state.state)
+    && (!devices.includes(state.device) || run.device === state.device)
     && (!state.table || run.table === state.table || !slugs.includes(state.table))
     && (!wanted || `${names.get(run.table).rows.get(run.row).label} ${run.id} ${run.seed}`.toLowerCase().includes(wanted))), names);
   const pages = Math.max(1, Math.ceil(found.length / RUNS_A_PAGE));
@@ -58,6 +60,8 @@ function runsView() {
       el("p", { class: "quiet" }, "Every cell that was planned, whatever became of it: only finished ones count in the tables.")),
     el("div", { class: "tools" }, search("q", "runs"),
       states.length > 1 && chips("state", "State", ["", ...states], state.state, (value) => go({ state: value, page: "" }), (value) => value || "any"),
+      devices.length > 1 && chips("device", "Hardware", ["", ...devices], state.device, (value) => go({ device: value, page: "" }),
+        (value) => value || "any"),
       slugs.length > 1 && chips("table", "Table", ["", ...slugs], state.table, (value) => go({ table: value, page: "" }),
         (value) => (value ? names.get(value).title : "all"))),
     el("div", { class: "scroll tall", id: "run-list", tabindex: "0", role: "region", "aria-label": "Runs" },
@@ -69,8 +73,9 @@ function runsView() {
             run.control && badge("control")),
           columns.map(([name, , kind, value]) => el("td", { class: kind === "text" ? "words" : "", title: name === "state" ? run.error : null },
             name === "state" ? badge(run.state, run.state === "done" ? "good" : run.state === "failed" ? "bad" : "warn")
-              : name === "row" ? label(value(run, names)) : runText(run, name, value(run, names)))),
-          commands && el("td", {}, run.command && [el("code", { class: "unseen" }, run.command), copyButton(`copy-${run.id}`, run.command)])))))),
+              : name === "row" ? rowLabel(names.get(run.table).rows.get(run.row)) : runText(run, name, value(run, names)))),
+          commands && el("td", {}, run.command && el("div", { class: "again" },
+            el("code", { title: run.command }, run.command), copyButton(`copy-${run.id}`, run.command)))))))),
     pages > 1 && pager("runs", at, pages, (to) => go({ page: to ? String(to) : "" })),
   ];
 }

@@ -1,7 +1,7 @@
 // What is looked at, and how: all of it stands in the address after #, so that a link shows the same again.
 const DEFAULTS = {
-  tab: "", table: "", sort: "", q: "", seeds: "", controls: "", verified: "", cols: "", ci: "pm", axis: "", panel: "",
-  hide: "", a: "", b: "", mode: "", page: "", state: "", paper: "", verdict: "", example: "",
+  tab: "", table: "", sort: "", q: "", seeds: "", controls: "", own: "", cols: "", ci: "pm", axis: "", panel: "",
+  hide: "", a: "", b: "", mode: "", page: "", state: "", device: "", paper: "", verdict: "", example: "",
 };
 const OF_A_TABLE = ["sort", "cols", "hide", "a", "b", "q", "panel", "page", "seeds", "mode", "example"];
 let state = { ...DEFAULTS };

@@ -56,7 +56,7 @@ function filtered(table) {
   return table.rows.filter((row) => (!wanted || row.label.toLowerCase().includes(wanted))
     && (row.seeds === undefined || row.seeds >= least)
     && (state.controls !== "0" || !row.control)
-    && (state.verified !== "1" || row.verified !== false));
+    && (state.own !== "1" || !row.submitted));
 }
 
 function nextSort(column) {
@@ -71,7 +71,7 @@ function headerCell(column) {
   const now = name !== column.name ? "none" : state.sort.startsWith("-") ? "descending" : "ascending";
   const arrow = { none: "", descending: " ↓", ascending: " ↑" }[now];
   const says = (column.says || []).join(" ");
-  const text = [column.heading, el("span", { class: "arrow", "aria-hidden": "true" }, arrow)];
+  const text = [breakable(column.heading), el("span", { class: "arrow", "aria-hidden": "true" }, arrow)];
   const kind = column.kind === "text" || column.kind === "none" ? "words" : "";
   if (column.kind === "none") return el("th", { scope: "col", class: kind, title: says }, text);
   return el("th", { scope: "col", class: kind, "aria-sort": now },
@@ -128,8 +128,8 @@ function scoreTable(table, columns, rows) {
       el("caption", { class: "unseen" }, table.title),
       el("thead", {}, el("tr", {}, headerCell(algorithm), columns.map((column) => headerCell(column)))),
       el("tbody", {}, rows.map((row, n) => el("tr", { class: `${shade[n]} ${row.control ? "control" : ""}` },
-        el("th", { scope: "row", title: row.label }, el("span", { class: "who" }, swatch(row), label(row.label)),
-          row.control && badge("control"), row.verified === false && badge("unverified", "warn")),
+        el("th", { scope: "row", title: row.label }, el("span", { class: "who" }, swatch(row), rowLabel(row)),
+          row.control && badge("control"), row.submitted && handedIn(row)),
         columns.map((column) => (column === CURVE
           ? el("td", { class: "words" }, sparkline(table, row, spark))
           : scoreCell(row, column, row.entries[places.get(column.name)], bars.get(column.name)))))),

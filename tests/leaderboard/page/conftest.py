@@ -6,19 +6,22 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 
-from leaderboard import verdicts
-from leaderboard.build import Built, build
+from leaderboard import programs, verdicts
+from leaderboard.build import LEADERBOARD, Built, build
 from leaderboard.claims.base import Finding
 from leaderboard.page.data import Extras
 from leaderboard.page.index import write
 from leaderboard.page.judged import find
+from leaderboard.runs import Submission, load
+from leaderboard.selection import Archive
+from leaderboard.tables import grids
 
 from ..conftest import Results, reward_runs
 
@@ -111,7 +114,9 @@ def fill(results: Results) -> Path:
                 for mode, samples in (("sampled", 4), ("greedy", 1)):
                     items["heldout", mode, step] = (rng.random((40, samples)) < chance[:, None]).astype(int).tolist()
             control = {"control": "a-a"} if label == "grpo, again" else {}
-            known = {"started": "2026-01-02T03:04:05+00:00", "device": "cpu: a machine", **control}
+            command = ["curl", IMAGE] if label.startswith("mine") else ["groupbench", "run", "recipes/sums.yaml", IMAGE]
+            device = f"gpu: another {SCRIPT}" if label.startswith("dapo") else "cpu: a machine"
+            known = {"started": "2026-01-02T03:04:05+00:00", "device": device, "command": command, **control}
             folder = results.cell(
                 label, seed, items=items, benchmark="sums", provenance=known, name=label.partition("@")[0],
                 model={"name": f"tiny {SCRIPT}"},
@@ -175,6 +180,33 @@ class Site:
     @property
     def address(self) -> str:
         return (self.folder / "index.html").as_uri()
+
+
+def uneven(results: Results) -> Path:
+    """Two rows of three seeds that were evaluated at the start and at the end, which is another step for each seed."""
+    for n, label in enumerate(("grpo", "gift")):
+        for seed in range(3):
+            rng = np.random.default_rng([n, seed])
+            ends = {0: 0.2, 7 + seed: 0.5 + 0.3 * n}
+            drawn = {step: (rng.random((30, 4)) < chance).astype(int).tolist() for step, chance in ends.items()}
+            results.cell(label, seed, items={("heldout", "sampled", step): each for step, each in drawn.items()})
+    return results.plan()
+
+
+def handed_in(results: Results) -> Built:
+    """Three rows of one algorithm, two of which are others' with long and with the same settings."""
+    settings = "gift@released(epsilon=0.003, learning_rate=0.0001)"
+    labels = {settings: None, f"{settings} (mine)": Submission("mine", f"A. Person {IMAGE}"),
+              f"{settings} (a-long-name-of-somebody)": Submission("a-long-name-of-somebody")}  # fmt: skip
+    for n, label in enumerate(labels):
+        for seed in range(2):
+            rng = np.random.default_rng([n, seed])
+            items = {("heldout", "sampled", step): rng.integers(0, 2, (20, 2)).tolist() for step in (0, 4)}
+            results.cell(label, seed, items=items)
+    (table,) = load(results.plan())
+    table = replace(table, rows=tuple(replace(row, submission=labels[row.label]) for row in table.rows))
+    program, archive = programs.load(LEADERBOARD), Archive([table])
+    return Built(archive, grids(archive, program), [], [], program.tables[0].view)
 
 
 @pytest.fixture(scope="session")

@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 
 from leaderboard.analysis import Analysis, View
+from leaderboard.build import build
+from leaderboard.columns import COLUMNS
 from leaderboard.curves import curve
 from leaderboard.page import charts, pairs
 from leaderboard.page.answers import answers
-from leaderboard.page.data import payload
+from leaderboard.page.data import Extras, payload
 from leaderboard.page.judged import find
 from leaderboard.page.summary import of_convergence, of_runs, short_names
 from leaderboard.runs import load
 from leaderboard.selection import Archive
 
-from .conftest import judged, tell
+from .conftest import handed_in, judged, tell, uneven
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,17 @@ def test_long_curves_are_thinned_and_keep_their_ends(results):
     assert panel["thinned"] and len(line["mean"]) == charts.POINTS
     assert (line["mean"][0], line["mean"][-1]) == (round(accuracies[0], 4), round(accuracies[-1], 4))
     assert found["pool"][line["x"]["steps"]][-1] == 2 * 899
+
+
+def test_seeds_that_end_at_different_steps_have_an_axis_and_the_tables_final_score(results):
+    (table,) = load(uneven(results))
+    analysis = Analysis(table, table.rows, View(), {})
+    found = charts.curves(analysis, Archive([table]))
+    assert [axis["name"] for axis in found["axes"]] == ["steps"]
+    (panel,) = found["panels"]
+    for row in table.rows:
+        assert len(panel["rows"][row.hash]["mean"]) == 1, "they share their start alone"
+        assert panel["rows"][row.hash]["final"] == COLUMNS["sampled_final"].entry(analysis, row).value > 0.4
 
 
 def test_pairs_are_all_pairs_with_the_ranking_s_tests(results):
@@ -165,6 +178,36 @@ def test_short_names_are_short_only_where_they_tell_rows_apart():
     assert short_names(["gift(a=1)", "gift(a=2)", "dapo(b=1)"]) == {
         "gift(a=1)": "gift(a=1)", "gift(a=2)": "gift(a=2)", "dapo(b=1)": "dapo",
     }  # fmt: skip
+
+
+def test_the_name_of_a_submission_stays(results):
+    assert short_names(["gift(a=1)", "gift(a=1) (mine)", "gift (v1.0) #0f3a9c", "grpo (mine)"]) == {
+        "gift(a=1)": "gift", "gift(a=1) (mine)": "gift (mine)", "gift (v1.0) #0f3a9c": "gift (v1.0) #0f3a9c",
+        "grpo (mine)": "grpo (mine)",
+    }  # fmt: skip
+    (table,) = payload(handed_in(results), Extras())["tables"]
+    rows = {row["short"]: row for row in table["rows"]}
+    assert rows.keys() == {
+        "gift@released",
+        "gift@released (mine)",
+        "gift@released (a-long-name-of-somebody)",
+    }
+    assert rows["gift@released (mine)"]["submitted"] == "mine" and "submitted" not in rows["gift@released"]
+
+
+@pytest.mark.parametrize(
+    "command", [["curl", "http://example.com"], ["groupbench", "submit"], "rm", 7, [["groupbench"]]]
+)
+def test_no_command_of_somebody_elses_is_offered(command, results, tmp_path):
+    results.cell("grpo", 0, [0.5], provenance={"command": command})
+    good = ["groupbench", "run", "recipes/x.yaml", "name=it's"]
+    for seed, commit in enumerate(("--upload-pack=x", "; rm -rf x", "main", "a" * 40 + "+"), start=1):
+        results.cell("grpo", seed, [0.5], provenance={"command": good, "commit": commit})
+    runs = payload(build(results.plan(), tmp_path, figures=False), Extras())["runs"]
+    again = [run.get("command") for run in sorted(runs, key=lambda run: run["seed"])]
+    plain = """groupbench run recipes/x.yaml 'name=it'"'"'s' --out results/again-"""
+    assert again[0] is None and [one[:-16] for one in again[1:4]] == [plain] * 3
+    assert again[4].startswith(f"git checkout {'a' * 40} && {plain}")
 
 
 def test_two_judges_never_share_a_table(site, data):

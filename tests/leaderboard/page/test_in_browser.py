@@ -1,13 +1,19 @@
 """The page as people use it, in a real browser: what it shows, what its address keeps, and what it never does."""
 
 import math
+import re
 
 import pytest
 
-from .conftest import IMAGE, SCRIPT
+from leaderboard.build import build
+from leaderboard.page.data import Extras
+from leaderboard.page.index import write
+
+from .conftest import IMAGE, SCRIPT, Site, handed_in, uneven
 
 pytestmark = pytest.mark.slow(seconds=60)
 TABS = ("rlvr", "rlhf", "wins", "convergence", "compare", "claims", "runs", "method")
+DONE = re.compile("Copied|Selected")
 # Headings, controls and blocks must not lie on one another; nor must the words within one chart.
 OVERLAPS = """() => {
   const found = [];
@@ -192,7 +198,7 @@ def test_claims_with_their_commands(browser_page, site):
     page.click("text=/^inconclusive$/ >> nth=0")
     assert page.locator(".finding").count() == 1 and "verdict=inconclusive" in page.url
     page.click(".copy")
-    assert page.locator(".copy").inner_text() in ("Copied", "Selected")
+    page.locator(".copy", has_text=DONE).wait_for()  # the clipboard answers later
 
 
 def test_runs(browser_page, site):
@@ -205,6 +211,69 @@ def test_runs(browser_page, site):
     page.click("text=/^any$/")
     page.click("#sort-wall_seconds")
     assert rows.count() == every and page.seen.nothing
+    page.locator(".tools .chip", has_text="gpu: another").click()
+    assert rows.count() == 4 and "device=gpu" in page.url
+    assert all("gpu: another" in text for text in rows.all_inner_texts())
+
+
+def test_what_a_button_copies_stands_beside_it(browser_page, site):
+    page = browser_page
+    open_at(page, site, tab="runs", sort="row")
+    lines = page.locator("table.runs .again code")
+    assert lines.count() == 4 * 4 + 1 and lines.first.is_visible()  # not of the row whose command is none of ours
+    shown = lines.first.text_content()
+    assert shown.startswith(f"git checkout {'0' * 40} && groupbench run recipes/sums.yaml ") and IMAGE in shown
+    assert shown == lines.first.get_attribute("title") and "curl" not in page.locator("table.runs").inner_text()
+    page.locator(".again .copy").first.click()
+    page.locator(".again .copy", has_text=DONE).wait_for()
+    assert page.seen.nothing
+
+
+@pytest.mark.parametrize("tab", ["rlvr", "convergence", "compare"])
+def test_seeds_that_end_at_different_steps(browser_page, results, tmp_path, tab):
+    page = browser_page
+    built = build(uneven(results), tmp_path / "out", figures=False)
+    write(built, tmp_path / "out")
+    open_at(page, Site(tmp_path / "out", built, Extras()), tab=tab)
+    final = {line.label: line.entries for line in built.grids[0].lines}
+    at = [header.name for header in built.grids[0].headers].index("sampled_final")
+    if tab == "rlvr":
+        titles = page.locator("svg.spark title").all_text_contents()
+        for label, entries in final.items():
+            assert any(label in title and f" to {100 * entries[at].value:.1f} %" in title for title in titles)
+    else:
+        assert page.locator("svg.chart").count() >= 1
+    if tab == "convergence":
+        for label, entries in final.items():
+            line = page.locator(".legend li", has_text=label).inner_text()
+            assert f"{100 * entries[at].value:.1f} %" in line
+    assert page.evaluate(OVERLAPS) == [] and page.seen.nothing, page.seen
+
+
+def test_rows_that_were_handed_in(browser_page, results, tmp_path):
+    page = browser_page
+    built = handed_in(results)
+    write(built, tmp_path)
+    open_at(page, Site(tmp_path, built, Extras()))
+    assert page.locator("table.scores .badge").all_inner_texts() == ["submitted"] * 2
+    titles = [badge.get_attribute("title") for badge in page.locator("table.scores .badge").all()]
+    assert any(title.startswith(f"By A. Person {IMAGE}: submission mine, ") for title in titles)
+    heads = page.locator("table.matrix thead th").all_inner_texts()
+    assert sum("(mine)" in head for head in heads) == 1 and sum("(a-lo" in head for head in heads) == 1
+    page.click("#own")
+    assert page.locator("table.scores .badge").count() == 0 and len(labels(page)) == 1 and "own=1" in page.url
+    page.reload()
+    assert len(labels(page)) == 1
+    page.click("#own")
+    assert len(labels(page)) == 3
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        open_at(page, Site(tmp_path, built, Extras()))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width and page.evaluate(OVERLAPS) == []
+        assert "(mine)" in page.locator("table.scores").inner_text()
+        name = page.locator("svg.forest text.name").bounding_box()
+        assert name["x"] >= 0 and name["x"] + name["width"] <= width
+    assert page.seen.nothing, page.seen
 
 
 @pytest.mark.parametrize("tab", TABS)
@@ -237,6 +306,20 @@ def test_dark_and_print(browser_page, site):
 def brightness(colour):
     red, green, blue = (int(part) for part in colour.strip("rgb()").split(",")[:3])
     return (red + green + blue) / 3
+
+
+def test_the_skip_link_keeps_what_is_looked_at(browser_page, site):
+    page = browser_page
+    open_at(page, site, tab="compare", table="arithmetic")
+    before = page.url
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main" and page.url == before
+    assert page.locator("#tab-compare").get_attribute("aria-current") == "page"
+    page.evaluate("location.hash = 'main'")  # a link into the page, typed
+    page.wait_for_timeout(50)
+    assert page.locator("#tab-compare").get_attribute("aria-current") == "page" and page.locator("#a").count() == 1
 
 
 def test_everything_can_be_reached_by_keyboard(browser_page, site):
