@@ -30,7 +30,7 @@ class Side:
 
         A chain of stages is meant by the pattern of one alone, `sft+grpo`: `gft` is not its first stage.
         """
-        rows = [row for row in rows if not row.control]
+        rows = [row for row in rows if not row.control and row.submission is None]  # claims are held to one's own runs
         if study:
             return next((row for row in rows if self.label in (row.label, row.named)), None)
         for pattern in (self.label, *self.patterns):
