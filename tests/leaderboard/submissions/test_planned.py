@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from algorithms import registry
+
 
 def test_stages_and_value_heads(good, tampered):
     """A value head is hashed with the weights: rows of one model have two starts, and a chain one of its own."""
@@ -16,6 +18,11 @@ def test_stages_and_value_heads(good, tampered):
     assert starts["grpo@no-kl"] != starts["valued"] and starts["SFT+GRPO"] != starts["SFT+valued"]
     (stage,) = [entry["algorithm"] for entry in one.plan if entry.get("stage")]
     assert starts[stage] == starts["grpo@no-kl"]
+
+
+def test_none_of_ours_has_a_value_head():
+    """Else algorithms of one start would have to be told apart by more than whose they are: see `verify._foreign`."""
+    assert not any(registry.create(name).needs.value for name in registry.names(built_in=True))
 
 
 @pytest.mark.parametrize("label", ["SFT+GRPO", "grpo@no-kl"])
