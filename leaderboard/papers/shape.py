@@ -149,7 +149,7 @@ def _grid(
     columns = [names, *made]
     said = [UNITS, f"Published: {block.model}; {table.source}."]
     if fill is not None and scale is not None:
-        said.append(f"Ours: {paper.study(scale, fill.study)}, {paper.scale[scale].about}.")
+        said += [f"Ours: {paper.study(scale, fill.study)}, {paper.scale[scale].about}.", *paper.scale[scale].notes]
         if own is not None and own.analysis is not None:
             said += [INTERVAL, f"Model {own.analysis.table.model}. {conditions(own.analysis)}"]
         said.append(DIFFERENCE if scale == "paper" else OTHERS)

@@ -88,6 +88,8 @@ def test_a_paper_without_a_published_number(results):
     assert column(grid, "accuracy")["DAPO"].text == "not run"
     assert column(grid, "KL")["GIFT"].text is None and column(grid, "KL")["GIFT"].value is None  # run, and not recorded
     assert column(grids["aggregator"], "BBQ")["unlabelled"].text == "71.06"
+    assert "ε of rows GIFT is ours, 0.00316" in " ".join(grid.caption)
+    assert "ε of rows" not in " ".join(grids["aggregator"].caption)
 
 
 @pytest.mark.parametrize("paper", ["gft", "gift"])
