@@ -291,8 +291,7 @@ def task_identity(task: Task) -> dict[str, Any]:
     What is trained on counts as well as what is asked: the hash covers demonstrations, and a third party's grader; ours
     by the number that it gives itself, from the second on.
     """
-    whole, around = innermost(task), task
-    parameters = {name: value for name, value in asdict(whole).items() if name not in whole.locations}  # type: ignore[call-overload]
+    whole, around, parameters = innermost(task), task, task_parameters(task)
     while isinstance(around, Wrapped):
         if isinstance(around, DevSplit):
             parameters["dev_share"] = around.share
@@ -302,6 +301,12 @@ def task_identity(task: Task) -> dict[str, Any]:
     identity = {"name": task.name, "parameters": parameters, "data": content_hash(data), "source": source_hash(whole)}
     verifier = whole.verifier.partition(" ")[0]  # ours alone: versions of libraries are provenance here too
     return identity | ({} if verifier == "1" else {"verifier": verifier})
+
+
+def task_parameters(task: Task) -> dict[str, Any]:
+    """Those of the task itself that say what is asked, and not where it lies."""
+    whole = innermost(task)
+    return {name: value for name, value in asdict(whole).items() if name not in whole.locations}  # type: ignore[call-overload]
 
 
 def reward_identity(task: Task) -> dict[str, Any]:
@@ -329,6 +334,21 @@ def _warm_start(recipe: Recipe, task: Task, start: models.Source, shared: dict[s
     return replace(cell, spec={k: v for k, v in cell.spec.items() if k not in {"sampling", "rollout", "evaluation"}})
 
 
+def stage_identity(algorithm: Algorithm, training: Training, budget: Budget) -> dict[str, Any]:
+    """What is a stage's own."""
+    named = {"name": algorithm.name, "parameters": asdict(algorithm), "source": source_hash(algorithm)}
+    return {"algorithm": named, "training": asdict(training), "budget": asdict(budget)}
+
+
+def protocol_identity(recipe: Recipe) -> dict[str, Any]:
+    """How all cells of a recipe are sampled and looked at."""
+    return {
+        "sampling": asdict(recipe.sampling),
+        "rollout": {"engine": recipe.rollout.engine},
+        "evaluation": {k: v for k, v in asdict(recipe.evaluation).items() if k != "drift" or v},
+    }
+
+
 def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: int, shared: dict[str, Any]) -> Cell:
     """One seed of an entry, and behind it the cells of the stages before."""
     algorithm, budget, before, after = entry.algorithm, entry.budget or recipe.budget, None, list[dict[str, Any]]()
@@ -339,13 +359,9 @@ def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: 
         own = {key: before.spec[key] for key in ("algorithm", "training", "budget")}
         after = [*before.spec.get("after", ()), {"row": before.row, **own}]
     spec = {
-        "algorithm": {"name": algorithm.name, "parameters": asdict(algorithm), "source": source_hash(algorithm)},
         **shared,
-        "training": asdict(entry.training),
-        "sampling": asdict(recipe.sampling),
-        "rollout": {"engine": recipe.rollout.engine},
-        "evaluation": {k: v for k, v in asdict(recipe.evaluation).items() if k != "drift" or v},
-        "budget": asdict(budget),
+        **stage_identity(algorithm, entry.training, budget),
+        **protocol_identity(recipe),
         "seed": seed,
         **({"control": entry.control} if entry.control else {}),
         **({"after": after} if after else {}),

@@ -18,7 +18,7 @@ from leaderboard import finals, records
 from leaderboard.evaluations import FILE, comparable
 from tasks.base import TaskError
 
-from . import models
+from . import chains, models
 from .benchmark import Benchmark, Cell, content_hash
 from .commands import say
 from .errors import UserError
@@ -44,7 +44,8 @@ class Plan:
 def prepare(recipe: Recipe, benchmark: Benchmark, results: Path) -> Plan | None:
     """Resolve and check a recipe's final tasks; None where it has none.
 
-    Raises UserError, before anything is trained, for a task that cannot be asked, or was asked otherwise in `results`.
+    Says which finished cells are not asked, for their weights are gone. Raises UserError, before anything is trained,
+    for a task that cannot be asked, or was asked otherwise in `results`.
     """
     if not recipe.final_tasks:
         return None
@@ -68,11 +69,23 @@ def prepare(recipe: Recipe, benchmark: Benchmark, results: Path) -> Plan | None:
     plan = Plan(tuple(found), resolve_device(recipe.execution.device))
     for cell in benchmark.cells:
         _check_same(plan.of(cell.seed), results / "cells" / cell.id / finals.FOLDER)
+    undone = [cell for cell in benchmark.cells if state_of(results / "cells" / cell.id) != "done"]
+    again = {cell.id for cell in chains.needed(undone, results / "cells")}  # others go on from these
+    for cell in benchmark.cells:
+        folder = results / "cells" / cell.id
+        if cell.id not in again and (keys := _lost(plan, cell, folder)):
+            say(
+                f"note: final_tasks: {cell.label}, seed {cell.seed} is done, and its weights are gone: not asked "
+                f"{', '.join(keys)}; to have it trained again, remove {folder}"
+            )
     return plan
 
 
 def run(plan: Plan, benchmark: Benchmark, start: models.Source, results: Path) -> None:
-    """Ask what is missing of the start, whose place is that of `start`'s specification, and of all finished cells."""
+    """Ask what is missing of the start, whose place is that of `start`'s specification, and of all finished cells.
+
+    Cells whose weights are gone stay as they are.
+    """
     done = [cell for cell in benchmark.cells if state_of(results / "cells" / cell.id) == "done"]
     if not done:
         return
@@ -86,7 +99,7 @@ def run(plan: Plan, benchmark: Benchmark, start: models.Source, results: Path) -
         _examine(plan, first, Subject("start", start), place / finals.FOLDER, 0, f"start of {len(done)} cells")
         for number, cell in enumerate(done, start=1):
             folder = results / "cells" / cell.id
-            if _complete(plan.of(cell.seed), folder / finals.FOLDER):
+            if _complete(plan.of(cell.seed), folder / finals.FOLDER) or _lost(plan, cell, folder):
                 continue
             words = f"{cell.label}, seed {cell.seed} ({number} of {len(done)})"
             _examine(plan, cell, find(str(folder)), folder / finals.FOLDER, cell.seed, words)
@@ -125,6 +138,13 @@ def _complete(asked: Sequence[Asked], folder: Path) -> bool:
         return False
     written: Mapping[str, Any] = records.read_json(folder / FILE)["tasks"]
     return all(one.key in written and written[one.key]["protocol"] == one.record for one in asked)
+
+
+def _lost(plan: Plan, cell: Cell, folder: Path) -> list[str]:
+    """What a finished cell was not asked, and cannot be, for its weights are gone."""
+    if state_of(folder) != "done" or (folder / "weights").is_dir():
+        return []
+    return [one.key for one in plan.of(cell.seed) if not _complete([one], folder / finals.FOLDER)]
 
 
 def _asked_before(one: Asked, folder: Path) -> Any:

@@ -61,6 +61,17 @@ def parse(content: Mapping[str, Any], where: str) -> Recipe:
     return recipe
 
 
+def files(path: Path) -> tuple[Path, ...]:
+    """The recipe's file and all that it extends. Raises UserError where one of them cannot be read."""
+    found: tuple[Path, ...] = ()
+    while True:
+        base = _parsed(path, found).get("extends")
+        found = (*found, path)
+        if base is None:
+            return found
+        path = path.parent / base
+
+
 def _entry(found: Any) -> Any:
     """An algorithm's entry with its short forms written out; so are those of a chain's stages."""
     entry = {"name": found} if isinstance(found, str) else found
@@ -71,7 +82,20 @@ def _entry(found: Any) -> Any:
 
 def _read(path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
     """The content of a file on top of what it extends; `below` are the files that led here."""
-    where = f"recipe {' extends '.join(map(str, (*below, path)))}"
+    content, where = _parsed(path, below), _where(path, below)
+    if "extends" not in content:
+        return content
+    base = path.parent / content.pop("extends")
+    if base.resolve() in {p.resolve() for p in (*below, path)}:
+        raise UserError(f"{where} extends {base}: a circle")
+    inherited = _read(base, (*below, path))
+    inherited.pop("name", None)  # or two recipes would share a results folder
+    return _merge(inherited, content)
+
+
+def _parsed(path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
+    """The content of a file alone."""
+    where = _where(path, below)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -80,17 +104,13 @@ def _read(path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
         raise UserError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UserError(f"{where}: found {type(content).__name__}, expected keys such as name, task, model")
-    if "extends" not in content:
-        return content
-    other = content.pop("extends")
-    if not isinstance(other, str):
-        raise UserError(f"{where}: extends = {other!r}; expected the path of one recipe")
-    base = path.parent / other
-    if base.resolve() in {p.resolve() for p in (*below, path)}:
-        raise UserError(f"{where} extends {base}: a circle")
-    inherited = _read(base, (*below, path))
-    inherited.pop("name", None)  # or two recipes would share a results folder
-    return _merge(inherited, content)
+    if not isinstance(content.get("extends", ""), str):
+        raise UserError(f"{where}: extends = {content['extends']!r}; expected the path of one recipe")
+    return content
+
+
+def _where(path: Path, below: tuple[Path, ...]) -> str:
+    return f"recipe {' extends '.join(map(str, (*below, path)))}"
 
 
 def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,13 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from . import recipe as recipes
 from .settings import AlgorithmChoice, Control, ControlArm, Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +50,7 @@ class Asked:
 
     def command(self, own: dict[str, Any]) -> list[str] | None:
         """The words of a command that runs a cell, whose recipe is `own`; None where others do not have the file."""
-        file = tracked(self.path)
+        file = self.file
         if file is None:
             return None
         chosen = {key: own[key] for key in CHOSEN if key != "controls" or self.recipe.controls}
@@ -62,6 +64,12 @@ class Asked:
         said = [f"{key}={_flow(value)}" for key, value in (chosen | nothing).items()]
         return ["groupbench", "run", file, *kept, *said, *self.plugin_words]
 
+    @cached_property
+    def file(self) -> str | None:
+        """The recipe's place in the clone; None where it, or what it extends, is not there as it was run."""
+        own, *bases = map(tracked, recipes.files(self.path))
+        return own if None not in bases else None
+
     @property
     def plugin_words(self) -> list[str]:
         """`--plugin FILE`, for each: by its place in a clone, or its bare name."""
@@ -69,13 +77,18 @@ class Asked:
 
 
 def tracked(path: Path) -> str | None:
-    """A file's place in the clone that this code runs from; None unless that has it under version control."""
+    """A file's place in the clone that this code runs from; None unless its last commit has the file as it is."""
     full = path.resolve()
     if not (ROOT / ".git").exists() or shutil.which("git") is None or not full.is_relative_to(ROOT):
         return None
     place = full.relative_to(ROOT).as_posix()
-    asked = ["git", "-C", str(ROOT), "ls-files", "--error-unmatch", "--", place]
-    return place if subprocess.run(asked, capture_output=True).returncode == 0 else None
+    known, same = ["ls-files", "--error-unmatch"], ["diff", "--quiet", "HEAD"]
+    asked = ([*words, "--", place] for words in (known, same))
+    return place if all(_git(words) for words in asked) else None
+
+
+def _git(words: Sequence[str]) -> bool:
+    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True).returncode == 0
 
 
 def _said(entry: dict[str, Any], key: str) -> Any:

@@ -20,6 +20,7 @@ from ..commands import console, say
 from ..errors import UserError
 from ..plugins import suggestion
 from . import cost, studies
+from .standing import standing
 from .studies import Study
 
 STOPPED = 128  # exit codes above are signals'
@@ -45,6 +46,8 @@ def run(
     say(_assumptions(paper, at))
     if dry_run:
         return 0
+    for one in found:
+        standing(one).refuse_others()
     code = _run(found, jobs, overrides, plugin_files)
     if code < STOPPED:
         _tables(paper, at, out)
@@ -74,15 +77,20 @@ def _jobs(study: Study) -> int:
 
 def _describe(paper: Paper, scale: Scale, study: Study) -> cost.Work:
     """Say what a study is, how it stands and what is missing; returns the cost of what is missing."""
-    states = study.states()
-    counts = Counter(states.values())
-    left = [cell for cell, state in states.items() if state != "done"]
-    say(f"\n{study.name}: {len(states)} cells, {counts['done']} done, {len(left)} to run, in {study.results}")
+    there = standing(study)
+    counts, left = Counter(there.states.values()), there.missing
+    own = [cell for cell, state in there.states.items() if state != "done"]
+    extra = len(left) - len(own)
+    earlier = f" and {extra} earlier stages" if extra else ""
+    done = f"{len(there.states)} cells, {counts['done']} done"
+    say(f"\n{study.name}: {done}, {len(own)}{earlier} to run, in {study.results}")
+    if there.others:
+        say(f"  note: it {there.others}; no run goes on there: give another --out, or remove that folder")
     recipe, size = study.recipe, paper.size(study.recipe.model.name)
     for row in study.rows:
         by_state: dict[str, list[str]] = {}
         for seed in recipe.seeds:
-            by_state.setdefault(states[row.label, seed], []).append(str(seed))
+            by_state.setdefault(there.states[row.label, seed], []).append(str(seed))
         said = "; ".join(f"{', '.join(seeds)} {state}" for state, seeds in by_state.items())
         say(f"  {row.label}: seeds {said}{_each(paper, scale, study, row)}")
     if recipe.final_tasks:
@@ -96,12 +104,12 @@ def _describe(paper: Paper, scale: Scale, study: Study) -> cost.Work:
         say(f"  no estimate: how large {recipe.model.name} is is not known beforehand")
         return cost.Work()
     lengths = cost.sizes(size, paper.scale[scale], recipe)
-    each = {row.label: cost.of_row(row, study, lengths) for row in study.rows}
-    work = sum((one for label, _ in left if (one := each[label]) is not None), cost.Work())
-    if any(work is None for work in each.values()):
+    each = [cost.of_stage(stages, study, lengths) for stages, _ in left]
+    work = sum((one for one in each if one is not None), cost.finals(recipe, lengths).times(len(own)))
+    if None in each:
         say("  no estimate for rows whose budget is not in steps, updates or prompts")
     say(f"  missing: {_hours(work)}")
-    if (seconds := study.seconds()) and left:
+    if (seconds := there.seconds) and left:
         mean = sum(seconds) / len(seconds)
         say(f"  measured here: {mean:.0f} s a cell, mean of {len(seconds)}; {mean * len(left) / 60:.0f} min one by one")
     return work

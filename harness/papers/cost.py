@@ -7,6 +7,7 @@ refills are not counted. Hours are those of one GPU with `PEAK` FLOP/s in bfloat
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leaderboard.papers.reading import ModelOf, ScaleOf
@@ -68,18 +69,29 @@ def sizes(model: ModelOf, scale: ScaleOf, recipe: Recipe) -> Sizes:
 
 
 def of_row(row: Row, study: Study, size: Sizes) -> Work | None:
-    """One cell: training, looks on the way, final tasks. None where its budget has no length in steps."""
-    total = Work()
-    for stage in row.stages:
-        steps = steps_of(stage.budget, stage.training)
-        if steps is None:
+    """One seed of a row, alone: all its stages, and final tasks. None where a budget has no length in steps."""
+    total = finals(study.recipe, size)
+    for stages in row.prefixes:
+        work = of_stage(stages, study, size)
+        if work is None:
             return None
-        total += _step(stage, size).times(steps)
-        evaluation = study.recipe.evaluation
-        looks = 1 + math.ceil(steps / evaluation.every)
-        items = (evaluation.examples or heldout(study.task)) + evaluation.probe
-        total += Work(looks * size.forward(2 * items, items * (1 + evaluation.samples)))
-    return total + finals(study.recipe, size)
+        total += work
+    return total
+
+
+def of_stage(stages: Sequence[Stage], study: Study, size: Sizes) -> Work | None:
+    """The last one of a chain's stages: training, and looks on the way. None where a budget has no length in steps."""
+    every = [steps_of(stage.budget, stage.training) for stage in stages]
+    lengths = [steps for steps in every if steps is not None]
+    if len(lengths) < len(every):
+        return None
+    evaluation, end = study.recipe.evaluation, sum(lengths)
+    begin = end - lengths[-1]
+    # At every multiple and at the end; at the beginning only of the first stage: the one before has looked there.
+    looks = (end - 1) // evaluation.every - begin // evaluation.every + 1 + (begin == 0)
+    items = (evaluation.examples or heldout(study.task)) + evaluation.probe
+    looked = Work(looks * size.forward(2 * items, items * (1 + evaluation.samples)))
+    return _step(stages[-1], size).times(lengths[-1]) + looked
 
 
 def finals(recipe: Recipe, size: Sizes) -> Work:

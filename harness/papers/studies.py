@@ -6,6 +6,7 @@ packages where they are at hand. What is missing is said, and is no error before
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from algorithms import Algorithm
-from leaderboard import records
 from leaderboard.papers.reading import Paper, Scale
 from tasks.base import Task, TaskError
 
@@ -25,6 +25,7 @@ from ..settings import Budget, Choice, Recipe, Training
 
 # In a wheel recipes lie beside this module; in a clone where people look for them.
 _PLACES = (Path(__file__).parent / "recipes", Path(__file__).parents[2] / "recipes" / "papers")
+_ROW = re.compile(r"(.+)\.(parameters|training)\.(\w+)")  # of a key `algorithms.…`; a label may have dots of its own
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Row:
     label: str
     stages: tuple[Stage, ...]
 
+    @property
+    def prefixes(self) -> tuple[tuple[Stage, ...], ...]:
+        """The first stage; the first and the second; …: each is a cell, which rows that begin alike share."""
+        return tuple(self.stages[: n + 1] for n in range(len(self.stages)))
+
 
 @dataclass(frozen=True)
 class Study:
@@ -57,31 +63,35 @@ class Study:
     rows: tuple[Row, ...]
     results: Path
 
-    def states(self) -> dict[tuple[str, int], str]:
-        """How each planned cell stands, by row label and seed, as far as the records in the results folder say."""
-        there: dict[tuple[str, int], str] = {}
-        for path in sorted(self.results.glob("cells/*/cell.json")):
-            record, status = records.read_json(path), path.with_name("status.json")
-            state = str(records.read_json(status)["state"]) if status.exists() else "running"
-            there[record["algorithm"], record["seed"]] = state
-        planned = ((row.label, seed) for row in self.rows for seed in self.recipe.seeds)
-        return {cell: there.get(cell, "missing") for cell in planned}
-
-    def seconds(self) -> list[float]:
-        """Of the cells that are done here."""
-        found = [records.read_json(path) for path in sorted(self.results.glob("cells/*/status.json"))]
-        return [status["seconds"] for status in found if status["state"] == "done"]
-
     def ours(self, keys: Sequence[str]) -> dict[str, Any]:
-        """The values of keys of the recipe. Raises UserError for a key that it has not."""
-        found = {key: _value(asdict(self.recipe), key, self.path) for key in keys}
-        for key in found:
+        """The values of keys of the recipe, and of `algorithms.LABEL.parameters.X`, where it has a row of that label.
+
+        Raises UserError for a key that it has not.
+        """
+        found: dict[str, Any] = {}
+        for key in keys:
             section, _, name = key.partition(".")
+            if section == "algorithms":
+                found |= self._of_row(key, name)
+                continue
+            found[key] = _value(asdict(self.recipe), key, self.path)
             if section == "training":  # a row may have its own
                 each = [getattr(stage.training, name) for row in self.rows for stage in row.stages]
                 values = list(dict.fromkeys(each))
                 found[key] = values[0] if len(values) == 1 else ", ".join(map(str, values))
         return found
+
+    def _of_row(self, key: str, place: str) -> dict[str, Any]:
+        """`place` is LABEL.parameters.X, or LABEL.training.X; of a chain they are the last stage's."""
+        match = _ROW.fullmatch(place)
+        label, section, name = match.groups() if match else ("", "", place)
+        row = next((row for row in self.rows if row.label == label), None)
+        if section and row is None:  # other rows were asked for
+            return {}
+        values = {}
+        if row is not None:
+            values = asdict(row.stages[-1].algorithm if section == "parameters" else row.stages[-1].training)
+        return {key: _value(values, name, self.path, key)}
 
 
 def folder() -> Path:
@@ -162,10 +172,10 @@ def _check_protocol(choice: Choice, where: str) -> None:
         raise UserError(f"{where}: task {base} has no protocol {protocol!r}{suggestion(protocol, task.protocols)}")
 
 
-def _value(content: Mapping[str, Any], key: str, path: Path) -> Any:
+def _value(content: Mapping[str, Any], key: str, path: Path, named: str = "") -> Any:
     found: Any = content
     for part in key.split("."):
         if not isinstance(found, Mapping) or part not in found:
-            raise UserError(f"recipe {path}: the paper's file names {key} as ours, and there is no such key")
+            raise UserError(f"recipe {path}: the paper's file names {named or key} as ours, and there is no such key")
         found = found[part]
     return found

@@ -1,8 +1,10 @@
 """A paper's file, checked before any run is read: its tables' published figures, and what fills our columns of them.
 
 name, title, source, notes         of the paper; what must be said with every table
-[scale.tiny|small|paper]           `about` our runs, their `studies`, and the lengths that the cost assumes
-[scale.X.ours]                     by study: keys of its recipe that the paper does not publish, or that differ
+[scale.tiny|small|paper]           `about` our runs, their `studies`, `notes` that must be said with every table of
+                                   theirs, and the lengths that the cost assumes
+[scale.X.ours]                     by study: keys of its recipe that the paper does not publish, or that differ;
+                                   a row's are algorithms.LABEL.parameters.X, algorithms.LABEL.training.X
 [[model]]                          parameters of a model that is not at hand; `active` ones a token, of a mixture
 [[table]]                          name, title, source; columns, in %; `digits` as they are printed
 [[table.block]]                    a model's rows; [] is "not published"; `later` rows stand in a later version
@@ -43,6 +45,7 @@ class ScaleOf:
     studies: tuple[str, ...]
     prompt_tokens: int  # the lengths are assumptions, of the cost alone
     response_tokens: int
+    notes: tuple[str, ...] = ()
     ours: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by study: keys of its recipe
 
 

@@ -149,11 +149,11 @@ def _grid(
     columns = [names, *made]
     said = [UNITS, f"Published: {block.model}; {table.source}."]
     if fill is not None and scale is not None:
-        said.append(f"Ours: {paper.study(scale, fill.study)}, {paper.scale[scale].about}.")
+        said += [f"Ours: {paper.study(scale, fill.study)}, {paper.scale[scale].about}.", *paper.scale[scale].notes]
         if own is not None and own.analysis is not None:
             said += [INTERVAL, f"Model {own.analysis.table.model}. {conditions(own.analysis)}"]
         said.append(DIFFERENCE if scale == "paper" else OTHERS)
-        moved = [f"{row} is {label.replace(':', ': ', 1)}" for row, label in fill.rows.items()]
+        moved = [f"{row} is {_named(paper, scale, label)}" for row, label in fill.rows.items()]
         said += [f"Rows of ours: {'; '.join(moved)}."] * bool(moved)
     else:
         said.append("No study of ours at this scale fills it.")
@@ -166,6 +166,12 @@ def _grid(
         caption=(*said, *block.notes, *table.notes),
         model=block.model,
     )
+
+
+def _named(paper: Paper, scale: Scale, found: str) -> str:
+    """LABEL, or STUDY: LABEL; a label may have a colon of its own."""
+    study, colon, label = found.partition(":")
+    return f"{study}: {label}" if colon and study in paper.scale[scale].studies else found
 
 
 def _name(table: PaperTable, block: Block, fill: Fill | None, fills: Sequence[Fill]) -> str:

@@ -95,6 +95,46 @@ def test_another_task_is_added_to_cells_that_are_done(done, tmp_path):
     assert all(after[name] == found for name, found in contents(done).items() if not name.endswith("evaluation.json"))
 
 
+def test_cells_whose_weights_are_gone_are_named_before_training_and_hold_up_nothing(done, tmp_path, capsys):
+    import shutil
+
+    shutil.copytree(done / "out", tmp_path / "out")
+    lost = sorted(tmp_path.glob("out/cells/*"))
+    for cell in lost:
+        shutil.rmtree(cell / "weights")
+    assert run(tmp_path) == 0 and "weights are gone" not in capsys.readouterr().out  # nothing is to be asked
+    changes = {
+        "algorithms": [*RECIPE["algorithms"], {"name": "grpo@no-kl", "label": "GRPO"}],
+        "final_tasks": [*RECIPE["final_tasks"], {"name": "arithmetic", "label": "more", "limit": 4, "max_tokens": 4}],
+    }
+    assert run(tmp_path, **changes) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "GFT, seed 0 is done, and its weights are gone: not asked more; to have it trained again, remove" in said
+    assert said.index("seed 1 is done, and its weights are gone") < said.index("final: 4 cells, 2 to run")
+    (table,) = runs.load(tmp_path / "out")
+    analysis = Analysis(table, table.rows, View(), {})
+    gft, grpo = (next(row for row in table.rows if row.label == label) for label in ("GFT", "GRPO"))
+    assert analysis.final(gft, "more") is None and analysis.final(gft, "small").seeds == (0, 1)
+    assert analysis.final(grpo, "more").seeds == analysis.final(grpo, "small").seeds == (0, 1)
+    text = next(t for t in (p.read_text() for p in tmp_path.glob("out/*.md")) if "more" in t)
+    assert any(line.startswith("| GFT |") and " – |" in line for line in text.splitlines())
+
+
+def test_a_stage_whose_weights_are_gone_is_asked_where_it_is_made_again(tmp_path, capsys):
+    import shutil
+
+    tasks = RECIPE["final_tasks"][:1]
+    assert run(tmp_path, seeds=[0], final_tasks=tasks) == 0
+    (cell,) = tmp_path.glob("out/cells/*")
+    shutil.rmtree(cell / "weights")
+    chain = {"label": "GFT+GRPO", "stages": [{"name": "gft", "budget": {"steps": 1}}, "grpo@no-kl"]}
+    assert run(tmp_path, seeds=[0], algorithms=[*RECIPE["algorithms"], chain]) == 0
+    assert "weights are gone: not asked" not in " ".join(capsys.readouterr().out.split())
+    (table,) = runs.load(tmp_path / "out")
+    analysis = Analysis(table, table.rows, View(), {})
+    assert all(analysis.final(row, "arithmetic@greedy") is not None for row in table.rows) and len(table.rows) == 2
+
+
 def test_asked_otherwise_is_refused_before_training(done):
     tasks = [{**RECIPE["final_tasks"][0], "temperature": 0.3}, RECIPE["final_tasks"][1]]
     with pytest.raises(UserError, match=r"final/small was asked otherwise \(temperature: 0\.3 against 0\.6\); remove"):

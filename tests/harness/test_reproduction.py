@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,34 @@ def test_files_are_named_by_their_place_in_the_clone():
     assert reproduction.tracked(QUICKSTART) == "recipes/quickstart.yaml"
     assert reproduction.tracked(Path("recipes/../recipes/quickstart.yaml")) in ("recipes/quickstart.yaml", None)
     assert reproduction.tracked(reproduction.ROOT / "recipes" / "never-written.yaml") is None
+
+
+def test_a_file_that_is_not_as_its_commit_has_it_gives_no_command(tmp_path, monkeypatch):
+    """A clone would run another cell; so it would where only what the recipe extends was edited."""
+
+    def git(*words):
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    base, mine, staged = (tmp_path / name for name in ("base.yaml", "mine.yaml", "staged.yaml"))
+    base.write_text(QUICKSTART.read_text())
+    mine.write_text("extends: base.yaml\n")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "recipes")
+    monkeypatch.setattr(reproduction, "ROOT", tmp_path)
+    assert _command(mine)[:3] == ["groupbench", "run", "mine.yaml"]
+    staged.write_text(mine.read_text())
+    git("add", "staged.yaml")
+    assert _command(staged) is None
+    base.write_text(base.read_text().replace("budget: {steps: 60}", "budget: {steps: 90}"))
+    assert _command(mine) is None and _command(base) is None and reproduction.tracked(mine) == "mine.yaml"
+    git("add", "base.yaml")
+    assert _command(mine) is None
+    git("commit", "-m", "longer")
+    assert _command(mine) is not None
+    mine.write_text("extends: base.yaml\nbudget: {steps: 3}\n")
+    assert _command(mine) is None
 
 
 @pytest.mark.parametrize("changes", [{}, {"controls": ["a-a"]}])

@@ -10,6 +10,7 @@ import yaml
 
 from harness.errors import UserError
 from harness.papers import command, cost, studies
+from harness.papers.standing import standing
 from harness.settings import AlgorithmChoice, Budget, Training
 from leaderboard.papers.reading import PAPERS, SCALES, load, read
 
@@ -95,6 +96,55 @@ def test_a_key_that_is_not_there_is_named():
         study.ours(["budget.stops"])
 
 
+def test_a_rows_own_settings_are_told_by_its_label():
+    study = studies.study("gift-tiny-sensitivity", "sensitivity", [], Path("results"))
+    keys = ["algorithms.GIFT lr=1e-4.parameters.epsilon", "algorithms.GRPO β=0.01.training.learning_rate"]
+    assert study.ours(keys) == {keys[0]: 0.00316, keys[1]: 8.83e-05}
+    assert study.ours(["algorithms.DAPO.parameters.clip_low"]) == {}, "a row that was not asked for"
+    for wrong in ("algorithms.GIFT lr=1e-4.parameters.epsilom", "algorithms.GIFT lr=1e-4", "algorithms.clip"):
+        with pytest.raises(UserError, match=f"names {wrong} as ours, and there is no such key"):
+            study.ours([wrong])
+
+
+@both
+@every
+def test_what_is_ours_has_a_value(paper, scale):
+    for study in studies.find(load(paper), scale, [], Path("results")):
+        keys = load(paper).scale[scale].ours[study.short]
+        assert set(study.ours(keys)) == set(keys), study.name
+
+
+# Spec §2.3, §2.8, §3.5: of GIFT one script is known, without its baselines; of the baselines of GFT nothing.
+NOT_PUBLISHED = {
+    ("gift", "tiny", "rlvr"): "GIFT.parameters.epsilon DAPO.parameters.clip_high GSPO.parameters.clip_low",
+    ("gift", "paper", "rlvr"): "GRPO.training.learning_rate DAPO.parameters.clip_high GSPO.training.learning_rate",
+    ("gft", "paper", "main"): "SFT.training.prompts_per_step GRPO.training.learning_rate DFT.training.learning_rate",
+}
+
+
+@pytest.mark.parametrize(("paper", "scale", "short"), NOT_PUBLISHED)
+def test_settings_of_a_row_that_are_not_published_are_printed(paper, scale, short, tmp_path, capsys):
+    assert command.run(paper, scale, True, tmp_path, None, [], []) == 0
+    study = next(one for one in studies.find(load(paper), scale, [], tmp_path) if one.short == short)
+    (line,) = [line for line in capsys.readouterr().out.partition(f"\n{study.name}: ")[2].split("\n\n")[0].splitlines()
+               if "not published, ours: " in line]  # fmt: skip
+    for key in NOT_PUBLISHED[paper, scale, short].split():
+        (value,) = study.ours([f"algorithms.{key}"]).values()
+        assert f" algorithms.{key} = {value}" in line
+
+
+def test_what_the_captions_say_of_our_settings_is_what_is_run():
+    (said,) = load("gift").scale["tiny"].notes
+    for short in ("rlvr", "rlhf", "sensitivity"):
+        study = studies.study(f"gift-tiny-{short}", short, [], Path("results"))
+        rows = {row.label: row.stages[-1].algorithm for row in study.rows}
+        assert all(f"{one.epsilon:g}" in said for label, one in rows.items() if label.startswith("GIFT"))
+        assert short == "sensitivity" or f"{rows['GSPO'].clip_low}, {rows['GSPO'].clip_high};" in said
+        assert short != "rlvr" or f"verified ({rows['DAPO'].clip_low}, {rows['DAPO'].clip_high};" in said
+    (default,) = {type(one)().epsilon for label, one in rows.items() if label.startswith("GIFT")}
+    assert f"its ε is {default:.0e}".replace("e-06", "e-6") in " ".join(load("gift").notes)
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [
@@ -140,6 +190,31 @@ def test_steps_until_the_first_limit_that_is_known():
     assert cost.steps_of(Budget(seconds=10), training) is None
 
 
+CHAINED = """algorithms=[
+  {name: sft, label: SFT},
+  {label: SFT+SFT, stages: [{name: sft, budget: {steps: 40}}, sft]},
+  {label: SFT+GRPO, stages: [{name: sft, budget: {steps: 40}}, grpo@no-kl]},
+  {label: GFT+GRPO, stages: [{name: gft, budget: {steps: 30}}, grpo@no-kl]}]"""
+
+
+def test_stages_that_chains_share_cost_once(tmp_path):
+    study = studies.study("gft-tiny-chains", "chains", [CHAINED, "budget.steps=40", "seeds=[0, 1]"], tmp_path)
+    paper, recipe = load("gft"), study.recipe
+    size = cost.sizes(paper.size("tiny"), paper.scale["tiny"], recipe)
+    sft, twice, grpo, behind = study.rows
+    cells = [sft.stages, twice.stages, grpo.stages, *behind.prefixes]  # of each, its last stage alone
+    once = sum((cost.of_stage(stages, study, size) for stages in cells), cost.finals(recipe, size).times(4))
+    assert command._describe(paper, "tiny", study).flops == pytest.approx(once.times(2).flops)
+    assert len(standing(study).missing) == 2 * len(cells)
+    alone = [cost.of_stage(stages, study, size) for stages in twice.prefixes]
+    assert cost.of_row(twice, study, size).flops == pytest.approx(
+        alone[0].flops + alone[1].flops + cost.finals(recipe, size).flops
+    )
+    items = recipe.evaluation.examples + recipe.evaluation.probe
+    look = size.forward(2 * items, items * (1 + recipe.evaluation.samples))
+    assert alone[0].sampled - alone[1].sampled == pytest.approx(look)  # the second stage begins where the first ended
+
+
 # --- a study, shrunken, end to end ---
 
 SMALL = """
@@ -150,6 +225,8 @@ algorithms:
   - {{name: sft, label: SFT, training: {{prompts_per_step: 40}}}}
   - {{name: grpo@no-kl, label: GRPO}}
   - {{name: gft, label: GFT}}
+  - label: SFT+GRPO
+    stages: [{{name: sft, budget: {{steps: 2}}, training: {{prompts_per_step: 40}}}}, grpo@no-kl]
 budget: {{steps: 2}}
 training: {{prompts_per_step: 4, updates_per_rollout: 2}}
 seeds: [0, 1]
@@ -184,7 +261,7 @@ def shrunken(tmp_path, monkeypatch):
 def test_a_shrunken_study_end_to_end(shrunken, capsys):
     assert command.run("gft", "tiny", False, shrunken, 1, [], []) == 0
     said = capsys.readouterr().out
-    assert "gft-tiny-main: 6 cells, 0 done, 6 to run" in said and "Base" in said and "30.16" in said
+    assert "gft-tiny-main: 8 cells, 0 done, 8 to run" in said and "Base" in said and "30.16" in said
     text = (shrunken / "gft-tiny.md").read_text()
     ours = text.partition("\n## ")[2].partition("\n## ")[0]
     rows = {line.split(" | ")[0].strip("| "): line for line in ours.splitlines() if line.startswith("| ")}
@@ -193,13 +270,54 @@ def test_a_shrunken_study_end_to_end(shrunken, capsys):
     assert len(first) == 4
     assert command.run("gft", "tiny", False, shrunken, 1, [], []) == 0
     said = capsys.readouterr().out
-    assert "gft-tiny-main: 6 cells, 6 done, 0 to run" in said and "SFT: seeds 0, 1 done" in said
+    assert "gft-tiny-main: 8 cells, 8 done, 0 to run" in said and "SFT: seeds 0, 1 done" in said
     assert {path.name: path.read_bytes() for path in shrunken.glob("gft-tiny*.*")} == first
     (cell,) = list(shrunken.glob("gft-tiny-main/cells/*/status.json"))[:1]
     cell.write_text(json.dumps({**json.loads(cell.read_text()), "state": "stopped"}))
     assert command.run("gft", "tiny", True, shrunken, 1, [], []) == 0
     said = capsys.readouterr().out
-    assert "5 done, 1 to run" in said and " stopped" in said and "measured here: " in said
+    assert "7 done, 1 to run" in said and " stopped" in said and "measured here: " in said
+    cell.write_text(json.dumps({**json.loads(cell.read_text()), "state": "done"}))
+    _others_under_the_same_labels(shrunken, capsys)
+    _seconds_of_a_chain_are_its_last_stages(shrunken)
+
+
+def _others_under_the_same_labels(out, capsys):
+    """Of other settings nothing is done, and where they lie nothing is run."""
+    records = {path: path.read_bytes() for path in out.rglob("*.json*")}
+    for other, said in [
+        ("budget.steps=3", "SFT has budget.steps = 2, not 3"),
+        ("training.weight_decay=0.5", "training.weight_decay = 0.01, not 0.5"),
+        ("sampling.max_tokens=5", "sampling.max_tokens = 6, not 5"),
+        ("task.parameters.teacher_accuracy=0.5", "task.parameters.teacher_accuracy = 0.6, not 0.5"),
+        (
+            "model.warm_start={training: {learning_rate: 0.001}, budget: {steps: 1}}",
+            "SFT has model.warm_start.training.",
+        ),
+    ]:
+        assert command.run("gft", "tiny", True, out, 1, [other], []) == 0
+        assert "8 cells, 0 done, 8 to run" in capsys.readouterr().out, other
+        with pytest.raises(UserError, match=r"holds other cells under the same labels, SFT, .* another --out") as e:
+            command.run("gft", "tiny", False, out, 1, [other], [])
+        assert said in str(e.value)
+        capsys.readouterr()
+    assert command.run("gft", "tiny", True, out, 1, ["seeds=[1, 2]"], []) == 0  # another seed is the same row
+    assert "8 cells, 4 done, 4 to run" in capsys.readouterr().out
+    one = "algorithms=[{name: gft, label: GFT, parameters: {tau: 0.9}}]"
+    with pytest.raises(UserError, match=r"labels, GFT: GFT has algorithm\.parameters\.tau = 0\.1, not 0\.9"):
+        command.run("gft", "tiny", False, out, 1, [one], [])
+    short = "algorithms=[{label: SFT+GRPO, stages: [{name: sft, budget: {steps: 1}}, grpo@no-kl]}]"
+    with pytest.raises(UserError, match=r"after\.0\.training\.prompts_per_step = 40, not 4"):
+        command.run("gft", "tiny", False, out, 1, [short], [])
+    assert {path: path.read_bytes() for path in out.rglob("*.json*")} == records
+
+
+def _seconds_of_a_chain_are_its_last_stages(out):
+    there = standing(studies.study("gft-tiny-main", "main", [], out))
+    spent = {(c.label, c.seed): json.loads((c.folder / "status.json").read_text())["seconds"] for c in there.found}
+    for cell in there.found:
+        whole = spent[cell.label, cell.seed]
+        assert cell.seconds == (whole - spent["SFT", cell.seed] if cell.label == "SFT+GRPO" else whole) > 0
 
 
 def test_recipes_are_in_the_wheel(tmp_path):

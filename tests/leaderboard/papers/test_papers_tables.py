@@ -72,6 +72,9 @@ def test_rows_of_another_study_and_the_fourth_mix(results):
     assert ablation["w/o GAL+DCR"].value is not None and ablation["w/o DCR"].text == "not run"
     assert mix["4:4"] == ablation["GFT"] and mix["2:6"].value is not None and mix["8:0"].text == "not run"
     assert column(grids["tau"], "MATH, published")["GFT"].text == "not published"
+    said = " ".join(grids["mix"].caption)
+    assert "8:0 is GFT 8:0; 6:2 is GFT 6:2" in said
+    assert "w/o GAL+DCR is main: SFT" in " ".join(grids["ablation"].caption)
 
 
 def test_a_paper_without_a_published_number(results):
@@ -85,6 +88,8 @@ def test_a_paper_without_a_published_number(results):
     assert column(grid, "accuracy")["DAPO"].text == "not run"
     assert column(grid, "KL")["GIFT"].text is None and column(grid, "KL")["GIFT"].value is None  # run, and not recorded
     assert column(grids["aggregator"], "BBQ")["unlabelled"].text == "71.06"
+    assert "ε of rows GIFT is ours, 0.00316" in " ".join(grid.caption)
+    assert "ε of rows" not in " ".join(grids["aggregator"].caption)
 
 
 @pytest.mark.parametrize("paper", ["gft", "gift"])
