@@ -138,7 +138,6 @@ def _judged(one: Judging, looks: Mapping[str, int]) -> dict[str, Any]:
     grid = one.grid
     columns, lines = entries.single(grid, entries.HIDDEN_WINS)
     labels = [line.label for line in grid.lines]
-    names = summary.short_names(labels)
     own = {label: number for number, label in enumerate(sorted(labels))} if not set(labels) <= looks.keys() else looks
     return {
         "slug": one.slug,
@@ -153,16 +152,7 @@ def _judged(one: Judging, looks: Mapping[str, int]) -> dict[str, Any]:
         "caption": [one_line(sentence) for sentence in grid.caption],
         "notes": [],
         "columns": columns,
-        "rows": [
-            {
-                "hash": line.label,
-                "label": one_line(line.label),
-                "short": one_line(names[line.label]),
-                "look": own[line.label],
-                "entries": found,
-            }
-            for line, found in zip(grid.lines, lines, strict=True)
-        ],
+        "rows": _labelled(grid, lines, own),
         "pairs": {"judged": pairs.judged_differences(one.contest)},
     }
 
@@ -170,7 +160,7 @@ def _judged(one: Judging, looks: Mapping[str, int]) -> dict[str, Any]:
 def _across(grid: Grid, kind: str = ACROSS) -> dict[str, Any]:
     columns, lines = entries.single(grid)
     labels = sorted(line.label for line in grid.lines)
-    looks, names = {label: number for number, label in enumerate(labels)}, summary.short_names(labels)
+    looks = {label: number for number, label in enumerate(labels)}
     return {
         "slug": f"{kind}-{grid.name}-{one_line(grid.model)}",
         "kind": kind,
@@ -182,18 +172,24 @@ def _across(grid: Grid, kind: str = ACROSS) -> dict[str, Any]:
         "caption": [one_line(sentence) for sentence in grid.caption],
         "notes": [],
         "columns": columns,
-        "rows": [
-            {
-                "hash": line.label,
-                "label": one_line(line.label),
-                "short": one_line(names[line.label]),
-                "look": looks[line.label],
-                "entries": found,
-            }
-            for line, found in zip(grid.lines, lines, strict=True)
-        ],
+        "rows": _labelled(grid, lines, looks),
         "pairs": {},
     }
+
+
+def _labelled(grid: Grid, lines: Sequence[Any], looks: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Rows that are known by their labels, and are no row of one table of runs."""
+    names = summary.short_names([line.label for line in grid.lines])
+    return [
+        {
+            "hash": line.label,
+            "label": one_line(line.label),
+            "short": one_line(names[line.label]),
+            "look": looks[line.label],
+            "entries": found,
+        }
+        for line, found in zip(grid.lines, lines, strict=True)
+    ]
 
 
 def _finding(found: Finding) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What tests of the harness share: small random models, policies on them, and cells that run in a second."""
 
+import contextlib
+import io
 import json
 import shutil
 import string
@@ -12,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from harness import benchmark, chains, experiment, recipe
+from harness import benchmark, chains, cli, experiment, recipe
 from harness.policy import Policy
 from leaderboard import reading, records
 
@@ -21,6 +23,21 @@ CHARACTERS = string.printable
 TEMPLATE = (
     "{% for m in messages %}<{{ m.role[0] }}>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<a>{% endif %}"
 )
+
+
+def said(*arguments: object, cwd: Path | str = ".") -> tuple[int, str, str]:
+    """Exit code, output and errors of a command in this process, which has paid for its imports."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        before, sys.argv = sys.argv, ["groupbench", *map(str, arguments)]
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        finally:
+            sys.argv = before
+    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import sys
 
 import pytest
 
-from harness import benchmark, cli, experiment, recipe
+from harness import benchmark, experiment, recipe
 from leaderboard import records
+
+from .conftest import said
 
 RECIPE = {
     "name": "mine", "task": {"name": "arithmetic", "parameters": {"level": 1}}, "model": "tiny",
@@ -22,17 +21,7 @@ RECIPE = {
 
 
 def claims(*arguments, cwd):
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        before, sys.argv = sys.argv, ["groupbench", "claims", *map(str, arguments)]
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code or 0
-        finally:
-            sys.argv = before
-    return code, out.getvalue(), err.getvalue()
+    return said("claims", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")

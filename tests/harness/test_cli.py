@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import subprocess
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli
+from .conftest import said
 
 ROOT = Path(__file__).parents[2]
 BASE = {
@@ -31,17 +29,7 @@ def groupbench(*arguments, cwd):
 
 def inside(*arguments, cwd):
     """The same in this process, which has paid for its imports: for commands that register nothing."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        before, sys.argv = sys.argv, ["groupbench", *map(str, arguments)]
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code or 0
-        finally:
-            sys.argv = before
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+    return subprocess.CompletedProcess(arguments, *said(*arguments, cwd=cwd))
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import re
 import shutil
@@ -13,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli, commands
+from harness import commands
 from harness.benchmark import plan
 from harness.recipe import parse
+
+from .conftest import said
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -27,21 +27,6 @@ name = "cost"
 columns = ["algorithm", "spent_generated_tokens"]
 """
 README = "# Mine\n\n<!-- groupbench:begin main -->\n<!-- groupbench:end main -->\n\nEnd.\n"
-
-
-def said(*arguments):
-    """Exit code, output and errors of a command in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["groupbench", *map(str, arguments)]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.main()
-        code = 0
-    except SystemExit as ended:
-        code = ended.code or 0
-    finally:
-        sys.argv = before
-    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")
