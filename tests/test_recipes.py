@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import commands
+from harness import board, commands
 from leaderboard.build import build
 
 ROOT = Path(__file__).parents[1]
@@ -50,9 +50,11 @@ def test_quickstart(tmp_path, monkeypatch, capsys):
         assert table[shown].notna().to_numpy().all() and others[tested].notna().to_numpy().all()
     assert table.loc["grpo@no-kl", "time_to_target"] < 60 and table["nauc"].notna().all()
     assert "convergence-arithmetic.svg" in capsys.readouterr().out
-    first = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.*") if path.suffix != ".json"}
-    again = build(tmp_path / "out", tmp_path / "again")
-    assert {path.name: path.read_bytes() for path in again.paths} == first and len(first) == 6
+    first, again = tmp_path / "out", tmp_path / "again"
+    board.page(build(first, again), first, again)
+    names = {path.name for path in again.iterdir()}
+    assert names == {path.name for path in first.glob("*.*")} - {"benchmark.json"} and "index.html" in names
+    assert [name for name in names if (again / name).read_bytes() != (first / name).read_bytes()] == []
 
 
 def test_gsm8k_smoke(tmp_path, data_folder, quick_precision):
