@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from leaderboard.analysis import Analysis, View
-from leaderboard.runs import MODES, Row, load
+from leaderboard.loading import load
+from leaderboard.runs import MODES, Row
 from leaderboard.stats import cluster_means, crossed
 
 SEEDS = (3, 5, 10)

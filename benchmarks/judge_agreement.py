@@ -35,8 +35,9 @@ from harness.rewards.scorer import RewardScorer
 from leaderboard.stats import AGREEMENT, of_shares
 from leaderboard.winrates.pairs import consistent, first_share
 from tasks.judges import asking, registry
-from tasks.judges.base import Judge, Pair
+from tasks.judges.base import Judge
 from tasks.judges.cache import Cache
+from tasks.judges.games import Pair
 from tasks.judges.prompts import OURS
 from tasks.judges.results import Compared, Judged
 from tasks.judges.texts import CAP_CHARS

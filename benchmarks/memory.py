@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 
 from algorithms.registry import create
-from harness import models
+from harness import models, tiny
 from harness.policy import Policy
 from harness.rollout import Completion, Request
 from harness.settings import Execution, Sampling, Training
@@ -179,7 +179,7 @@ def build(name: str, size: Size, whole: bool) -> tuple[Trainer, MadeUp]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     policy = Policy(LlamaForCausalLM(config), device, "bfloat16" if device.type == "cuda" else "float32", 1.0)
     codec = models.load_codec(models.find("tiny"))
-    engine = MadeUp(codec.demonstration(models.TINY_ALPHABET)[:-1], size.max_tokens)
+    engine = MadeUp(codec.demonstration(tiny.ALPHABET)[:-1], size.max_tokens)
     trainer = Trainer(
         create(name), EveryOther(level=2), policy, engine, codec,
         training=Training(size.prompts, size.group, updates_per_rollout=1), sampling=Sampling(size.max_tokens),

@@ -22,9 +22,9 @@ import numpy as np
 
 from leaderboard import records
 from leaderboard.build import build
+from leaderboard.loading import load
 from leaderboard.page import index
 from leaderboard.page.runs import write_runs
-from leaderboard.runs import load
 from leaderboard.selection import Archive
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,17 +11,15 @@ import torch
 
 from algorithms import Algorithm
 from leaderboard.records import SCHEMA, BenchmarkRecord, PlannedCell, content_hash, row_hash
-from tasks.base import Source, Task, TaskError
-from tasks.data import fingerprint
-from tasks.dev import DevSplit
+from tasks.base import Task, TaskError
 from tasks.rewards.rewarded import Rewarded
-from tasks.wrapped import Wrapped, innermost
 
 from . import contamination, models, reproduction, sinks
-from .codec import Codec
+from .checks import check_algorithm, check_examples, check_texts
 from .entries import Entry, control_arm, entry_of
 from .errors import UserError
-from .plugins import build_algorithm, build_task, source_hash
+from .identity import protocol_identity, reward_identity, stage_identity, task_identity
+from .plugins import build_algorithm, build_task
 from .rewards import stage as rewards
 from .rewards.building import rewarded
 from .rewards.stage import Stage
@@ -196,127 +193,6 @@ def _reward_stage(recipe: Recipe, task: Task, device: str) -> Stage | None:
         raise UserError(f"reward.train: {error}") from error
 
 
-def check_algorithm(algorithm: Algorithm, task: Task, training: Training, sampling: Sampling, where: str) -> list[str]:
-    """Refuse what cannot work together; return remarks on what will work differently than asked."""
-    needs = algorithm.needs
-    size = training.responses_per_prompt if needs.rollouts is None else needs.rollouts + needs.demonstrations
-    if size < algorithm.min_group_size:
-        raise UserError(
-            f"{where}: a group of {size} response; {algorithm.name} compares the members of a group, so "
-            f"training.responses_per_prompt must be at least {algorithm.min_group_size}"
-        )
-    if needs.rollouts is None and needs.demonstrations > training.responses_per_prompt:
-        raise UserError(
-            f"{where}: {needs.demonstrations} demonstrations a prompt do not fit into "
-            f"training.responses_per_prompt = {training.responses_per_prompt}"
-        )
-    if algorithm.requires_clipping and training.max_grad_norm is None:
-        raise UserError(
-            f"{where}: training.max_grad_norm = null, but {algorithm.name} cannot train without gradient-norm "
-            "clipping: at the first update of a rollout its gradient is of the order of 1e6; set it, e.g. to 1.0"
-        )
-    if needs.rollouts != 0 and sampling.temperature == 0:
-        raise UserError(f"{where}: sampling.temperature = 0 draws the same response every time; it must be above 0")
-    if needs.old and sampling.truncates:
-        raise UserError(
-            f"{where}: sampling.top_p = {sampling.top_p}, top_k = {sampling.top_k}, but {algorithm.name} weighs "
-            "samples by probability ratios, which are wrong when the tail cannot be drawn; use top_p: 1, top_k: 0"
-        )
-    wanted = {source for source, n in (("expert", needs.experts), ("teacher", needs.teachers)) if n}
-    missing = wanted - task.demonstration_sources
-    if wanted and wanted == missing:
-        raise UserError(
-            f"{where}: {algorithm.name} needs {' and '.join(sorted(wanted))} demonstrations, and task {task.name} has "
-            f"{', '.join(sorted(task.demonstration_sources)) or 'none'}"
-        )
-    absent = [
-        f"task {task.name} has no {source} demonstrations; sampled responses fill their places"
-        for source in sorted(missing)
-    ]
-    return [f"{where}: {remark}" for remark in (*absent, *algorithm.remarks(sampling.max_tokens))]
-
-
-def check_examples(task: Task, training: Training, evaluation: Evaluation, where: str) -> None:
-    """Load the data, and refuse a set too small for the recipe, or examples that cannot be told apart."""
-    if not task.train:
-        raise UserError(
-            f"{where}: task {task.name} has no training examples; it can be evaluated, not trained on "
-            "(`groupbench list tasks` shows which tasks have some)"
-        )
-    if len(task.train) < training.prompts_per_step:
-        raise UserError(
-            f"{where}: prompts_per_step = {training.prompts_per_step}, but task {task.name} has only "
-            f"{len(task.train)} training examples"
-        )
-    ids = Counter(example.id for example in (*task.train, *task.heldout))
-    if doubles := [name for name, count in ids.items() if count > 1]:
-        raise UserError(f"task {task.name}: two examples have the id {doubles[0]!r}, and would be given the same draws")
-    wanted = evaluation.examples
-    if not task.heldout or (wanted is not None and wanted > len(task.heldout)):
-        raise UserError(f"evaluation.examples = {wanted}, but task {task.name} has {len(task.heldout)} held out")
-
-
-def check_texts(start: models.Source, task: Task, recipe: Recipe, algorithms: Sequence[Algorithm]) -> None:
-    """Encode the longest prompts and demonstrations: they must suit the tokenizer, and fit into the model's context."""
-    codec, limit = models.load_codec(start), models.context_limit(start)
-    response = max(recipe.sampling.max_tokens, recipe.evaluation.max_tokens or 0)
-    longest = longest_prompt(codec, task)
-    asked: set[Source] = {"expert"} if any(a.needs.experts for a in algorithms) else set()
-    if any(a.needs.teachers for a in algorithms):
-        asked.add("teacher")
-    sources = sorted(asked & task.demonstration_sources)
-    texts = sorted((t for s in sources for e in task.train for t in task.demonstrate(e, s, 1, 0)), key=len)
-    if sources and not texts:
-        raise UserError(
-            f"task {task.name}: its training data, as found, hold no {' and no '.join(sources)} demonstrations; "
-            "set task.parameters.folder to data with solutions, or choose algorithms that need none"
-        )
-    shown = max((len(codec.demonstration(text)) for text in texts[-16:]), default=0)
-    if limit is not None and longest + max(response, shown) > limit:
-        raise UserError(
-            f"the longest prompt has {longest} tokens, a response may have {response} (max_tokens) and the longest "
-            f"demonstration has {shown}; together more than the {limit} that the model reads"
-        )
-
-
-def longest_prompt(codec: Codec, task: Task) -> int:
-    """Tokens of the longest of those prompts that have the most characters: encoding all would take seconds."""
-    by_length = sorted((*task.train, *task.heldout), key=lambda example: len(str(example.prompt)))
-    return max(len(codec.prompt(example)) for example in by_length[-16:])
-
-
-def task_identity(task: Task) -> dict[str, Any]:
-    """The task by what its data are, not by where they lie: the Hub and a folder with the same rows are one task.
-
-    What is trained on counts as well as what is asked: the hash covers demonstrations, and a third party's grader; ours
-    by the number that it gives itself, from the second on.
-    """
-    whole, around, parameters = innermost(task), task, task_parameters(task)
-    while isinstance(around, Wrapped):
-        if isinstance(around, DevSplit):
-            parameters["dev_share"] = around.share
-        around = around.task
-    shown = [task.demonstrate(e, s, 2, 0) for s in sorted(task.demonstration_sources) for e in task.train]
-    data = [fingerprint((*task.train, *task.heldout)), content_hash(shown)]
-    identity = {"name": task.name, "parameters": parameters, "data": content_hash(data), "source": source_hash(whole)}
-    verifier = whole.verifier.partition(" ")[0]  # ours alone: versions of libraries are provenance here too
-    return identity | ({} if verifier == "1" else {"verifier": verifier})
-
-
-def task_parameters(task: Task) -> dict[str, Any]:
-    """Those of the task itself that say what is asked, and not where it lies."""
-    whole = innermost(task)
-    return {name: value for name, value in asdict(whole).items() if name not in whole.locations}  # type: ignore[call-overload]
-
-
-def reward_identity(task: Task) -> dict[str, Any]:
-    """What rates responses in the verifier's place, where something does."""
-    if not isinstance(task, Rewarded):
-        return {}
-    reward = task.reward
-    return {"reward": reward.identity | ({} if (source := source_hash(reward)) is None else {"source": source})}
-
-
 def _warm_start(recipe: Recipe, task: Task, start: models.Source, shared: dict[str, Any]) -> Cell | None:
     warm = recipe.model.warm_start
     if warm is None:
@@ -332,21 +208,6 @@ def _warm_start(recipe: Recipe, task: Task, start: models.Source, shared: dict[s
     cell = _cell(stage, Entry(where, label, algorithm, warm.training), task, start, warm.seed, shared)
     # It samples nothing, and how it is looked at does not change its weights.
     return replace(cell, spec={k: v for k, v in cell.spec.items() if k not in {"sampling", "rollout", "evaluation"}})
-
-
-def stage_identity(algorithm: Algorithm, training: Training, budget: Budget) -> dict[str, Any]:
-    """What is a stage's own."""
-    named = {"name": algorithm.name, "parameters": asdict(algorithm), "source": source_hash(algorithm)}
-    return {"algorithm": named, "training": asdict(training), "budget": asdict(budget)}
-
-
-def protocol_identity(recipe: Recipe) -> dict[str, Any]:
-    """How all cells of a recipe are sampled and looked at."""
-    return {
-        "sampling": asdict(recipe.sampling),
-        "rollout": {"engine": recipe.rollout.engine},
-        "evaluation": {k: v for k, v in asdict(recipe.evaluation).items() if k != "drift" or v},
-    }
 
 
 def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: int, shared: dict[str, Any]) -> Cell:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from .commands import console, say
+from .console import console, say
 from .errors import UserError
 
 if TYPE_CHECKING:

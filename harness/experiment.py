@@ -25,6 +25,7 @@ from leaderboard.records import RECORD_FILES, CellRecord, RecordError, SampleRec
 from . import checkpoint, memory, models
 from .benchmark import Cell
 from .chains import Before
+from .cores import ALL_THREADS, resolve_device
 from .errors import UserError
 from .evaluation import drift
 from .evaluation.looks import evaluations
@@ -37,7 +38,6 @@ from .sinks import Sinks
 from .stop import Stop, Stopped
 from .trainer import Trainer
 
-ALL_THREADS = torch.get_num_threads()
 PROMPTS_CHECKED = 8  # drawn from by the start-up check of a foreign engine
 SAMPLES_KEPT = 4  # groups a step whose texts are recorded
 
@@ -352,14 +352,6 @@ def cause(error: Exception) -> str:
             "same, and run again"
         )
     return text
-
-
-def resolve_device(name: str) -> str:
-    """`auto` is cuda where there is a usable GPU. Raises UserError for a GPU that is not there."""
-    present = torch.cuda.is_available()
-    if name == "cuda" and not present:
-        raise UserError("execution.device = cuda, but torch finds no usable GPU; allowed here: auto, cpu")
-    return "cuda" if present and name != "cpu" else "cpu"
 
 
 def weights_hash(policy: Policy) -> str:

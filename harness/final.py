@@ -20,12 +20,13 @@ from tasks.base import TaskError
 
 from . import chains, models
 from .benchmark import Benchmark, Cell, content_hash
-from .commands import say
+from .console import say
+from .cores import ALL_THREADS, resolve_device
 from .errors import UserError
 from .evaluation.asked import Asked, Changes, resolve
 from .evaluation.checkpoint import Examiner
 from .evaluation.subject import Subject, find
-from .experiment import ALL_THREADS, resolve_device, state_of
+from .experiment import state_of
 from .settings import FinalTask, Recipe
 
 

@@ -24,7 +24,7 @@ from leaderboard.gate import report as reports
 from leaderboard.records import LeaderboardError, RecordError, read_lines
 from tasks.base import TaskError
 
-from .commands import console, say
+from .console import console, say
 from .errors import UserError
 
 SELF_TEST = "In %; at a true loss of so many pp: fails / passes. What neither fails nor passes is inconclusive."

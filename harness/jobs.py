@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .experiment import ALL_THREADS, Progress, Watcher
+from .cores import ALL_THREADS
+from .experiment import Progress, Watcher
 from .pools import Pool, Work, open_pool
 from .stop import GRACE_SECONDS, Stop, Stopped, on_signals
 

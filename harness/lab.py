@@ -10,7 +10,8 @@ from leaderboard import lab as exports
 from leaderboard.records import SCHEMA, LabCurve, LabFinding, LabRecord, LabReport
 
 from . import plugins
-from .commands import console, one_thread
+from .console import console
+from .cores import one_thread
 from .errors import UserError
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from . import models
-from .benchmark import Cell, longest_prompt
+from .benchmark import Cell
+from .checks import longest_prompt
 from .codec import Codec
 from .evaluation import drift
 from .evaluation.looks import splits_of

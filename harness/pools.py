@@ -255,7 +255,7 @@ def _record_death(folder: Path, error: str) -> None:
 
 def _work(connection: Connection, number: int, plugin_files: Sequence[Path]) -> None:
     """A worker process: cells come in, progress and outcomes go out, until the parent hangs up."""
-    from .commands import quiet_libraries
+    from .console import quiet_libraries
     from .plugins import load_file
 
     for file in plugin_files:  # before the first cell is unpickled: it may hold a plug-in's algorithm

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import board, commands
+from harness import board, running
 from leaderboard.build import build
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow(seconds=200), pytest.mark.timeout(1200)]
 
 
 def run(name, out, *overrides):
-    assert commands.run(ROOT / "recipes" / f"{name}.yaml", overrides, out, [], False) == 0
+    assert running.run(ROOT / "recipes" / f"{name}.yaml", overrides, out, [], False) == 0
     cells = {}
     for path in out.rglob("cell.json"):
         read = {p.stem: [json.loads(line) for line in p.read_text().splitlines()] for p in path.parent.glob("*.jsonl")}

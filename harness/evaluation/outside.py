@@ -12,7 +12,7 @@ from leaderboard import records
 from leaderboard.evaluations import same_checkpoint
 
 from .. import lm_eval
-from ..commands import say
+from ..console import say
 from ..errors import UserError
 from .asked import Asked
 from .checkpoint import OUTSIDE, Examiner

@@ -23,12 +23,12 @@ from tasks.judges.results import Estimate, Progress
 from tasks.open_ended import OpenEnded
 
 from .. import plugins
-from ..commands import console, quiet_libraries, say
+from ..console import console, quiet_libraries, say
+from ..cores import resolve_device
 from ..errors import UserError
 from ..evaluation import command as evaluation
 from ..evaluation.asked import Asked, Changes
 from ..evaluation.subject import find
-from ..experiment import resolve_device
 from ..lock import Held, lock
 from ..plugins import build_task
 from . import judging, panel, sides

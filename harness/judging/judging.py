@@ -14,8 +14,9 @@ from leaderboard.winrates import style
 from tasks.base import Example
 from tasks.judges import asking
 from tasks.judges.asking import Budget, Watch
-from tasks.judges.base import Pair, as_json
+from tasks.judges.base import as_json
 from tasks.judges.cache import Cache
+from tasks.judges.games import Pair
 from tasks.judges.prices import Price
 from tasks.judges.results import Compared, Estimate
 from tasks.judges.results import Judged as JudgedPair

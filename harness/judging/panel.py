@@ -15,9 +15,10 @@ from tasks.base import Example
 from tasks.comparison import OfficialPrompt
 from tasks.engines import Scorer
 from tasks.judges import prompts, registry
-from tasks.judges.base import Game, Identity, Judge, JudgeError, Pair
+from tasks.judges.base import Identity, Judge, JudgeError
 from tasks.judges.endpoint import loopback
 from tasks.judges.engine import EngineJudge
+from tasks.judges.games import Game, Pair
 from tasks.judges.parsing import PARSERS, READS_LOGPROBS
 from tasks.judges.prompts import OURS, JudgePrompt
 from tasks.judges.reward_model import RewardModelJudge

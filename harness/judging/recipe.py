@@ -31,12 +31,13 @@ from tasks.wrapped import innermost
 
 from .. import models
 from ..benchmark import Benchmark, Cell
-from ..commands import console, say
+from ..console import console, say
+from ..cores import resolve_device
 from ..errors import UserError
 from ..evaluation.asked import Asked, Changes, resolve
 from ..evaluation.checkpoint import Examiner
 from ..evaluation.subject import Subject, find
-from ..experiment import resolve_device, state_of
+from ..experiment import state_of
 from ..plugins import suggestion
 from ..settings import Recipe, Rollout, WinRates
 from . import judging, panel, sides

@@ -13,7 +13,7 @@ from tasks.alpaca_eval import AlpacaEval
 from tasks.base import Task, TaskDataError
 
 from .. import plugins
-from ..commands import say
+from ..console import say
 
 
 def of_verdicts(judged: Sequence[Judged], parameters: Mapping[str, Any] | None = None) -> SideFile | None:

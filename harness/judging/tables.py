@@ -13,7 +13,7 @@ from leaderboard.winrates.pairs import read_pairs
 from leaderboard.winrates.side_file import SideFile
 
 from .. import plugins
-from ..commands import console, say
+from ..console import console, say
 from ..errors import UserError
 from .side import of_verdicts
 

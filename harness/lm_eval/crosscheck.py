@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
-from ..errors import UserError
-from . import library, loading
+from ..errors import UserError, first_line
+from . import library
 from .records import plain
 
 # Ours -> lm-eval's tasks, by their files below its folder of tasks, and how our gold answer reads as theirs.
@@ -105,7 +105,7 @@ def crosscheck(
             try:
                 theirs = _grade(name, file, samples, golds)
             except (ImportError, AssertionError) as error:
-                record["left_out"][name] = loading.first_line(error)
+                record["left_out"][name] = first_line(error)
                 continue
             record["scorers"] += [_compare(key, marks, samples, golds, show) for key, marks in theirs.items()]
     return record

@@ -57,7 +57,7 @@ def quiet(say: Say) -> Iterator[list[str]]:
     """lm-eval's log and bars become a line of `say` every 10 s; yields the list that its warnings are added to."""
     import datasets
 
-    from ..commands import quiet_libraries
+    from ..console import quiet_libraries
 
     quiet_libraries()
     logger, kept = logging.getLogger("lm_eval"), _Warnings()

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
+from ..errors import UserError, first_line
 from .names import leaves
 
 DOCS = "docs/lm-eval.md"
@@ -56,12 +56,6 @@ def explain(manager: Any, name: str, error: Exception) -> str:
     if any("gated" in str(each).lower() for each in chain):
         text += " It is gated: accept its terms on the Hub, and log in or set HF_TOKEN."
     return f"{text} {_recipe(manager, *next(iter(with_data.items())))}"
-
-
-def first_line(error: BaseException) -> str:
-    """An error's first line of text, or its type's name."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
 
 
 def _recipe(manager: Any, task: str, config: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 from .. import models
-from ..errors import UserError
+from ..errors import UserError, first_line
 from . import library, loading, names, records
 from .library import Say
 
@@ -166,7 +166,7 @@ def _engine(settings: Settings, source: models.Source) -> Iterator[Any]:
                 extra = {"batch_size": settings.batch_size, "device": settings.device}
                 model = get_model("hf").create_from_arg_obj(arguments, extra)
         except Exception as error:
-            raise UserError(f"lm-eval: model {source.name}: {loading.first_line(error)}") from error
+            raise UserError(f"lm-eval: model {source.name}: {first_line(error)}") from error
         try:
             yield model
         finally:
@@ -236,7 +236,7 @@ def _evaluate(prepared: Prepared, model: Any) -> Mapping[str, Any]:
             )
     except Exception as error:
         raise UserError(
-            f"lm-eval failed on {', '.join(prepared.names)}: {type(error).__name__}: {loading.first_line(error)}"
+            f"lm-eval failed on {', '.join(prepared.names)}: {type(error).__name__}: {first_line(error)}"
         ) from error
     if not found:
         raise UserError("lm-eval returned nothing: it runs as one of several processes, which is not supported")

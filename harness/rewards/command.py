@@ -16,9 +16,9 @@ from tasks.pairs import Pairs
 from tasks.pairs.loading import SUFFIXES
 
 from .. import models, plugins
-from ..commands import console, quiet_libraries, say
+from ..console import console, quiet_libraries, say
+from ..cores import resolve_device
 from ..errors import UserError
-from ..experiment import resolve_device
 from ..settings import RewardTraining
 from .pairs import Measured, find_pairs, measure
 from .scorer import RewardScorer

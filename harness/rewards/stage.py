@@ -17,7 +17,7 @@ import torch
 from tasks.base import Task
 from tasks.pairs import Pairs
 
-from .. import models
+from .. import models, wheels
 from ..settings import RewardTraining
 from .pairs import find_pairs
 from .scorer import RewardScorer
@@ -44,7 +44,7 @@ class Stage:
     @property
     def folder(self) -> Path:
         """Where it is, or will be."""
-        return models.cache_folder() / "rewards" / self.id
+        return wheels.cache_folder() / "rewards" / self.id
 
     @property
     def title(self) -> str:

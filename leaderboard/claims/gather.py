@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import mine, reading, verdicts
+from ..loading import load_all
 from ..records import SCHEMA, LabRecord, LabReport, RecordError
-from ..runs import load_all
 from ..selection import Archive
 from .claim import Verdicts
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..build import write
 from ..export import markdown
-from ..runs import load
+from ..loading import load
 from ..selection import Archive
 from ..tables import Grid
 from ..verdicts import Judged

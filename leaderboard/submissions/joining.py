@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .. import runs
+from .. import loading
 from ..columns import Entry
 from ..columns.identity import seeds
 from ..records import RecordError
@@ -35,9 +35,9 @@ def gather(results: Path, folder: Path | None = None) -> Archive:
     """
     reports = verify_all(_found(results, folder))
     if not reports:
-        return Archive(runs.load(results))
+        return Archive(loading.load(results))
     there = any(next(results.rglob(name), None) for name in ("cell.json", "benchmark.json"))
-    tables = runs.own(results)[0] if there else []
+    tables = loading.own(results)[0] if there else []
     mine = {cell.folder.name for t in tables for row in t.rows for cell in row.cells if cell.folder}
     apart: list[Table] = []
     refused: list[Submission] = []
@@ -51,7 +51,7 @@ def gather(results: Path, folder: Path | None = None) -> Archive:
             tables = _joined(tables, own)
         else:
             apart += own
-    return Archive(runs.arranged(tables), runs.arranged(apart), refused)
+    return Archive(loading.arranged(tables), loading.arranged(apart), refused)
 
 
 def grid(archive: Archive) -> Grid | None:
@@ -106,7 +106,11 @@ def _read(report: Report) -> tuple[Report, Submission, list[Table]]:
     """Its tables, none where it is not safe to read, or turns out not to be."""
     submission = _submission(report)
     try:
-        return report, submission, [] if report.unsafe else runs.submitted(report.path, submission, _left_out(report))
+        return (
+            report,
+            submission,
+            [] if report.unsafe else loading.submitted(report.path, submission, _left_out(report)),
+        )
     except Exception as error:  # nobody's submission may keep the user's own runs from being shown
         report = with_faults(report, [Fault(".", "", f"{type(error).__name__}: {error}", "")], unsafe=True)
         return report, _submission(report), []

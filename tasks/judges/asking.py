@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from . import prices
-from .base import Failure, Game, Judge, JudgeError, JudgeStopped, Pair, Reply
+from .base import Judge, JudgeError, JudgeStopped
 from .cache import Cache, key_of
+from .games import Failure, Game, Pair, Reply
 from .prices import Price
 from .results import Compared, Estimate, Judged, Progress, Usage, Verdict
 from .texts import CAP_CHARS, Prepared, prepare

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .base import Failure, Game, JudgeError, JudgeStopped, Reply, Sink
+from .base import JudgeError, JudgeStopped, Sink
+from .games import Failure, Game, Reply
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI

@@ -22,7 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from .base import Decode, Game, Identity, JudgeError, Reading, Reply
+from .base import Decode, Identity, JudgeError
+from .games import Game, Reading, Reply
 
 VERSION = 1  # of the key
 BATCH = 16

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from ..base import Message
 from .attempts import Attempts
-from .base import Decode, Game, Identity, Judge, JudgeError, Sink
+from .base import Decode, Identity, Judge, JudgeError, Sink
+from .games import Game
 from .prices import TABLE
 from .prompts import JudgePrompt
 from .registry import register

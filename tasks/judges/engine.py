@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from ..base import Message
 from ..engines import TextEngine
-from .base import Decode, Game, Identity, Judge, JudgeError, Pair, Reply, Sink
+from .base import Decode, Identity, Judge, JudgeError, Sink
+from .games import Game, Pair, Reply
 from .prompts import JudgePrompt
 from .registry import register
 

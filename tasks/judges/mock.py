@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from statistics import NormalDist
 
-from .base import Failure, Game, Identity, Judge, JudgeError, Reply, Sink
+from .base import Identity, Judge, JudgeError, Sink
+from .games import Failure, Game, Reply
 from .registry import register
 
 _BOUNDS = (("A>>B", 1.5), ("A>B", 0.2), ("A=B", -0.2), ("B>A", -1.5))

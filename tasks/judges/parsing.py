@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from .base import Parser, Reading, Reply
+from .games import Parser, Reading, Reply
 from .texts import without_thoughts
 
 MUCH = 3  # how often "much better" counts: WEIGHT of Arena-Hard's show_result.py

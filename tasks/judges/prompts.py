@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ..base import Message
-from .base import Decode, Game, JudgeError
+from .base import Decode, JudgeError
+from .games import Game
 from .parsing import PARSERS, READS_LOGPROBS
 
 _PLACE = re.compile(r"\{(instruction|first|second)\}")

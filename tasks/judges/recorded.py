@@ -18,8 +18,9 @@ from typing import Any
 
 from .asking import alpaca_eval_order
 from .attempts import logprobs_of
-from .base import Game, Identity, JudgeError, Pair, Reply
+from .base import Identity, JudgeError
 from .cache import Line, key_of, read
+from .games import Game, Pair, Reply
 from .parsing import PARSERS
 from .prompts import OURS, JudgePrompt
 from .texts import content_of, prepare

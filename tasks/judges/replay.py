@@ -8,7 +8,8 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from . import recorded
-from .base import Failure, Game, Identity, Judge, JudgeError, Parser, Reading, Reply, Sink
+from .base import Identity, Judge, JudgeError, Sink
+from .games import Failure, Game, Parser, Reading, Reply
 from .parsing import PARSERS, V2_LABELS
 from .prompts import JudgePrompt
 from .registry import register

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from .base import Identity, Pair, Reply
+from .base import Identity
+from .games import Pair, Reply
 from .prices import Price
 from .texts import Flag
 

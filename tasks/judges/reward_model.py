@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from ..base import Message
 from ..engines import Scored, Scorer
-from .base import Decode, Game, Identity, Judge, JudgeError, Reply, Sink
+from .base import Decode, Identity, Judge, JudgeError, Sink
+from .games import Game, Reply
 from .registry import register
 
 TIE = 1e-6  # of the difference of two rewards

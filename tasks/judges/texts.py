@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
-from .base import Pair
+from .games import Pair
 
 Flag = Literal["empty", "truncated", "judge-markers", "duplicate"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from leaderboard.loading import load
 from leaderboard.page import index
-from leaderboard.runs import load
 from leaderboard.selection import Archive
 
 BENCHMARK = "tables"

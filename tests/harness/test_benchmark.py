@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness import benchmark, models, recipe
+from harness import benchmark, identity, models, recipe
 from harness.errors import UserError
 from harness.rollout import vllm
 from tasks import TaskDataError, TaskError, register
@@ -145,7 +145,7 @@ def test_measuring_drift_is_identity_where_it_is_asked_for():
 def test_where_gsm8k_lies_is_not_what_it_is(data_folder, tmp_path):
     (tmp_path / "here").symlink_to(data_folder / "math")
     folders = [str(data_folder / "math"), str(tmp_path / "here")]
-    specs = [benchmark.task_identity(benchmark.build_task("gsm8k", {"folder": folder}, "task")) for folder in folders]
+    specs = [identity.task_identity(benchmark.build_task("gsm8k", {"folder": folder}, "task")) for folder in folders]
     assert specs[0] == specs[1] and str(data_folder) not in str(specs)
 
 
@@ -189,12 +189,12 @@ def test_texts_must_fit_into_the_model():
 
 
 def test_a_graders_source_and_the_solutions_are_identity(tmp_path, monkeypatch):
-    before = benchmark.task_identity(Silent())
+    before = identity.task_identity(Silent())
     assert before["source"]  # a third party's task: its file is hashed
-    plain = benchmark.task_identity(Arithmetic(level=1))
+    plain = identity.task_identity(Arithmetic(level=1))
     assert plain["source"] is None
     monkeypatch.setattr(Arithmetic, "demonstrate", lambda self, *rest: ("0",))
-    assert benchmark.task_identity(Arithmetic(level=1))["data"] != plain["data"]
+    assert identity.task_identity(Arithmetic(level=1))["data"] != plain["data"]
 
 
 def test_the_warm_start_does_not_depend_on_how_it_is_looked_at():
@@ -270,9 +270,9 @@ def test_algorithms_without_ratios_may_sample_truncated():
 
 
 def test_another_verifier_is_another_cell_and_another_library_is_not(monkeypatch):
-    plain, ours = benchmark.task_identity(Arithmetic(level=1)), []
+    plain, ours = identity.task_identity(Arithmetic(level=1)), []
     for verifier in ("math-2 (sympy 1.13)", "math-2 (sympy 1.14)", "math-3 (sympy 1.14)"):
         monkeypatch.setattr(Arithmetic, "verifier", verifier)
-        ours.append(benchmark.task_identity(Arithmetic(level=1)))
+        ours.append(identity.task_identity(Arithmetic(level=1)))
     assert "verifier" not in plain, "cells of tasks that never had another one keep their ids"
     assert ours[0] == ours[1] != ours[2] and ours[0]["verifier"] == "math-2"

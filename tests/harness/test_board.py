@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from harness import board, commands
+from harness import board, execution
 from harness.benchmark import plan
 from harness.board import Options
 from harness.recipe import parse
@@ -22,7 +22,7 @@ def ran(small, tmp_path_factory):
     for seed in (0, 1):
         results = folder / str(seed)
         benchmark = plan(parse({**small.RECIPE, "seeds": [seed]}, "recipe"), "cpu")
-        commands._record_plan(results, benchmark)
+        execution.record_plan(results, benchmark)
         (cell,) = benchmark.cells
         small.run(cell, results / "cells" / cell.id)
     pack(folder / "1", folder, Asked("theirs", "A. Person", texts=True))

@@ -7,12 +7,12 @@ import shutil
 
 import pytest
 
-from harness import benchmark, chains, commands, experiment, memory, models, recipe
+from harness import benchmark, chains, experiment, memory, models, recipe, running
 from harness.errors import UserError
 from harness.evaluation.subject import find
 from harness.jobs import Work, run_cells
 from leaderboard import reading, records
-from leaderboard.runs import load
+from leaderboard.loading import load
 from tasks.arithmetic import Arithmetic
 
 SFT = {"name": "sft", "budget": {"steps": 2}}
@@ -60,7 +60,7 @@ def lines(path):
 def whole(tmp_path_factory):
     """The results of the recipe above, run to its end."""
     folder = tmp_path_factory.mktemp("whole")
-    assert commands.run(write(folder), [], folder / "out", [], False) == 0
+    assert running.run(write(folder), [], folder / "out", [], False) == 0
     return folder / "out"
 
 
@@ -149,7 +149,7 @@ def test_two_chains_that_are_the_same_are_refused():
 def test_a_chain_is_not_tuned(tmp_path):
     path = write(tmp_path, tune={"trials": 2, "space": {"shared": {"training.learning_rate": [1e-4, 1e-3]}}})
     with pytest.raises(UserError, match=r"algorithms.2: a chain of stages is not searched"):
-        commands.run(path, [], tmp_path / "out", [], True)
+        running.run(path, [], tmp_path / "out", [], True)
 
 
 def test_the_reference_of_win_rates_is_no_chain():
@@ -251,7 +251,7 @@ def test_the_table_has_chains_beside_single_stages(whole):
 
 def test_the_plan_is_listed_before_anything_runs(tmp_path, capsys):
     rows = BASE["algorithms"][1:3] + BASE["algorithms"][4:]
-    assert commands.run(write(tmp_path, algorithms=rows), [], tmp_path / "out", [], True) == 0
+    assert running.run(write(tmp_path, algorithms=rows), [], tmp_path / "out", [], True) == 0
     said = capsys.readouterr().out
     assert "chains: 3 cells and 2 earlier stages, 5 to run" in said
     assert "  sft  seed 0 (an earlier stage): missing" in said and f"  {LONGEST}  seed 0: missing" in said
@@ -264,15 +264,15 @@ def test_the_plan_is_listed_before_anything_runs(tmp_path, capsys):
 def test_a_stage_is_no_row_until_the_recipe_has_it_as_one(whole, tmp_path, capsys):
     """And it is not run for it: only its label is new."""
     out, rows = tmp_path / "out", BASE["algorithms"]
-    assert commands.run(write(tmp_path, algorithms=[rows[2]]), [], out, [], False) == 0
+    assert running.run(write(tmp_path, algorithms=[rows[2]]), [], out, [], False) == 0
     assert [row.label for row in load(out)[0].rows] == ["SFT+GRPO"]
     assert len(list((out / "cells").iterdir())) == 2
     path = write(tmp_path, algorithms=[{"name": "sft", "label": "SFT"}, rows[2]])
     capsys.readouterr()
-    assert commands.run(path, [], out, [], False) == 0
+    assert running.run(path, [], out, [], False) == 0
     assert "2 cells, 0 to run" in capsys.readouterr().out
     assert [row.label for row in load(out)[0].rows] == ["SFT", "SFT+GRPO"]
-    assert commands.run(write(tmp_path, algorithms=[rows[2]]), [], out, [], False) == 0
+    assert running.run(write(tmp_path, algorithms=[rows[2]]), [], out, [], False) == 0
     assert sorted(row.label for row in load(out)[0].rows) == ["SFT", "SFT+GRPO"]  # a row that ran stays one
 
 
@@ -285,12 +285,12 @@ def test_a_stage_whose_weights_are_gone_is_made_again_where_it_is_needed(whole, 
     }
     for stage in cell.chain[:-1]:
         shutil.rmtree(out / "cells" / stage.id / "weights")
-    assert commands.run(write(tmp_path), [], out, [], False) == 0
+    assert running.run(write(tmp_path), [], out, [], False) == 0
     assert "5 cells, 0 to run" in capsys.readouterr().out  # nobody needs them
     shutil.rmtree(out / "cells" / cell.id)
-    assert commands.run(write(tmp_path), [], out, [], True) == 0
+    assert running.run(write(tmp_path), [], out, [], True) == 0
     assert capsys.readouterr().out.count("but its weights are gone: to run again") == 2
-    assert commands.run(write(tmp_path), [], out, [], False) == 0
+    assert running.run(write(tmp_path), [], out, [], False) == 0
     assert "5 cells, 3 to run" in capsys.readouterr().out
     for stage in cell.chain:
         assert records.read_json(out / "cells" / stage.id / "status.json")["weights_end"] == ends[stage.id]
@@ -317,12 +317,12 @@ def test_what_goes_on_from_a_failed_stage_is_not_run(tmp_path, monkeypatch, caps
     broken = [{"name": GRPO, "budget": {"steps": 1}}, {**GFT, "budget": {"steps": 1}}, "gspo"]
     path = write(tmp_path, algorithms=["sft", {"stages": broken, "label": "three"}], evaluation={"examples": 4})
     monkeypatch.setattr(Arithmetic, "grade", dies)
-    assert commands.run(path, [], out, [], False) == 1
+    assert running.run(path, [], out, [], False) == 1
     said = capsys.readouterr().out
     assert "three seed 0: failed after 0 steps, 0 s; not run: the stage before it failed" in said
     assert "4 of 4 cells failed" in said and len(list((out / "cells").iterdir())) == 2
     monkeypatch.setattr(Arithmetic, "grade", real)
-    assert commands.run(path, [], out, [], False) == 0
+    assert running.run(path, [], out, [], False) == 0
 
 
 def test_two_jobs_give_the_bits_of_one(whole, tmp_path):
@@ -345,7 +345,7 @@ def test_drift_is_from_where_the_chain_began(tmp_path):
     rewarded = {"task": "preference", "reward": "gold", "sampling": {"max_tokens": 6}, "budget": {"steps": 1}}
     rewarded["win_rates"] = {"judges": ["gold"], "limit": 4}  # of the chain against where it began
     chain = {"stages": [{"name": GRPO, "budget": {"steps": 2}}, still], "label": "chain"}
-    assert commands.run(write(tmp_path, algorithms=[chain], **rewarded), [], tmp_path / "out", [], False) == 0
+    assert running.run(write(tmp_path, algorithms=[chain], **rewarded), [], tmp_path / "out", [], False) == 0
     (cell,) = plan(algorithms=[chain], **rewarded).cells
     drift = {e["step"]: e["kl"] for e in lines(tmp_path / "out/cells" / cell.id / "evals.jsonl") if "kl" in e}
     assert drift[0] == 0.0 != drift[2] and drift[3] == pytest.approx(drift[2], rel=1e-6)
@@ -359,7 +359,7 @@ def test_a_budget_of_any_axis_is_the_stages_own(tmp_path):
     """The second stage may spend as much again, whatever the first has spent."""
     budget = {"trained_tokens": 60}
     chain = {"stages": [{"name": "sft", "budget": budget}, {"name": GRPO, "budget": budget}], "label": "chain"}
-    assert commands.run(write(tmp_path, algorithms=[chain], budget=budget), [], tmp_path / "out", [], False) == 0
+    assert running.run(write(tmp_path, algorithms=[chain], budget=budget), [], tmp_path / "out", [], False) == 0
     (cell,) = plan(algorithms=[chain], budget=budget).cells
     steps = lines(tmp_path / "out/cells" / cell.id / "steps.jsonl")
     spent = {stage: [s["counters"]["trained_tokens"] for s in steps if s.get("stage", 1) == stage] for stage in (1, 2)}

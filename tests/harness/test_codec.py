@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from harness.codec import Codec, CodecError
 from harness.errors import UserError
-from harness.models import TINY_ALPHABET, find, load_codec
+from harness.models import find, load_codec
+from harness.tiny import ALPHABET
 from tasks.base import Example, Message
 
 TEMPLATE = (
@@ -128,7 +129,7 @@ def test_a_model_without_an_end_token_is_refused() -> None:
 # --- texts ---
 
 
-@given(text=st.text(TINY_ALPHABET, min_size=1, max_size=30))
+@given(text=st.text(ALPHABET, min_size=1, max_size=30))
 def test_every_text_of_tinys_alphabet_survives(text: str) -> None:
     codec = load_codec(find("tiny"))
     assert codec.text(codec.prompt(example(text))) == text

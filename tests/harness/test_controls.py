@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import commands, controls
+from harness import controls, running
 from harness.errors import UserError
 from leaderboard import records
 from tasks.base import Grade
@@ -76,7 +76,7 @@ def test_each_arm_does_what_it_says(small, tmp_path):
 def test_any_recipe_takes_them_from_the_command_line(small, tmp_path, capsys):
     small.command(tmp_path, **{k: v for k, v in BOTH.items() if k != "controls"})
     arguments = ["controls=[random-reward, a-a]", "budget.steps=1"]
-    assert commands.run(tmp_path / "small.yaml", arguments, tmp_path / "out", [], False) == 0
+    assert running.run(tmp_path / "small.yaml", arguments, tmp_path / "out", [], False) == 0
     table = (tmp_path / "out" / "leaderboard.md").read_text()
     assert "grpo@no-kl, random reward" in table and "grpo@no-kl, A/A" in table
     assert "gains without information" in table and "is noise" in table

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness import benchmark, commands, experiment, models, pools, recipe
+from harness import benchmark, experiment, models, pools, recipe, running
 from leaderboard import reading, records
 from tasks.arithmetic import Arithmetic
 
@@ -178,17 +178,17 @@ def recipe_file(tmp_path, **changes):
 
 def test_running_again_does_only_what_is_missing(tmp_path, monkeypatch, capsys):
     path, out = recipe_file(tmp_path), tmp_path / "out"
-    assert commands.run(path, ["algorithms=[gft]"], out, [], False) == 0
+    assert running.run(path, ["algorithms=[gft]"], out, [], False) == 0
     before = {p: p.stat().st_mtime_ns for p in (out / "cells").rglob("*.jsonl")}
     ran = []
     real = pools.run_cell
     monkeypatch.setattr(pools, "run_cell", lambda cell, *rest: ran.append(cell.label) or real(cell, *rest))
-    assert commands.run(path, [], out, [], False) == 0
+    assert running.run(path, [], out, [], False) == 0
     assert ran == ["grpo@no-kl"]
     assert {p: p.stat().st_mtime_ns for p in before} == before
     planned = records.read_json(out / "benchmark.json")["cells"]
     assert sorted(c["algorithm"] for c in planned) == ["gft@released", "grpo@no-kl"]
-    assert commands.run(path, [], out, [], False) == 0 and ran == ["grpo@no-kl"]
+    assert running.run(path, [], out, [], False) == 0 and ran == ["grpo@no-kl"]
     assert "2 cells, 0 to run" in capsys.readouterr().out
 
 
@@ -200,7 +200,7 @@ def test_one_failed_cell_does_not_stop_the_others(tmp_path, capsys):
         "    def loss(self, signals, batch):\n        raise RuntimeError('no loss today')\n"
     )
     path, out = recipe_file(tmp_path, algorithms=["sick", "gft"]), tmp_path / "out"
-    assert commands.run(path, [], out, [plugin], False) == 1
+    assert running.run(path, [], out, [plugin], False) == 1
     states = {records.read_json(p.parent / "cell.json")["algorithm"]: records.read_json(p)["state"]
               for p in out.rglob("status.json")}  # fmt: skip
     assert states == {"sick": "failed", "gft@released": "done"}
@@ -219,7 +219,7 @@ def test_the_readmes_algorithm_trains_beside_the_five(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(mine[1])
     six = ["grpo@no-kl", "dapo", "gspo", "gift", "gft", "opo"]
     path, out = recipe_file(tmp_path, algorithms=six, budget={"steps": 1}), tmp_path / "out"
-    assert commands.run(path, [], out, [tmp_path / "mine.py"], False) == 0
+    assert running.run(path, [], out, [tmp_path / "mine.py"], False) == 0
     table = (out / "leaderboard.md").read_text()
     for label in ("opo", "grpo@no-kl", "dapo@verl", "gspo@paper", "gift@released", "gft@released"):
         assert label in table
@@ -238,10 +238,10 @@ def test_the_warm_start_is_run_once_and_shared(tmp_path, monkeypatch):
     warm = {"parameters": {"experts": 0, "teachers": 1}, "budget": {"steps": 2},
             "training": {"prompts_per_step": 8, "responses_per_prompt": 1, "updates_per_rollout": 1}}  # fmt: skip
     path = recipe_file(tmp_path, model={"name": "tiny", "warm_start": warm}, budget={"steps": 1})
-    assert commands.run(path, [], tmp_path / "one", [], False) == 0
+    assert running.run(path, [], tmp_path / "one", [], False) == 0
     (stage,) = (tmp_path / "cache" / "stages").iterdir()
     made = (stage / "status.json").stat().st_mtime_ns
-    assert commands.run(path, ["seeds=[9]"], tmp_path / "two", [], False) == 0
+    assert running.run(path, ["seeds=[9]"], tmp_path / "two", [], False) == 0
     assert (stage / "status.json").stat().st_mtime_ns == made
     end = records.read_json(stage / "status.json")["weights_end"]
     starts = {

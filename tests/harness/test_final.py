@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from harness import commands, recipe
+from harness import recipe, running
 from harness.errors import UserError
-from leaderboard import runs
+from leaderboard import loading
 from leaderboard.analysis import Analysis, View
 
 RECIPE = {
@@ -30,7 +30,7 @@ RECIPE = {
 def run(folder, *overrides, **changes):
     path = folder / "final.yaml"
     path.write_text(json.dumps({**RECIPE, **changes}))
-    return commands.run(path, overrides, folder / "out", [], False)
+    return running.run(path, overrides, folder / "out", [], False)
 
 
 def contents(folder):
@@ -47,7 +47,7 @@ def done(tmp_path_factory):
 
 
 def test_every_cell_and_the_start(done, capsys):
-    (table,) = runs.load(done / "out")
+    (table,) = loading.load(done / "out")
     analysis = Analysis(table, table.rows, View(), {})
     assert analysis.final_tasks == ["arithmetic@greedy", "small"]
     (row,) = table.rows
@@ -89,7 +89,7 @@ def test_another_task_is_added_to_cells_that_are_done(done, tmp_path):
     shutil.copytree(done / "out", tmp_path / "out")
     tasks = [*RECIPE["final_tasks"], {"name": "arithmetic", "label": "more", "limit": 4, "max_tokens": 4}]
     assert run(tmp_path, final_tasks=tasks) == 0
-    (table,) = runs.load(tmp_path / "out")
+    (table,) = loading.load(tmp_path / "out")
     assert Analysis(table, table.rows, View(), {}).final_tasks == ["arithmetic@greedy", "more", "small"]
     after = contents(tmp_path)
     assert all(after[name] == found for name, found in contents(done).items() if not name.endswith("evaluation.json"))
@@ -111,7 +111,7 @@ def test_cells_whose_weights_are_gone_are_named_before_training_and_hold_up_noth
     said = " ".join(capsys.readouterr().out.split())
     assert "GFT, seed 0 is done, and its weights are gone: not asked more; to have it trained again, remove" in said
     assert said.index("seed 1 is done, and its weights are gone") < said.index("final: 4 cells, 2 to run")
-    (table,) = runs.load(tmp_path / "out")
+    (table,) = loading.load(tmp_path / "out")
     analysis = Analysis(table, table.rows, View(), {})
     gft, grpo = (next(row for row in table.rows if row.label == label) for label in ("GFT", "GRPO"))
     assert analysis.final(gft, "more") is None and analysis.final(gft, "small").seeds == (0, 1)
@@ -130,7 +130,7 @@ def test_a_stage_whose_weights_are_gone_is_asked_where_it_is_made_again(tmp_path
     chain = {"label": "GFT+GRPO", "stages": [{"name": "gft", "budget": {"steps": 1}}, "grpo@no-kl"]}
     assert run(tmp_path, seeds=[0], algorithms=[*RECIPE["algorithms"], chain]) == 0
     assert "weights are gone: not asked" not in " ".join(capsys.readouterr().out.split())
-    (table,) = runs.load(tmp_path / "out")
+    (table,) = loading.load(tmp_path / "out")
     analysis = Analysis(table, table.rows, View(), {})
     assert all(analysis.final(row, "arithmetic@greedy") is not None for row in table.rows) and len(table.rows) == 2
 

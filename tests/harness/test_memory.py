@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, LlamaConfig
 
-from harness import benchmark, commands, memory, models, recipe
+from harness import benchmark, memory, models, recipe, running
 from harness.memory import FLOAT, HALF, Network, Plan
 from harness.policy import Policy
 from harness.residents import tensors_of
@@ -183,7 +183,7 @@ def test_a_run_says_it_where_there_is_a_reward_and_a_dry_run_always(tmp_path, ca
     def said(dry_run=False, **changes):
         path = tmp_path / "m.yaml"
         path.write_text(json.dumps({**BASE, "algorithms": ["grpo"], **changes}))
-        assert commands.run(path, [], tmp_path / "out", [], dry_run) == 0
+        assert running.run(path, [], tmp_path / "out", [], dry_run) == 0
         lines = capsys.readouterr().out.splitlines()
         return [n for n, line in enumerate(lines) if line.startswith("memory of a cell, at most: ")], lines
 

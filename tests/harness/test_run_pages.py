@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from harness import board, commands, reproduction
+from harness import board, reproduction, running
 from harness.board import Options
 from harness.errors import UserError
 from leaderboard import records
@@ -37,7 +37,7 @@ def ran(tmp_path_factory):
     """A recipe of the clone, run, and its site."""
     folder = tmp_path_factory.mktemp("pages")
     assert (
-        commands.run(reproduction.ROOT / "recipes/quickstart.yaml", [*SMALL, *TWO], folder / "results", [], False) == 0
+        running.run(reproduction.ROOT / "recipes/quickstart.yaml", [*SMALL, *TWO], folder / "results", [], False) == 0
     )
     board.run(folder / "results", Options(folder / "site"))
     return folder
@@ -57,7 +57,7 @@ def run_again(command, folder, files):
     assert words[:2] == ["groupbench", "run"]
     *overrides, option, out = words[3:]
     assert option == "--out"
-    assert commands.run(files / words[2], overrides, folder / out, [], False) == 0
+    assert running.run(files / words[2], overrides, folder / out, [], False) == 0
     return cells(folder / out)
 
 

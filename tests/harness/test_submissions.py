@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import commands
+from harness import execution
 from harness.benchmark import plan
 from harness.recipe import parse
 
@@ -34,7 +34,7 @@ def run(small, tmp_path_factory):
     """A results folder with one finished cell."""
     results = tmp_path_factory.mktemp("run") / "small"
     benchmark = plan(parse(dict(small.RECIPE), "recipe"), "cpu")
-    commands._record_plan(results, benchmark)
+    execution.record_plan(results, benchmark)
     (cell,) = benchmark.cells
     small.run(cell, results / "cells" / cell.id)
     return results

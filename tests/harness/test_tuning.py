@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from algorithms import Algorithm, Loss, register
-from harness import benchmark, board, commands, models, tuning
+from harness import benchmark, board, identity, models, running, tuning
 from harness import recipe as recipes
 from harness.board import Options
 from harness.errors import UserError
@@ -73,7 +73,7 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GROUPBENCH_CACHE", str(tmp_path / "cache"))
 
     def go(dry_run=False, **changes):
-        code = commands.run(write(tmp_path, **changes), [], tmp_path / "out", [], dry_run)
+        code = running.run(write(tmp_path, **changes), [], tmp_path / "out", [], dry_run)
         return code, capsys.readouterr().out
 
     return go
@@ -109,7 +109,7 @@ def test_trials_never_see_the_held_out_examples_nor_does_their_warm_start():
 def test_the_dev_split_is_part_of_the_identity():
     task = benchmark.build_task("arithmetic", {"level": 1}, "task")
     whole, tenth, fifth = [
-        benchmark.task_identity(t) for t in (task, tuning.DevSplit(task, 0.1), tuning.DevSplit(task, 0.2))
+        identity.task_identity(t) for t in (task, tuning.DevSplit(task, 0.1), tuning.DevSplit(task, 0.2))
     ]
     assert tenth["name"] == "arithmetic" and tenth["parameters"] == whole["parameters"] | {"dev_share": 0.1}
     assert len({identity["data"] for identity in (whole, tenth, fifth)}) == 3
@@ -120,8 +120,8 @@ def test_a_dev_split_of_a_third_partys_task_has_its_source():
         pass
 
     theirs = Theirs(level=1)
-    source = benchmark.task_identity(theirs)["source"]
-    assert source and benchmark.task_identity(tuning.DevSplit(theirs, 0.1))["source"] == source
+    source = identity.task_identity(theirs)["source"]
+    assert source and identity.task_identity(tuning.DevSplit(theirs, 0.1))["source"] == source
 
 
 def test_evaluation_takes_what_the_dev_split_has():

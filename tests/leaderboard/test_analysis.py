@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leaderboard.analysis import Analysis, View, star
-from leaderboard.runs import load
+from leaderboard.loading import load
 from leaderboard.stats import crossed, holm
 
 ITEMS = 60

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from leaderboard.curves import curve, start
-from leaderboard.runs import load
+from leaderboard.loading import load
 from leaderboard.stats import over_seeds
 
 

@@ -1,6 +1,6 @@
 from leaderboard import records
+from leaderboard.loading import load
 from leaderboard.notes import notes
-from leaderboard.runs import load
 
 
 def test_notes_name_what_is_wrong_with_single_cells(results):

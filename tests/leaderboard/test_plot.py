@@ -5,8 +5,8 @@ import pytest
 
 from leaderboard.analysis import Analysis, View
 from leaderboard.curves import curve
+from leaderboard.loading import load
 from leaderboard.plot import draw, figure
-from leaderboard.runs import load
 
 from .conftest import reward_runs
 

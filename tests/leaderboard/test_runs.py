@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from leaderboard import records
-from leaderboard.runs import load, load_all
+from leaderboard.loading import load, load_all
 
 
 def labels(table):

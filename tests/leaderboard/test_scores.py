@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from leaderboard import scores
-from leaderboard.runs import load
+from leaderboard.loading import load
 from leaderboard.scores import Scores
 from leaderboard.stats import crossed
 

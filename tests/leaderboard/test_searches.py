@@ -10,8 +10,8 @@ from rich.console import Console
 
 from leaderboard import records
 from leaderboard.build import build, terminal
+from leaderboard.loading import load
 from leaderboard.records import RecordError
-from leaderboard.runs import load
 from leaderboard.searches import found, space, unsearched
 
 SPACE = {"training.learning_rate": {"low": "1e-5", "high": 1e-3}, "clip_low, clip_high": [[0.1, 0.2], [0.3, 0.4]]}

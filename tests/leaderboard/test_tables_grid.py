@@ -4,8 +4,8 @@ import pytest
 
 from leaderboard.columns import COLUMNS
 from leaderboard.columns.across import ACROSS
+from leaderboard.loading import load
 from leaderboard.programs import Choice, Program, ProgramError, RowChoice, TableProgram, Where
-from leaderboard.runs import load
 from leaderboard.selection import Archive
 from leaderboard.tables import grids
 

@@ -4,7 +4,7 @@ import pytest
 
 from leaderboard import words
 from leaderboard.analysis import Analysis, View
-from leaderboard.runs import load
+from leaderboard.loading import load
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 
 import tasks
-from harness.benchmark import check_examples
+from harness.checks import check_examples
 from harness.errors import UserError
 from harness.plugins import build_task
 from harness.settings import Evaluation, Training

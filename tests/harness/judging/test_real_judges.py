@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from harness import models
-from tasks.judges.base import Game, Pair
 from tasks.judges.cache import Cache
+from tasks.judges.games import Game, Pair
 from tasks.judges.prompts import OURS
 from tasks.judges.results import Judged, Verdict
 from tasks.judges.texts import prepare

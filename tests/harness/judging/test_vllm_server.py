@@ -23,9 +23,9 @@ import pytest
 from harness import models
 from harness.judging.labels import LabelEngine
 from tasks.judges.asking import compare
-from tasks.judges.base import Game
 from tasks.judges.cache import Cache, key_of, read
 from tasks.judges.endpoint import OpenAIJudge
+from tasks.judges.games import Game
 from tasks.judges.prompts import OURS
 from tasks.judges.texts import prepare
 
@@ -36,7 +36,7 @@ import json, sys
 from pathlib import Path
 from tasks.judges import attempts
 from tasks.judges.asking import compare
-from tasks.judges.base import Pair
+from tasks.judges.games import Pair
 from tasks.judges.cache import Cache
 from tasks.judges.endpoint import OpenAIJudge
 from tasks.judges.prompts import OURS

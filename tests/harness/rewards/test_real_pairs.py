@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from harness import models
+from harness import wheels
 from harness.rewards.pairs import find_pairs
 from harness.rewards.training import train_reward
 from harness.settings import RewardTraining
@@ -14,7 +14,7 @@ from leaderboard.stats.preferences import LN2
 @pytest.fixture(scope="module")
 def minilm():
     """`groupbench fetch minilm` brings it."""
-    folder = models.cache_folder() / "models" / "minilm"
+    folder = wheels.cache_folder() / "models" / "minilm"
     if not (folder / "groupbench.json").exists():
         missing = f"{folder} is not there; run: groupbench fetch minilm"
         if os.environ.get("CI") == "true":

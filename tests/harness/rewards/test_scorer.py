@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from harness import local, models
+from harness.errors import ModelError
 from harness.rewards.scorer import RewardScorer
 from harness.rewards.templates import ENCODER
 from tasks.rewards.base import RewardError
@@ -111,5 +112,5 @@ def test_a_reward_model_without_a_chat_template(reward_model, without_template, 
 def test_a_model_without_weights(reward_model, tmp_path):
     bare = shutil.copytree(reward_model, tmp_path / "bare")
     (bare / "model.safetensors").unlink()
-    with pytest.raises(models.ModelError, match=r"no weights \(\*\.safetensors\)"):
+    with pytest.raises(ModelError, match=r"no weights \(\*\.safetensors\)"):
         scorer_of(bare)

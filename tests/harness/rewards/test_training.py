@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from harness import models
-from harness.errors import UserError
+from harness.errors import ModelError, UserError
 from harness.lock import lock
-from harness.models import ModelError
 from harness.rewards import training
 from harness.rewards.pairs import find_pairs, measure
 from harness.rewards.record import read_report

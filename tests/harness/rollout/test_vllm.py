@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from algorithms.registry import load
-from harness import commands, models
+from harness import models, running
 from harness.policy import Policy, Row
 from harness.rollout import Completion, EngineError, Request, mismatch, vllm
 from harness.rollout.transformers import TransformersEngine
@@ -324,9 +324,9 @@ def test_whole_cells(tmp_path, monkeypatch, quick_precision):
     }  # fmt: skip
     path = tmp_path / "cells.yaml"
     path.write_text(json.dumps(recipe))
-    assert commands.run(path, [], tmp_path / "out", [], dry_run=False) == 0
+    assert running.run(path, [], tmp_path / "out", [], dry_run=False) == 0
     started = vllm._running
-    assert commands.run(path, ["seeds=[0]"], tmp_path / "again", [], dry_run=False) == 0
+    assert running.run(path, ["seeds=[0]"], tmp_path / "again", [], dry_run=False) == 0
     assert vllm._running is started is not None
     folders = sorted((tmp_path / "out" / "cells").iterdir())
     for folder in folders:

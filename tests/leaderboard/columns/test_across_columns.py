@@ -6,7 +6,7 @@ import pytest
 
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns.across import ACROSS, Across
-from leaderboard.runs import load
+from leaderboard.loading import load
 from leaderboard.stats import algoperf_scores, holm, iqm, macro_gain, over_seeds, probability_of_improvement
 
 FINALS = {  # by label, task and seed

@@ -2,7 +2,7 @@ import pytest
 
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
-from leaderboard.runs import load
+from leaderboard.loading import load
 
 
 def entries(results, *names):

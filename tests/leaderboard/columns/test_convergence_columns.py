@@ -4,7 +4,7 @@ import pytest
 
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
-from leaderboard.runs import load
+from leaderboard.loading import load
 from leaderboard.stats import over_seeds, wilson
 
 CURVES = {  # smoothed, at steps 0, 2, …, 10

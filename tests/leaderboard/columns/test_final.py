@@ -4,9 +4,9 @@ import pytest
 
 from leaderboard.build import build
 from leaderboard.columns import expanded, find
+from leaderboard.loading import load as load_runs
 from leaderboard.programs import Choice, ProgramError, TableProgram, Where, load
 from leaderboard.records import RecordError
-from leaderboard.runs import load as load_runs
 from leaderboard.selection import Archive
 from leaderboard.tables import grids
 

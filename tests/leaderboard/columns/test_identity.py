@@ -1,6 +1,6 @@
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
-from leaderboard.runs import load
+from leaderboard.loading import load
 
 
 def entries(results, name):

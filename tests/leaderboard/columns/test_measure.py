@@ -6,7 +6,7 @@ from leaderboard import records
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
 from leaderboard.columns.measure import ONE_SEED_ITEMS
-from leaderboard.runs import load
+from leaderboard.loading import load
 from leaderboard.stats import holm, over_seeds
 
 from ..conftest import eval_record

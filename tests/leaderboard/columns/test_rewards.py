@@ -9,7 +9,7 @@ from leaderboard import records
 from leaderboard.analysis import Analysis, View
 from leaderboard.columns import COLUMNS
 from leaderboard.columns.rewards import GOLD, OVEROPTIMISATION
-from leaderboard.runs import load
+from leaderboard.loading import load
 from leaderboard.stats import crossed, holm, over_seeds
 
 from ..conftest import eval_record, item_records

@@ -11,8 +11,8 @@ import pytest
 from leaderboard import programs
 from leaderboard.columns import Entry
 from leaderboard.export import delimited
+from leaderboard.loading import load
 from leaderboard.programs import Choice, Program, TableProgram
-from leaderboard.runs import load
 from leaderboard.selection import Archive
 from leaderboard.tables import grids
 

@@ -9,7 +9,7 @@ from leaderboard import programs, records
 from leaderboard.analysis import View
 from leaderboard.columns import Entry
 from leaderboard.export import formats, markdown
-from leaderboard.runs import load
+from leaderboard.loading import load
 from leaderboard.selection import Archive
 from leaderboard.tables import grids
 from leaderboard.words import one_line

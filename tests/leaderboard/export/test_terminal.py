@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from leaderboard import build
-from leaderboard.runs import load
+from leaderboard.loading import load
 from leaderboard.selection import Archive
 
 from ..conftest import reward_runs

@@ -16,10 +16,11 @@ import pytest
 from leaderboard import programs, verdicts
 from leaderboard.build import LEADERBOARD, Built, build
 from leaderboard.claims.base import Finding
+from leaderboard.loading import load
 from leaderboard.page.data import Extras
 from leaderboard.page.index import write
 from leaderboard.page.judged import find
-from leaderboard.runs import Submission, load
+from leaderboard.runs import Submission
 from leaderboard.selection import Archive
 from leaderboard.tables import grids
 

@@ -10,12 +10,12 @@ from leaderboard.analysis import Analysis, View
 from leaderboard.build import build
 from leaderboard.columns import COLUMNS
 from leaderboard.curves import curve
+from leaderboard.loading import load
 from leaderboard.page import charts, pairs
 from leaderboard.page.answers import answers
 from leaderboard.page.data import Extras, payload
 from leaderboard.page.judged import find
 from leaderboard.page.summary import of_convergence, of_runs, short_names
-from leaderboard.runs import load
 from leaderboard.selection import Archive
 
 from .conftest import handed_in, judged, tell, uneven

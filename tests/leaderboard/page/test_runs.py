@@ -11,12 +11,12 @@ from html.parser import HTMLParser
 import pytest
 
 from leaderboard import evaluations, records, verdicts
+from leaderboard.loading import load
 from leaderboard.page import examples
 from leaderboard.page.judgements import Judgements
 from leaderboard.page.runs import LIMIT, page_names, write_runs
 from leaderboard.page.texts import SHORTEST, Texts
 from leaderboard.records import RecordError
-from leaderboard.runs import load
 from leaderboard.selection import Archive
 
 HOSTILE = (

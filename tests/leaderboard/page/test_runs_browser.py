@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from leaderboard import evaluations, records, verdicts
+from leaderboard.loading import load
 from leaderboard.page.runs import write_runs
-from leaderboard.runs import load
 from leaderboard.selection import Archive
 
 pytestmark = [pytest.mark.slow(seconds=40), pytest.mark.timeout(300)]

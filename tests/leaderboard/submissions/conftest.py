@@ -81,7 +81,7 @@ CHAINS: dict[str, Any] = {
 
 def run(settings: Mapping[str, Any], results: Path) -> Path:
     """A recipe's cells and comparisons, as `groupbench run` makes them, without its tables."""
-    from harness import chains, commands, recipe
+    from harness import chains, execution, recipe
     from harness.benchmark import plan
     from harness.experiment import run_cell
     from harness.judging import recipe as last_look
@@ -91,7 +91,7 @@ def run(settings: Mapping[str, Any], results: Path) -> Path:
     parsed = recipe.parse(dict(settings), "recipe")
     benchmark = plan(parsed, "cpu")
     judged = last_look.prepare(parsed, benchmark)
-    commands._record_plan(results, benchmark)
+    execution.record_plan(results, benchmark)
     cells = results / "cells"
     stages = {cell.id: cell for cell in chains.needed(benchmark.cells, cells)}
     for cell in (stages | {cell.id: cell for cell in benchmark.cells}).values():

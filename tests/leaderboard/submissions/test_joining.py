@@ -8,8 +8,8 @@ import pytest
 
 from leaderboard import programs
 from leaderboard.build import build, build_program, terminal
+from leaderboard.loading import load
 from leaderboard.records import RecordError
-from leaderboard.runs import load
 from leaderboard.submissions.joining import gather, grid
 from leaderboard.submissions.packing import Asked, pack
 from leaderboard.winrates.build import find

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from leaderboard import runs
+from leaderboard import loading
 from leaderboard.build import build
 from leaderboard.submissions import joining, verify
 from leaderboard.submissions.joining import gather
@@ -130,7 +130,7 @@ def test_what_nobody_thought_of(sums, good, tmp_path, monkeypatch, where, name):
 
     monkeypatch.setattr(where, name, broken)
     archive = gather(results)
-    assert len(archive.tables) == len(runs.load(results)) == 1 and not archive.apart
+    assert len(archive.tables) == len(loading.load(results)) == 1 and not archive.apart
     (refused,) = archive.refused
     assert refused.name == "taste" and "ZeroDivisionError: by an array" in refused.faults[0]
     build(results, figures=False)

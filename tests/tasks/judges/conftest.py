@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from tasks.judges.base import Pair
+from tasks.judges.games import Pair
 from tasks.judges.prompts import OURS, JudgePrompt
 
 

@@ -3,8 +3,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tasks.judges.asking import Budget, alpaca_eval_order, compare, estimate
-from tasks.judges.base import Failure, Identity, Judge, JudgeError, Pair, Reply
+from tasks.judges.base import Identity, Judge, JudgeError
 from tasks.judges.cache import Cache
+from tasks.judges.games import Failure, Pair, Reply
 from tasks.judges.mock import MockJudge
 from tasks.judges.parsing import PARSERS
 from tasks.judges.prices import Price

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tasks.judges import cache as caching
-from tasks.judges.base import Decode, Game, Identity, JudgeError, Pair, Reading, Reply
+from tasks.judges.base import Decode, Identity, JudgeError
 from tasks.judges.cache import Cache, key_of, read
+from tasks.judges.games import Game, Pair, Reading, Reply
 
 ROOT = Path(__file__).parents[3]
 JUDGE = Identity("openai", "m", "r", "labels-1", "sha", Decode(logprobs=5), "loopback")

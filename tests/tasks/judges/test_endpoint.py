@@ -11,9 +11,10 @@ import pytest
 from tasks.judges import attempts
 from tasks.judges.asking import Budget, compare
 from tasks.judges.attempts import MAX_FAILURES, Attempts, retry_after
-from tasks.judges.base import Decode, Failure, Game, JudgeError, Pair
+from tasks.judges.base import Decode, JudgeError
 from tasks.judges.cache import Cache
 from tasks.judges.endpoint import OpenAIJudge
+from tasks.judges.games import Failure, Game, Pair
 from tasks.judges.prices import FREE, Price, find
 from tasks.judges.prompts import OURS
 

@@ -7,9 +7,10 @@ import pytest
 
 from tasks.engines import Scored, TextEngine
 from tasks.judges.asking import compare, estimate
-from tasks.judges.base import JudgeError, Pair
+from tasks.judges.base import JudgeError
 from tasks.judges.cache import Cache
 from tasks.judges.engine import PART, EngineJudge
+from tasks.judges.games import Pair
 from tasks.judges.reward_model import RewardModelJudge
 
 

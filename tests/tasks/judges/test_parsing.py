@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.judges.asking import alpaca_eval_order
 from tasks.judges.attempts import logprobs_of
-from tasks.judges.base import Reading, Reply
+from tasks.judges.games import Reading, Reply
 from tasks.judges.parsing import PARSERS, UNREADABLE
 
 OF_WORDS = ("upstream-v0.1", "upstream-v2", "ours")

@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 
 from tasks.judges import prompts
-from tasks.judges.base import Game, JudgeError, Pair
+from tasks.judges.base import JudgeError
+from tasks.judges.games import Game, Pair
 from tasks.judges.prompts import OURS, JudgePrompt
 
 

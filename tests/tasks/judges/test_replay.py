@@ -6,8 +6,9 @@ import pytest
 
 from tasks.judges import prompts
 from tasks.judges.asking import compare
-from tasks.judges.base import JudgeError, Pair
+from tasks.judges.base import JudgeError
 from tasks.judges.cache import Cache
+from tasks.judges.games import Pair
 from tasks.judges.mock import MockJudge
 from tasks.judges.replay import ReplayJudge
 from tasks.judges.texts import content_of

@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.judges.base import Game, Pair
 from tasks.judges.cache import read
+from tasks.judges.games import Game, Pair
 from tasks.judges.prompts import OURS
 
 ROOT = Path(__file__).parents[3]
@@ -24,7 +24,7 @@ import json, sys
 from pathlib import Path
 from tasks.judges import attempts
 from tasks.judges.asking import Budget, compare
-from tasks.judges.base import Pair
+from tasks.judges.games import Pair
 from tasks.judges.cache import Cache
 from tasks.judges.endpoint import OpenAIJudge
 from tasks.judges.prices import Price

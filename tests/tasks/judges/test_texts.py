@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.judges.base import Pair
+from tasks.judges.games import Pair
 from tasks.judges.texts import answer_of, prepare, without_thoughts
 
 
