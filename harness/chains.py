@@ -90,6 +90,12 @@ def needed(missing: Sequence[Cell], cells: Path) -> list[Cell]:
     return list(found.values())
 
 
+def lost(every: Sequence[Cell], cells: Path) -> list[Cell]:
+    """The finished ones whose weights are gone, and that stay so: nothing that is to be run goes on from them."""
+    again = {cell.id for cell in needed([cell for cell in every if not _done(cells / cell.id)], cells)}
+    return [cell for cell in every if _done(cells / cell.id) and not usable(cells / cell.id) and cell.id not in again]
+
+
 def usable(folder: Path) -> bool:
     """Whether a stage is done, and others can go on from it."""
     return _done(folder) and (folder / "weights").is_dir()

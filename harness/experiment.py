@@ -20,7 +20,7 @@ import torch
 
 from leaderboard import records
 from leaderboard.finals import FOLDER as FINAL
-from leaderboard.records import RECORD_FILES, CellRecord, RecordError, SampleRecord, Status, StepRecord
+from leaderboard.records import ANSWERS, RECORD_FILES, CellRecord, RecordError, SampleRecord, Status, StepRecord
 
 from . import checkpoint, memory, models
 from .benchmark import Cell
@@ -260,7 +260,7 @@ class _Run:
         checkpoint.remove(skipped)
         for name in RECORD_FILES:
             (self.folder / name).unlink(missing_ok=True)
-        for made in ("weights", FINAL):  # what is answered after training is the former weights'
+        for made in ("weights", FINAL, ANSWERS):  # what is answered after training is the former weights'
             shutil.rmtree(self.folder / made, ignore_errors=True)
         if self.before is not None:
             self._go_on_from(self.before, trainer)

@@ -7,7 +7,7 @@ of its own seed, the start with those of seed 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from leaderboard import finals, records
-from leaderboard.evaluations import FILE, comparable
+from leaderboard.evaluations import comparable
 from tasks.base import TaskError
 
 from . import chains, models
@@ -23,7 +23,7 @@ from .benchmark import Benchmark, Cell, content_hash
 from .console import say
 from .cores import ALL_THREADS, resolve_device
 from .errors import UserError
-from .evaluation.asked import Asked, Changes, resolve
+from .evaluation.asked import Asked, Changes, complete, resolve
 from .evaluation.checkpoint import Examiner
 from .evaluation.subject import Subject, find
 from .experiment import state_of
@@ -70,11 +70,9 @@ def prepare(recipe: Recipe, benchmark: Benchmark, results: Path) -> Plan | None:
     plan = Plan(tuple(found), resolve_device(recipe.execution.device))
     for cell in benchmark.cells:
         _check_same(plan.of(cell.seed), results / "cells" / cell.id / finals.FOLDER)
-    undone = [cell for cell in benchmark.cells if state_of(results / "cells" / cell.id) != "done"]
-    again = {cell.id for cell in chains.needed(undone, results / "cells")}  # others go on from these
-    for cell in benchmark.cells:
+    for cell in chains.lost(benchmark.cells, results / "cells"):
         folder = results / "cells" / cell.id
-        if cell.id not in again and (keys := _lost(plan, cell, folder)):
+        if keys := _not_asked(plan, cell, folder):
             say(
                 f"note: final_tasks: {cell.label}, seed {cell.seed} is done, and its weights are gone: not asked "
                 f"{', '.join(keys)}; to have it trained again, remove {folder}"
@@ -100,7 +98,7 @@ def run(plan: Plan, benchmark: Benchmark, start: models.Source, results: Path) -
         _examine(plan, first, Subject("start", start), place / finals.FOLDER, 0, f"start of {len(done)} cells")
         for number, cell in enumerate(done, start=1):
             folder = results / "cells" / cell.id
-            if _complete(plan.of(cell.seed), folder / finals.FOLDER) or _lost(plan, cell, folder):
+            if complete(plan.of(cell.seed), folder / finals.FOLDER) or not chains.usable(folder):
                 continue
             words = f"{cell.label}, seed {cell.seed} ({number} of {len(done)})"
             _examine(plan, cell, find(str(folder)), folder / finals.FOLDER, cell.seed, words)
@@ -133,19 +131,9 @@ def _check_same(asked: Sequence[Asked], folder: Path) -> None:
             )
 
 
-def _complete(asked: Sequence[Asked], folder: Path) -> bool:
-    """Whether an evaluation that was finished holds all of them."""
-    if not (folder / FILE).exists():
-        return False
-    written: Mapping[str, Any] = records.read_json(folder / FILE)["tasks"]
-    return all(one.key in written and written[one.key]["protocol"] == one.record for one in asked)
-
-
-def _lost(plan: Plan, cell: Cell, folder: Path) -> list[str]:
-    """What a finished cell was not asked, and cannot be, for its weights are gone."""
-    if state_of(folder) != "done" or (folder / "weights").is_dir():
-        return []
-    return [one.key for one in plan.of(cell.seed) if not _complete([one], folder / finals.FOLDER)]
+def _not_asked(plan: Plan, cell: Cell, folder: Path) -> list[str]:
+    """What the cell in `folder` has not answered."""
+    return [one.key for one in plan.of(cell.seed) if not complete([one], folder / finals.FOLDER)]
 
 
 def _asked_before(one: Asked, folder: Path) -> Any:

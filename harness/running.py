@@ -42,7 +42,7 @@ def run(
         search = tuning.prepare(recipe, recipe.tune, device) if recipe.tune else None
         results = out or Path("results") / benchmark.name
         finals = final.prepare(recipe, benchmark, results)
-        judged = last_look.prepare(recipe, benchmark)
+        judged = last_look.prepare(recipe, benchmark, results)
     except (UserError, TaskError) as error:
         raise UserError(f"recipe {path}: {error}") from error
     for note in (*benchmark.notes, *(search.benchmark.notes if search else ())):
@@ -56,7 +56,7 @@ def run(
     try:
         if search is not None:
             benchmark = _tune(search, results, device, jobs, plugin_files)
-            judged = last_look.prepare(recipe, benchmark)
+            judged = last_look.prepare(recipe, benchmark, results)
         benchmark = benchmark.asked_by(Asked(path, overrides, plugin_files, recipe))
         failed = execution.execute(benchmark, results, jobs, plugin_files)
     except Stopped as stopped:

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
 
 SCHEMA = 1
+ANSWERS = "answers"  # folder of a cell: what it said to be judged
 RECORD_FILES = ("steps.jsonl", "evals.jsonl", "items.jsonl", "samples.jsonl")
 SUBMISSION = "submission.json"  # what lies beside it, or in a folder called SUBMISSIONS, is never the user's own run
 SUBMISSIONS = "submissions"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from leaderboard.evaluations import ProtocolRecord
+from leaderboard import records
+from leaderboard.evaluations import FILE, ProtocolRecord
 from tasks.base import EvalProtocol, Example, Task
 from tasks.data import fingerprint, fixed_subset
 
@@ -43,6 +45,14 @@ class Asked:
     def sampling(self) -> Sampling:
         """How its responses are drawn."""
         return Sampling(self.record["max_tokens"], self.record["temperature"], self.record["top_p"])
+
+
+def complete(asked: Sequence[Asked], folder: Path) -> bool:
+    """Whether an evaluation that was finished in `folder` holds all of them."""
+    if not (folder / FILE).exists():
+        return False
+    written: Mapping[str, Any] = records.read_json(folder / FILE)["tasks"]
+    return all(one.key in written and written[one.key]["protocol"] == one.record for one in asked)
 
 
 def resolve(

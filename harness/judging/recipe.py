@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.export.terminal import Plain
+from leaderboard.records import ANSWERS
 from leaderboard.verdicts import Judged
 from leaderboard.winrates import build
 from leaderboard.winrates.pairs import read_pairs
@@ -29,12 +30,12 @@ from tasks.rewards.reward_model import LONGEST, RewardModel
 from tasks.rewards.rewarded import Rewarded
 from tasks.wrapped import innermost
 
-from .. import models
+from .. import chains, models
 from ..benchmark import Benchmark, Cell
 from ..console import console, say
 from ..cores import resolve_device
 from ..errors import UserError
-from ..evaluation.asked import Asked, Changes, resolve
+from ..evaluation.asked import Asked, Changes, complete, resolve
 from ..evaluation.checkpoint import Examiner
 from ..evaluation.subject import Subject, find
 from ..experiment import state_of
@@ -62,10 +63,11 @@ class Plan:
     own: bool  # whether the only task is the recipe's
 
 
-def prepare(recipe: Recipe, benchmark: Benchmark) -> Plan | None:
+def prepare(recipe: Recipe, benchmark: Benchmark, results: Path) -> Plan | None:
     """Resolve and check what a recipe wants judged; None where it wants nothing.
 
-    Raises UserError, or a judge's own, before anything is trained.
+    Says which finished cells of `results` cannot be judged, for their weights are gone. Raises UserError, or a judge's
+    own, before anything is trained.
     """
     settings = recipe.win_rates
     if settings is None:
@@ -80,27 +82,43 @@ def prepare(recipe: Recipe, benchmark: Benchmark) -> Plan | None:
             raise UserError(f"win_rates.tasks: {one.key} is graded by a verifier; there is nothing to judge")
     judges = {name: tuple(_panel(name, settings, one, cell, device) for one in asked) for name in settings.judges}
     reference = _reference(settings, benchmark)
-    return Plan(settings, asked, judges, reference, device, own=not settings.tasks)
+    plan = Plan(settings, asked, judges, reference, device, own=not settings.tasks)
+    for cell in chains.lost(benchmark.cells, results / "cells"):
+        if _before(plan, folder := results / "cells" / cell.id) is None:
+            say(
+                f"note: win_rates: {cell.label}, seed {cell.seed} is done, and its weights are gone: its answers are "
+                f"not judged; to have it trained again, remove {folder}"
+            )
+    return plan
 
 
 def run(plan: Plan, benchmark: Benchmark, start: models.Source, results: Path) -> int:
-    """Evaluate, judge and tabulate; returns the exit code: 0, or 3 where a judge gave up or a number is refused."""
+    """Evaluate, judge and tabulate; returns the exit code: 0, or 3 where a judge gave up or a number is refused.
+
+    Finished cells whose weights are gone are judged by what they answered before.
+    """
     done = [cell for cell in benchmark.cells if state_of(results / "cells" / cell.id) == "done"]
     if not done:
         return 0
     if REWARD in plan.judges and benchmark.reward_stage is not None:
         benchmark.reward_stage.run(say)  # the cells may be older than the cache
-    subjects = {cell.id: find(str(results / "cells" / cell.id)) for cell in done}
+    subjects, folders = {}, {}
+    for cell in done:
+        place = results / "cells" / cell.id
+        if chains.usable(place):
+            subjects[cell.id] = find(str(place))
+        elif (before := _before(plan, place)) is not None:
+            folders[cell.id] = before
     if plan.own:
         subjects[START] = Subject(START, start)
-    folders = {name: _folder(plan, subject, results) for name, subject in subjects.items()}
     for name, subject in subjects.items():
-        folder = folders[name]
+        folders[name] = folder = _folder(plan, subject, results)
         examiner = Examiner(
             subject, Rollout(), done[0].precision, plan.device, done[0].execution.decode_tokens, _silent
         )
         examiner.examine(plan.asked, folder)
         examiner.release()
+    done = [cell for cell in done if cell.id in folders]
     purse, code = Purse(plan.settings.max_cost), 0
     for number, one in enumerate(plan.asked):
         matches, judged = _matches(plan, one, done, folders), list[Judged]()
@@ -120,7 +138,12 @@ def run(plan: Plan, benchmark: Benchmark, start: models.Source, results: Path) -
 def _folder(plan: Plan, subject: Subject, results: Path) -> Path:
     """Where a checkpoint's answers lie: another checkpoint, or another way to ask, has another place."""
     said = f"{models.fingerprint(subject.source)} {[one.record for one in plan.asked]}"
-    return (subject.folder or results / START) / "answers" / hashlib.sha256(said.encode()).hexdigest()[:12]
+    return (subject.folder or results / START) / ANSWERS / hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+def _before(plan: Plan, place: Path) -> Path | None:
+    """Where the cell in `place` has answered all that is asked, as it was last trained; None where it has not."""
+    return next((folder for folder in sorted((place / ANSWERS).glob("*")) if complete(plan.asked, folder)), None)
 
 
 def _asked(recipe: Recipe, settings: WinRates, cell: Cell) -> list[Asked]:

@@ -2,7 +2,9 @@
 
 import json
 import math
+import shutil
 
+import pandas
 import pytest
 
 from harness import benchmark, experiment, models, recipe, running, wheels
@@ -264,6 +266,25 @@ def test_win_rates_after_cells_that_failed_or_were_asked_otherwise(tmp_path, mon
     assert len(places) == 2 and len(list(out.glob("start/answers/*"))) == 2
     longest = [max(max(i["tokens"]) for i in records.read_lines(p / "preference" / "items.jsonl")) for p in places]
     assert min(longest) <= 3 < max(longest)
+
+
+def test_win_rates_where_the_weights_of_a_finished_cell_are_gone(tmp_path, capsys):
+    """What it answered before is judged as ever; what it was not asked is said before anything is run."""
+    path = write(tmp_path, seeds=[0, 1], win_rates={"judges": ["gold"], "limit": 10})
+    out = tmp_path / "out"
+    assert results(path, out) == 0
+    before = {p: p.read_bytes() for p in out.glob("win-rates-*")}
+    place = next(p.parent for p in out.glob("cells/*/cell.json") if records.read_json(p)["seed"] == 1)
+    shutil.rmtree(place / "weights")
+    capsys.readouterr()
+    assert results(path, out) == 0
+    assert {p: p.read_bytes() for p in out.glob("win-rates-*")} == before and "are gone" not in capsys.readouterr().out
+    assert results(path, out, "win_rates.max_tokens=3") == 0
+    said = capsys.readouterr().out
+    assert f"its weights are gone: its answers are not judged; to have it trained again, remove {place}" in said
+    assert len(list(place.glob("answers/*"))) == 1
+    (table,) = out.glob("win-rates-gold*[!y].csv")
+    assert pandas.read_csv(table)["win_rates_seeds"].tolist() == [1]
 
 
 def test_one_judge_that_cannot_go_on_stops_no_other(tmp_path, monkeypatch, capsys):
