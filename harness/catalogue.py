@@ -15,6 +15,7 @@ from rich.table import Table
 
 from algorithms import Algorithm, conformance
 from algorithms.registry import Entry, described
+from leaderboard.declared import suggestion
 from tasks.cards import card
 from tasks.selftest import selftest
 
@@ -141,7 +142,7 @@ def _one_task(name: str) -> None:
     """What it is, and how a checkpoint can be asked it."""
     known = plugins.known_tasks()
     if name not in known:
-        raise UserError(f"list tasks: unknown task {name!r}{plugins.suggestion(name, known)}")
+        raise UserError(f"list tasks: unknown task {name!r}{suggestion(name, known)}")
     cls = known[name]
     one = card(cls)
     say(f"{name}: {_first_line(cls.__doc__)}")

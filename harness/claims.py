@@ -8,8 +8,8 @@ from typing import cast
 
 from leaderboard.claims import PAPERS, SCALES, Paper, findings, report
 from leaderboard.claims.gather import gather
+from leaderboard.declared import suggestion
 
-from . import plugins
 from .console import console, say
 from .errors import UserError
 from .judging.side import of_verdicts
@@ -20,7 +20,7 @@ RESULTS = Path("results")  # where runs, the papers' and the lab's, go by defaul
 def run(places: Sequence[Path], paper: str | None, json: Path | None, out: Path | None) -> int:
     """See `groupbench claims`. Returns the exit code, 0 whatever the verdicts are: a refuted claim is a result."""
     if paper is not None and paper not in PAPERS:
-        raise UserError(f"--paper {paper}{plugins.suggestion(paper, PAPERS)}")
+        raise UserError(f"--paper {paper}{suggestion(paper, PAPERS)}")
     papers: Sequence[Paper] = PAPERS if paper is None else (cast(Paper, paper),)
     found = gather(places or ([RESULTS] if RESULTS.is_dir() else []))
     side = of_verdicts([one for benchmark in found.judged for one in benchmark.judged])

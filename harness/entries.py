@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from algorithms import Algorithm
+from leaderboard.declared import suggestion
 
 from . import controls
 from .errors import UserError
-from .plugins import build, build_algorithm, suggestion
+from .plugins import build, build_algorithm
 from .settings import AlgorithmChoice, Budget, Control, ControlArm, StageChoice, Training
 
 ARROW = " → "  # between the labels of a chain's stages

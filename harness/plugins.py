@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 import inspect
@@ -19,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 import algorithms.registry
 import tasks.registry
 from algorithms import Algorithm
+from leaderboard.declared import suggestion
 from tasks.base import Task
 
 from .errors import UserError
@@ -165,13 +165,6 @@ def explain(error: ValidationError, where: str) -> str:
         found = "" if problem["type"] in {"value_error", "missing"} else f"; found {problem['input']!r}"
         lines.append(f"{key}: {message}{found}")
     return "\n".join(lines)
-
-
-def suggestion(found: object, allowed: Sequence[str] | Mapping[str, Any]) -> str:
-    """`; did you mean X? allowed: ...`."""
-    near = difflib.get_close_matches(str(found), list(allowed), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{hint} allowed: {', '.join(allowed) or 'none'}"
 
 
 def source_hash(thing: Algorithm | Task | Reward) -> str | None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +9,10 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from leaderboard.declared import MISSPELT, keys_at, suggestion
+
 from .errors import UserError
-from .plugins import explain, suggestion
+from .plugins import explain
 from .settings import Recipe
 
 
@@ -149,22 +148,10 @@ def _override(content: dict[str, Any], override: str) -> None:
 def _unknown_key(error: ValidationError, where: str) -> str | None:
     """A did-you-mean for the first unknown key, if there is one."""
     for problem in error.errors():
-        if problem["type"] == "unexpected_keyword_argument":
+        if problem["type"] == MISSPELT:
             *path, key = problem["loc"]
-            names = [f.name for f in dataclasses.fields(_dataclass_at(path))]
             place = ".".join(map(str, path))
-            return f"{where}: unknown key {key!r}{f' in {place}' if place else ''}{suggestion(key, names)}"
+            return (
+                f"{where}: unknown key {key!r}{f' in {place}' if place else ''}{suggestion(key, keys_at(Recipe, path))}"
+            )
     return None
-
-
-def _dataclass_at(path: Sequence[int | str]) -> Any:
-    """The settings dataclass that a location within a recipe belongs to."""
-    current: Any = Recipe
-    for part in path:
-        if isinstance(part, int):
-            current = typing.get_args(current)[0]
-            continue
-        current = typing.get_type_hints(current)[part]
-        if isinstance(current, types.UnionType):
-            current = next(a for a in typing.get_args(current) if a is not type(None))
-    return current

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any, ClassVar, Literal
 
+from leaderboard.declared import suggestion
+
 from .errors import UserError
-from .plugins import build, suggestion
+from .plugins import build
 from .seeds import draw_order
 from .settings import STRICT
 

@@ -13,13 +13,14 @@ from statistics import fmean
 from typing import Any
 
 from leaderboard import records
+from leaderboard.declared import suggestion
 from leaderboard.records import SearchRecord, TrialRecord, TuningRecord
 from tasks.dev import DevSplit
 
 from .benchmark import Benchmark, plan
 from .entries import resolve
 from .errors import UserError
-from .plugins import build_task, known_algorithms, suggestion
+from .plugins import build_task, known_algorithms
 from .settings import AlgorithmChoice, Recipe, Training, Tune
 from .space import Setting, dimensions, points
 

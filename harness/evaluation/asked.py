@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard import records
+from leaderboard.declared import suggestion
 from leaderboard.evaluations import FILE, ProtocolRecord
 from tasks.base import EvalProtocol, Example, Task
 from tasks.data import fingerprint, fixed_subset
@@ -16,7 +17,7 @@ from tasks.data import fingerprint, fixed_subset
 from .. import models
 from ..codec import Codec
 from ..errors import UserError
-from ..plugins import build_task, source_hash, suggestion
+from ..plugins import build_task, source_hash
 from ..settings import Sampling
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaderboard import checkpoints
+from leaderboard.declared import suggestion
 from leaderboard.evaluations import EvaluationRecord, read_items
 from tasks.base import TaskError
 from tasks.comparison import ComparisonTask
@@ -50,7 +51,7 @@ class How:
             ("--device", self.device, ("auto", "cpu", "cuda")),
         ):  # fmt: skip
             if value not in allowed:
-                raise UserError(f"{name} {value}{plugins.suggestion(value, allowed)}")
+                raise UserError(f"{name} {value}{suggestion(value, allowed)}")
         if self.decode_tokens < 1:
             raise UserError(f"--decode-tokens {self.decode_tokens}: must be at least 1")
         rollout = Rollout(self.engine)  # type: ignore[arg-type]
@@ -149,7 +150,7 @@ def plan(subject: Subject, tasks: Sequence[str], settings: Sequence[str], change
     bases = [name.partition("@")[0] for name in names]
     for base in parameters:
         if base not in bases:
-            raise UserError(f"--set {base}.…: no such task is asked{plugins.suggestion(base, bases)}")
+            raise UserError(f"--set {base}.…: no such task is asked{suggestion(base, bases)}")
     codec, context = codec_of(subject.source)
     found, remarks = [], []
     for name, base in zip(names, bases, strict=True):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from leaderboard.declared import suggestion
 from leaderboard.evaluations import comparable
 from leaderboard.export.terminal import Plain
 from leaderboard.verdicts import Judged
@@ -61,7 +62,7 @@ class Judging:
     def wanted(self) -> Wanted:
         """Raises UserError for a value that is not allowed."""
         if self.precision not in evaluation.PRECISIONS:
-            raise UserError(f"--precision {self.precision}{plugins.suggestion(self.precision, evaluation.PRECISIONS)}")
+            raise UserError(f"--precision {self.precision}{suggestion(self.precision, evaluation.PRECISIONS)}")
         device = resolve_device(self.device)
         precision = self.precision
         if precision == "auto":
@@ -121,7 +122,7 @@ def run(
     parameters = plugins.parse_settings(settings)
     for base in parameters:
         if base not in plugins.known_tasks():
-            raise UserError(f"--set {base}.…: no such task{plugins.suggestion(base, plugins.known_tasks())}")
+            raise UserError(f"--set {base}.…: no such task{suggestion(base, plugins.known_tasks())}")
     if asked.dry_run and not all(_answered(name) for name in (candidate, opponent) if name):
         raise UserError("--dry-run: what checkpoints answer is not known before; evaluate them, and name the folders")
     places = [_place(name, names, settings, asked) for name in (candidate, opponent) if name is not None]

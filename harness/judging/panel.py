@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from leaderboard.declared import suggestion
 from tasks.base import Example
 from tasks.comparison import OfficialPrompt
 from tasks.engines import Scorer
@@ -27,7 +28,6 @@ from tasks.rewards.gold import GoldScorer
 
 from .. import models, plugins
 from ..errors import UserError
-from ..plugins import suggestion
 from ..rewards.scorer import RewardScorer
 from .labels import LabelEngine
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from leaderboard.declared import suggestion
 from leaderboard.export.terminal import Plain
 from leaderboard.records import ANSWERS
 from leaderboard.verdicts import Judged
@@ -39,7 +40,6 @@ from ..evaluation.asked import Asked, Changes, complete, resolve
 from ..evaluation.checkpoint import Examiner
 from ..evaluation.subject import Subject, find
 from ..experiment import state_of
-from ..plugins import suggestion
 from ..settings import Recipe, Rollout, WinRates
 from . import judging, panel, sides
 from .command import INCOMPLETE, UNCACHED

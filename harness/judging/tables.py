@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from leaderboard.declared import suggestion
 from leaderboard.export.terminal import Plain
 from leaderboard.verdicts import Judged
 from leaderboard.winrates import alpaca_package, arena, build, length_control
@@ -26,7 +27,7 @@ def win_rates(
 ) -> int:  # fmt: skip
     """See the command. `official`: AlpacaEval's own length control beside ours; `policy`: an upstream Arena-Hard's."""
     if policy is not None and policy not in POLICIES:
-        raise UserError(f"--arena {policy}{plugins.suggestion(policy, POLICIES)}")
+        raise UserError(f"--arena {policy}{suggestion(policy, POLICIES)}")
     judged = build.find(places, names)
     side = side_of(judged, plugins.parse_settings(settings))
     built, errors = build.build(judged, out or places[0], reference, side)

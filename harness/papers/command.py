@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+from leaderboard.declared import suggestion
 from leaderboard.export.terminal import Plain
 from leaderboard.papers.build import build
 from leaderboard.papers.reading import SCALES, Paper, Scale, load
@@ -18,7 +19,6 @@ from tasks.base import TaskError
 from .. import plugins, running
 from ..console import console, say
 from ..errors import UserError
-from ..plugins import suggestion
 from . import cost, studies
 from .standing import standing
 from .studies import Study

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from algorithms import Algorithm
+from leaderboard.declared import suggestion
 from leaderboard.papers.reading import Paper, Scale
 from tasks.base import Task, TaskError
 
 from .. import models, wheels
 from .. import recipe as recipes
 from ..errors import UserError
-from ..plugins import build, build_algorithm, build_task, suggestion
+from ..plugins import build, build_algorithm, build_task
 from ..settings import Budget, Choice, Recipe, Training
 
 # In a wheel recipes lie beside this module; in a clone where people look for them.

@@ -8,6 +8,7 @@ from typing import Any, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from leaderboard.declared import suggestion
 from tasks.base import Task, TaskError
 from tasks.rewards.base import Reward
 from tasks.rewards.rewarded import Rewarded
@@ -15,7 +16,7 @@ from tasks.wrapped import innermost
 
 from .. import models
 from ..errors import UserError
-from ..plugins import build, explain, known_rewards, suggestion
+from ..plugins import build, explain, known_rewards
 from ..settings import RewardChoice
 from .scorer import RewardScorer
 from .stage import Stage

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
+from leaderboard.declared import suggestion
 from leaderboard.stats.preferences import LN2, Rate
 from tasks.pairs import Pairs
 from tasks.pairs.loading import SUFFIXES
@@ -43,7 +44,7 @@ class Sets:
         found = plugins.parse_settings(self.settings)
         for name in found:
             if name not in plugins.known_tasks():
-                raise UserError(f"--set {name}.…: no such task{plugins.suggestion(name, plugins.known_tasks())}")
+                raise UserError(f"--set {name}.…: no such task{suggestion(name, plugins.known_tasks())}")
         return found
 
     def find(self, names: Sequence[str], seed: int, limit: int | None = None) -> dict[str, Pairs]:
@@ -88,7 +89,7 @@ def accuracy(
     """See `groupbench reward-accuracy`. Returns the exit code."""
     quiet_libraries()
     if precision not in PRECISIONS:
-        raise UserError(f"--precision {precision}{plugins.suggestion(precision, PRECISIONS)}")
+        raise UserError(f"--precision {precision}{suggestion(precision, PRECISIONS)}")
     if not names:
         raise UserError("--pairs: name a set to measure on: a file, a folder, an owner/name on the Hub, or a task")
     on = resolve_device(device)

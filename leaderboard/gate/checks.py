@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..declared import suggestion
 from ..evaluations import PER_SAMPLE, Evaluation, Item, TaskEvaluation, comparable
-from ..programs import suggestion
 from .config import Config, Limits, Metric, tasks_of
 from .metrics import by_id
 

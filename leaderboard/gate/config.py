@@ -16,14 +16,14 @@ discordance: 0.05                       # for --aa of greedy answers: share of i
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from ..programs import suggestion
+from .. import declared
+from ..declared import STRICT, suggestion
 from ..records import LeaderboardError
 
 Direction = Literal["higher", "lower"]
@@ -36,7 +36,6 @@ METRICS: Mapping[str, Direction] = {
 OF_SAMPLES = re.compile(r"pass([@^])([1-9]\d*)")  # right at least once, or each time, in that many samples
 MARGINS = (("gsm8k", 0.02), ("aime", 0.06))  # by the beginning of a task's name; others 0.03
 OTHERS, LENGTH = 0.03, 0.10
-STRICT: Any = {"extra": "forbid"}
 
 
 class ConfigError(LeaderboardError):
@@ -120,30 +119,15 @@ class Config:
 
 def load(path: Path) -> Config:
     """Read and check a gate.yaml. Raises ConfigError."""
-    import yaml
-
     where = f"gate config {path}"
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{where}: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{where}: not text in UTF-8 (byte {error.start}: {error.reason})") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
-    return parse(content, where)
+    return parse(declared.yaml(path, where, ConfigError), where)
 
 
 def parse(content: Any, where: str) -> Config:
     """A config from parsed YAML; `where` stands in front of every complaint. Raises ConfigError."""
-    from pydantic import TypeAdapter, ValidationError
-
     if not isinstance(content, Mapping):
         raise ConfigError(f"{where}: found {type(content).__name__}, expected keys such as metrics, limits, alpha")
-    try:  # as JSON: strict about types, and lists are its tuples
-        config = TypeAdapter(Config).validate_json(json.dumps(content, default=str), strict=True)
-    except ValidationError as error:
-        raise ConfigError(f"{where}: {_complaint(error)}") from None
+    config = declared.checked(Config, content, where, ConfigError, "keys")
     if not config.metrics:
         raise ConfigError(f"{where}: metrics is empty; a gate without a metric would pass everything")
     for number, metric in enumerate(config.metrics):
@@ -185,19 +169,6 @@ def _check(metric: Metric, where: str) -> None:
         raise ConfigError(f"{where}: max_k = {metric.max_k} needs k: how many samples are looked at first")
     if metric.rtol is not None and (metric.margin is not None or metric.max_k is not None):
         raise ConfigError(f"{where}: rtol knows neither margin nor max_k: it compares two numbers, without a test")
-
-
-def _complaint(error: Any) -> str:
-    """One complaint of a validation, a misspelt key first: key, what is wrong, what was found and what is allowed."""
-    misspelt = "unexpected_keyword_argument"
-    problem = min(error.errors(), key=lambda problem: problem["type"] != misspelt)
-    place = ".".join(map(str, problem["loc"])) or "the file"
-    if problem["type"] == misspelt:
-        holder: Any = {"metrics": Metric, "limits": Limits}.get(str(problem["loc"][0]), Config)
-        holder = holder if len(problem["loc"]) > 1 else Config
-        return f"unknown key {place!r}{suggestion(str(problem['loc'][-1]), [one.name for one in fields(holder)])}"
-    found = "" if problem["type"] == "missing" else f"; found {problem['input']!r}"
-    return f"{place}: {problem['msg'].replace('an object', 'keys')}{found}"
 
 
 def _plain(name: str) -> str:

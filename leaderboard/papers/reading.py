@@ -14,16 +14,15 @@ name, title, source, notes         of the paper; what must be said with every ta
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
+from .. import declared
 from ..columns import find
-from ..programs import STRICT, suggestion
+from ..declared import STRICT, suggestion
 from ..records import LeaderboardError
 
 PAPERS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.toml")))
@@ -142,19 +141,8 @@ def load(name: str) -> Paper:
 
 def read(path: Path) -> Paper:
     """A paper's file. Raises PaperError."""
-    from pydantic import TypeAdapter, ValidationError
-
     where = f"paper {path}"
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PaperError(f"{where}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PaperError(f"{where}: not valid TOML: {error}") from None
-    try:  # as JSON: strict about types, and lists are its tuples
-        paper = TypeAdapter(Paper).validate_json(json.dumps(content, default=str), strict=True)
-    except ValidationError as error:
-        raise PaperError(f"{where}: {_complaint(error)}") from None
+    paper = declared.checked(Paper, declared.toml(path, where, PaperError), where, PaperError, "a table")
     names = [table.name for table in paper.table]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise PaperError(f"{where}: two tables have the name {double!r}; each needs its own")
@@ -198,15 +186,3 @@ def _known(names: Any, allowed: Any, where: str) -> None:
     for name in names:
         if name not in allowed:
             raise PaperError(f"{where}: found {name!r}{suggestion(name, allowed)}")
-
-
-def _complaint(error: Any) -> str:
-    misspelt = "unexpected_keyword_argument"
-    problem = min(error.errors(), key=lambda problem: problem["type"] != misspelt)
-    place = ".".join(map(str, problem["loc"])) or "the file"
-    if problem["type"] == misspelt:
-        allowed = {one.name for cls in (Paper, ScaleOf, ModelOf, PaperTable, Block, Fill, FillColumn) for one in
-                   fields(cls)}  # fmt: skip
-        return f"unknown key {place!r}{suggestion(str(problem['loc'][-1]), sorted(allowed))}"
-    found = "" if problem["type"] == "missing" else f"; found {problem['input']!r}"
-    return f"{place}: {problem['msg'].replace('an object', 'a table')}{found}"

@@ -23,25 +23,23 @@ that the pattern matches, and `sampled_macro_gain`, `sampled_improvement`, `algo
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
-import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from .. import declared
 from ..analysis import Family, View
 from ..columns import COLUMNS, find
 from ..columns.across import ACROSS
+from ..declared import STRICT, suggestion
 from ..records import Axis, LeaderboardError
 from ..runs import Mode
 
 BUILT_IN = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}
-STRICT: Any = {"extra": "forbid"}
-MANY = 40  # names that a message does not list
+LISTED = "docs/tables.md"  # where all columns are
 
 
 class ProgramError(LeaderboardError):
@@ -123,15 +121,8 @@ def load(path: Path | str) -> Program:
     """Read and check a program; a built-in one by its name. Raises ProgramError."""
     path = BUILT_IN.get(str(path), Path(path))
     where = f"table program {path}"
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # an editor may have put a mark in front
-    except OSError as error:
-        hint = f"; a TOML file, or one of {', '.join(BUILT_IN)}" if not path.suffix else ""
-        raise ProgramError(f"{where}: {error.strerror or error}{hint}") from None
-    except UnicodeDecodeError as error:
-        raise ProgramError(f"{where}: not text in UTF-8 (byte {error.start}: {error.reason})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ProgramError(f"{where}: not valid TOML: {error}") from None
+    hint = f"; a TOML file, or one of {', '.join(BUILT_IN)}" if not path.suffix else ""
+    content = declared.toml(path, where, ProgramError, hint)
     if unknown := content.keys() - {"table"}:
         raise ProgramError(f"{where}: unknown key {min(unknown)!r}{suggestion(min(unknown), ['table'])}")
     tables = content.get("table")
@@ -146,18 +137,7 @@ def load(path: Path | str) -> Program:
     return Program(path.stem, found)
 
 
-def suggestion(found: str, allowed: Iterable[str]) -> str:
-    """`; did you mean X?`, and what is allowed, unless that is more than a person reads in a message."""
-    allowed = list(allowed)
-    near = difflib.get_close_matches(found, allowed, n=1)
-    if len(allowed) <= MANY:
-        return f"{f'; did you mean {near[0]!r}?' if near else ';'} allowed: {', '.join(allowed)}"
-    return f"; did you mean {near[0]!r}?" if near else f"; docs/tables.md lists all {len(allowed)} that there are"
-
-
 def _table(content: Any, where: str) -> TableProgram:
-    from pydantic import TypeAdapter, ValidationError
-
     if isinstance(content, Mapping):
         for key, of in (("columns", "column"), ("rows", "row")):
             if isinstance(content.get(key), list):
@@ -165,10 +145,7 @@ def _table(content: Any, where: str) -> TableProgram:
         where = f"{where} ({content['name']})" if isinstance(content.get("name"), str) else where
         if {"target_gain", "target_accuracy"} <= content.keys():
             raise ProgramError(f"{where}: has both target_gain and target_accuracy; a table has one target")
-    try:  # as JSON: strict about types, and lists are its tuples
-        table = TypeAdapter(TableProgram).validate_json(json.dumps(content, default=str), strict=True)
-    except ValidationError as error:
-        raise ProgramError(f"{where}: {_complaint(error)}") from None
+    table = declared.checked(TableProgram, content, where, ProgramError, "a table")
     _check_columns(table, where)
     for key, good, allowed in (
         ("name", re.fullmatch(r"[\w.-]+", table.name), "a word of letters, digits, hyphens, underscores and dots"),
@@ -188,7 +165,7 @@ def _check_columns(table: TableProgram, where: str) -> None:
         of_one = not table.across or choice.task is not None
         of_several = choice.column in ACROSS
         if find(choice.column) is None if of_one else not of_several:
-            hint = suggestion(choice.column, COLUMNS if of_one else ACROSS)
+            hint = suggestion(choice.column, COLUMNS if of_one else ACROSS, LISTED)
             if of_several if of_one else find(choice.column):
                 hint = f"; it stands in a table {'across tasks' if of_one else 'of one task: name its `task`'}"
             raise ProgramError(f"{where}: unknown column {choice.column!r}{hint}")
@@ -199,7 +176,7 @@ def _check_columns(table: TableProgram, where: str) -> None:
     of_final = not table.across and table.order.removeprefix("-") not in kinds and find(table.order.removeprefix("-"))
     if table.order and table.order not in orders and not of_final:
         words = "; it holds no numbers" if kinds.get(table.order.removeprefix("-")) == "text" else ""
-        raise ProgramError(f"{where}: order = {table.order!r}{words or suggestion(table.order, orders)}")
+        raise ProgramError(f"{where}: order = {table.order!r}{words or suggestion(table.order, orders, LISTED)}")
     names = [choice.column for choice in table.columns]
     for (name, _), times in Counter((choice.column, choice.task) for choice in table.columns).items():
         if times > 1:
@@ -207,17 +184,3 @@ def _check_columns(table: TableProgram, where: str) -> None:
     for name in table.optional:
         if name not in names:
             raise ProgramError(f"{where}: optional column {name!r} is none of its columns{suggestion(name, names)}")
-
-
-def _complaint(error: Any) -> str:
-    """One complaint of a validation, a misspelt key first: key, what is wrong, what was found and what is allowed."""
-    misspelt = "unexpected_keyword_argument"
-    problem = min(error.errors(), key=lambda problem: problem["type"] != misspelt)
-    place = ".".join(map(str, problem["loc"])) or "the table"
-    if problem["type"] == misspelt:
-        holders: dict[str, Any] = {"where": Where, "columns": Choice, "rows": RowChoice}
-        holder = holders.get(str(problem["loc"][0]), TableProgram) if len(problem["loc"]) > 1 else TableProgram
-        allowed = [one.name for one in fields(holder)]
-        return f"unknown key {place!r}{suggestion(str(problem['loc'][-1]), allowed)}"
-    found = "" if problem["type"] == "missing" else f"; found {problem['input']!r}"
-    return f"{place}: {problem['msg'].replace('an object', 'a table')}{found}"

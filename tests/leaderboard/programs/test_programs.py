@@ -64,7 +64,7 @@ def test_every_key(tmp_path):
         ("columns", "not valid TOML"),
         ('[table]\nname = "t"', "write [[table]], in two brackets"),
         ("table = 3", "holds no [[table]]"),
-        ("table = [1]", "the table: Input should be a table; found 1"),
+        ("table = [1]", "table 1: Input should be a table; found 1"),
         ("tabel = []", "unknown key 'tabel'; did you mean 'table'"),
         (b"\xff\xfe[[table]]", "not text in UTF-8 (byte 0"),
         (TABLE + 'colums = ["a"]', "table 1 (t): unknown key 'colums'; did you mean 'columns'"),
