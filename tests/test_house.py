@@ -164,3 +164,8 @@ def test_the_readme_points_at_what_exists():
     for target in re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r"`?((?:docs|recipes)/[\w./-]+)", text):
         assert target.startswith("http") or (ROOT / target.rstrip(".")).exists(), target
     assert not re.findall(r"\b[A-Z]+_[A-Z_]+\b(?<!GROUPBENCH_DATA)", text)  # a placeholder left standing
+    for page in (ROOT / "docs").rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            assert target.startswith("http") or (page.parent / target).exists(), (page.name, target)
+    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)\)", text))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} == linked  # no page that nobody finds
