@@ -18,7 +18,7 @@ from ..records import RECORD_FILES, BenchmarkRecord, EvalRecord, LeaderboardErro
 from .cells import Checked
 from .faults import hostile
 from .judged import belongs, place, summary
-from .manifest import FILE, FOLDER, NAME, SAMPLES, SCHEMA, File, Manifest, identified
+from .manifest import FILE, FOLDER, NAME, RECORDS, SAMPLES, SCHEMA, File, Manifest, identified
 from .scrub import Scrubber, paths
 from .summary import commits, rows, versions
 from .verify import Report, verify_one
@@ -174,10 +174,25 @@ def _cell(folder: Path, label: str, scrub: Scrubber, texts: bool) -> tuple[dict[
     status: Any = scrub(reading.one(folder / "status.json", dict[str, Any]), "status")
     made = {"cell.json": _json(record), "status.json": _json(status)}
     lines = {name: packed.content(folder / name) for name in RECORD_FILES if packed.there(folder / name)}
+    _require_items(folder, lines)
     if not texts:
         lines.pop(SAMPLES, None)
         lines = _without_texts(folder, lines)
     return made | lines, Checked(folder.name, record, status)
+
+
+def _require_items(folder: Path, lines: Mapping[str, bytes]) -> None:
+    """Refuse a run of which nobody could compute a score again."""
+    file = folder / "evals.jsonl"
+    if absent := [name for name in RECORDS if name not in lines]:
+        raise SubmissionError(f"{folder / absent[0]}: no such file; a cell is submitted with {', '.join(RECORDS)}")
+    evals: list[Any] = reading.parse(lines["evals.jsonl"], EvalRecord, str(file))
+    without = [f"step {one.step}, {one.split}, {one.mode}" for one in evals if len(one.get("items", ())) != 2]
+    if without:
+        raise SubmissionError(
+            f"{file}, {without[0]}: no items, [start, stop) in items.jsonl, of {len(without)} of its {len(evals)} "
+            "evaluations; earlier versions recorded none. Scores could not be computed again: run the cell again"
+        )
 
 
 def _without_texts(folder: Path, lines: dict[str, bytes]) -> dict[str, bytes]:
