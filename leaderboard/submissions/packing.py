@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 
 from .. import packed, reading, verdicts
 from ..records import RECORD_FILES, BenchmarkRecord, EvalRecord, LeaderboardError, PlannedCell
+from . import final_packing
 from .cells import Checked
 from .faults import hostile
 from .judged import belongs, place, summary
@@ -142,6 +143,7 @@ def _write(
         taken = {one["row"] for one in chosen}
         if searches := [search for search in tuning["searches"] if search["row"] in taken]:
             made["tuning.json"] = _json({"schema": tuning["schema"], "searches": scrub(searches, "tuning")})
+    made |= final_packing.pack(root, cells, scrub, asked.texts)
     judged = _judged(root, cells, scrub)
     made |= judged
     said = [summary(verdicts.parse(found, Path(where))) for where, found in sorted(_by_folder(judged).items())]
@@ -243,12 +245,13 @@ def _by_folder(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
 
 
 def _finals(cells: Sequence[Checked], made: Mapping[str, bytes]) -> list[Checked]:
-    """The cells with their last evaluations, whose means the manifest says."""
+    """The cells with their last evaluations and final tasks, whose means the manifest says."""
     found = []
     for cell in cells:
         name = f"{cell.folder}/evals.jsonl"
         evals: list[Any] = reading.parse(made.get(name, b""), EvalRecord, name)
-        found.append(Checked(cell.id, cell.record, cell.status, (), {(r["split"], r["mode"]): r for r in evals}))
+        ends, tasks = {(r["split"], r["mode"]): r for r in evals}, final_packing.accuracies(made, cell.folder)
+        found.append(replace(cell, finals=ends, tasks=tasks))
     return found
 
 

@@ -236,7 +236,7 @@ def test_places_that_are_none(good, sums, tmp_path):
 
 def test_verify_places(good, tmp_path):
     reports = verify([good["sums"].parent])
-    assert [report.name for report in reports] == ["chains", "sums", "taste"] and all(
+    assert [report.name for report in reports] == ["asked", "chains", "sums", "taste"] and all(
         report.verified for report in reports
     )
     relative = os.path.relpath(good["sums"])
