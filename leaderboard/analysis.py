@@ -98,11 +98,14 @@ class Analysis:
             self._known[key] = scores.read_final(row, task)
         return self._known[key]
 
-    def final_start(self, task: str) -> Scores | None:
-        """On a final task: the start's, one evaluation."""
-        key = "final start", task
+    def final_start(self, task: str, row: Row | None = None) -> Scores | None:
+        """On a final task: the start's, one evaluation; of a row that was handed in with one, its own."""
+        if row is not None and task in row.otherwise:
+            return None
+        folder = (row and row.start) or self.table.start
+        key = "final start", folder, task
         if key not in self._known:
-            self._known[key] = scores.read_start(self.table, task)
+            self._known[key] = scores.read_start(folder, task)
         return self._known[key]
 
     @cached_property

@@ -26,10 +26,10 @@ def metrics(evaluation: TaskEvaluation, votes: Mapping[str, Sequence[int]] | Non
     if evaluation.missing or not evaluation.items:
         raise ValueError(f"{len(evaluation.missing)} items are missing, the first is {evaluation.missing[:1]}")
     if evaluation.protocol.get("verifier", "").partition(" ")[0] == UNGRADED:
-        return _conduct([_first(item, samples) for item in evaluation.items])
+        return _conduct([item.cut(samples) for item in evaluation.items])
     if bad := [item.id for item in evaluation.items if None in item.correct or None in item.strict]:
         raise ValueError(f"item {bad[0]} has a sample without a score")
-    items = [_first(item, samples) for item in evaluation.items]
+    items = [item.cut(samples) for item in evaluation.items]
     accuracy, strict = _scores(items, "correct"), _scores(items, "strict")
     low, high = of_shares(accuracy, [item.unit for item in items])
     found = {
@@ -55,12 +55,6 @@ def _conduct(items: Sequence[Item]) -> dict[str, float]:
         "truncated": float(_scores(items, "truncated").mean()),
         "response_tokens": float(_scores(items, "tokens").mean()),
     }
-
-
-def _first(item: Item, samples: int) -> Item:
-    """The item with as many samples as the protocol says: one that was asked more often answers as if it had not."""
-    lists = {name: value[:samples] for name in item.__struct_fields__ if isinstance(value := getattr(item, name), list)}
-    return Item(**{**{name: getattr(item, name) for name in item.__struct_fields__}, **lists})
 
 
 def _scores(items: Sequence[Item], field: str) -> np.ndarray:

@@ -23,6 +23,7 @@ from typing import Any, TypedDict
 
 import msgspec
 
+from . import packed
 from .records import RecordError, read_json, write_json
 
 SCHEMA = 1
@@ -123,6 +124,12 @@ class Item(msgspec.Struct):
         """What it is drawn with: its cluster, which may be named after one of its items, or itself."""
         return self.cluster or self.id
 
+    def cut(self, samples: int) -> Item:
+        """With so many samples: one that was asked more often answers as if it had not been."""
+        whole: dict[str, Any] = {name: getattr(self, name) for name in Item.__struct_fields__}
+        lists = {name: value[:samples] for name, value in whole.items() if isinstance(value, list)}
+        return Item(**(whole | lists))
+
 
 @dataclass(frozen=True)
 class TaskEvaluation:
@@ -196,10 +203,10 @@ def read_items(path: Path) -> list[Item]:
     A torn last line is left out, and so are samples behind a gap. Raises RecordError that names file and line.
     """
     items: dict[str, Item] = {}
-    if not path.exists():
+    if not packed.there(path):
         return []
-    decode = msgspec.json.Decoder(_Block).decode
-    lines = path.read_bytes().split(b"\n")
+    decode = msgspec.json.Decoder(Block).decode
+    lines = packed.content(path).split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
@@ -214,14 +221,16 @@ def read_items(path: Path) -> list[Item]:
 
 def join(items: dict[str, Item], block: ItemBlock) -> None:
     """Add a block's samples to its item; those behind a gap, or there already, are left out."""
-    _join(items, msgspec.convert(block, _Block))
+    _join(items, msgspec.convert(block, Block))
 
 
-class _Block(Item, kw_only=True):
+class Block(Item, kw_only=True):
+    """A line of an items.jsonl, an `ItemBlock` without its texts."""
+
     first: int
 
 
-def _join(items: dict[str, Item], block: _Block) -> None:
+def _join(items: dict[str, Item], block: Block) -> None:
     lengths = {len(getattr(block, name)) for name in PER_SAMPLE}
     if len(lengths) != 1:
         raise ValueError(f"lists of {sorted(lengths)} samples; expected equally many")

@@ -86,11 +86,11 @@ def submitted(folder: Path, submission: Submission, left_out: Mapping[str, Seque
         tables = _benchmark(folder, sorted(path.parent for path in folder.glob("cells/*/cell.json")), planned=True)
     name = submission.name
 
-    def marked(row: Row) -> Row:
+    def marked(row: Row, start: Path | None) -> Row:
         own = replace(submission, left_out=tuple(left_out.get(row.hash, ())))
-        return replace(row, hash=f"{row.hash}-{name}", label=f"{row.label} ({name})", submission=own)
+        return replace(row, hash=f"{row.hash}-{name}", label=f"{row.label} ({name})", submission=own, start=start)
 
-    return [replace(table, rows=tuple(marked(row) for row in table.rows)) for table in tables]
+    return [replace(table, rows=tuple(marked(row, table.start) for row in table.rows)) for table in tables]
 
 
 def arranged(tables: Iterable[Table]) -> list[Table]:

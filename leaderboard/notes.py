@@ -45,7 +45,8 @@ def notes(table: Table) -> list[str]:
 
 def _handed_in(table: Table) -> list[str]:
     """Who handed in what, once a submission, and which rows lack seeds."""
-    rows = [(row.label, row.submission) for row in sorted(table.rows, key=lambda row: row.label) if row.submission]
+    there = sorted((row for row in table.rows if row.submission), key=lambda row: row.label)
+    rows = [(row.label, row.submission) for row in there if row.submission]
     found = []
     for name, one in sorted({submission.name: submission for _, submission in rows}.items()):
         by = f" by {one.by}" if one.by else ""
@@ -57,6 +58,9 @@ def _handed_in(table: Table) -> list[str]:
         if seeds := one.left_out:
             s = "s" * (len(seeds) > 1)
             found.append(f"{label}: submitted without the seed{s} {', '.join(map(str, seeds))} of its own plan")
+    for row in there:
+        asked = "was asked otherwise than of rows beside it, and is not shown"
+        found += [f"{row.label}: the final task {task} {asked} ({how})" for task, how in row.otherwise.items()]
     return found
 
 

@@ -96,6 +96,9 @@ class Row:
     stages: tuple[Stage, ...] = ()  # of a chain, its last one too; empty for any other row
     parameters: Mapping[str, Any] = field(default_factory=dict)  # the algorithm's, of a chain the last stage's
     submission: Submission | None = None  # None: a run of the user's own
+    start: Path | None = None  # of a submission: what its runs started from, as `Table.start`, as it evaluated that
+    otherwise: Mapping[str, str] = field(default_factory=dict)  # final tasks that rows beside it were asked in another
+    # way, and in which: they are not shown of it
 
     @property
     def control(self) -> bool:

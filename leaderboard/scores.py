@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from . import finals, reading
 from .evaluations import Item
 from .records import EvalRecord, Measure
-from .runs import Cell, Mode, Row, Split, Table
+from .runs import Cell, Mode, Row, Split
 from .stats import Estimate, crossed, over_seeds
 
 When = Literal["start", "final"]
@@ -107,13 +108,14 @@ def read(row: Row, mode: Mode, split: Split, when: When, measure: Measure = "acc
 
 def read_final(row: Row, task: str) -> Scores | None:
     """Accuracies on a final task of the row's finished seeds that were evaluated on it; None where none was."""
-    found = [(c.seed, finals.items(c.folder / finals.FOLDER, task)) for c in row.done if c.folder is not None]
+    cells = [cell for cell in row.done if cell.folder is not None and task not in row.otherwise]
+    found = [(cell.seed, finals.items(cell.folder / finals.FOLDER, task)) for cell in cells if cell.folder is not None]
     return _of_finals([(seed, items) for seed, items in found if items])
 
 
-def read_start(table: Table, task: str) -> Scores | None:
-    """Those of the start, evaluated once; None where it was not."""
-    found = None if table.start is None else finals.items(table.start, task)
+def read_start(folder: Path | None, task: str) -> Scores | None:
+    """Those of a start, evaluated once; None where it was not."""
+    found = None if folder is None else finals.items(folder, task)
     return _of_finals([(0, found)] if found else [])
 
 

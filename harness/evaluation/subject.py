@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leaderboard import records
+from leaderboard import mine, records
 from leaderboard.records import CellRecord
 
 from .. import models
@@ -43,7 +43,7 @@ def find(name: str, revision: str | None = None) -> Subject:
     if (folder / "cell.json").exists():
         return _cell(folder)
     if folder.is_dir() and not (folder / "config.json").exists():
-        cells = sorted(path.parent for path in folder.rglob("cell.json"))
+        cells = [path.parent for path in mine.below(folder, "cell.json")]
         if cells:
             listed = "\n".join(f"  {cell}  {_label(records.read_json(cell / 'cell.json'))}" for cell in cells[:20])
             more = f"\n  and {len(cells) - 20} more" if len(cells) > 20 else ""

@@ -23,8 +23,8 @@ def _final(analysis: Analysis, row: Row, *, task: str) -> Entry:
     return of(analysis.final(row, task))
 
 
-def _start(analysis: Analysis, _: Row, *, task: str) -> Entry:
-    return replace(of(analysis.final_start(task)), mark="", by_seed={})
+def _start(analysis: Analysis, row: Row, *, task: str) -> Entry:
+    return replace(of(analysis.final_start(task, row)), mark="", by_seed={})
 
 
 def gain(final: Scores | None, start: Scores | None) -> Scores | None:
@@ -36,7 +36,7 @@ def gain(final: Scores | None, start: Scores | None) -> Scores | None:
 
 
 def _gain(analysis: Analysis, row: Row, *, task: str) -> Entry:
-    return of(gain(analysis.final(row, task), analysis.final_start(task)))
+    return of(gain(analysis.final(row, task), analysis.final_start(task, row)))
 
 
 def _delta(analysis: Analysis, row: Row, *, task: str) -> Entry:

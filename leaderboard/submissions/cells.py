@@ -44,6 +44,7 @@ class Checked:
     finals: Mapping[tuple[str, str], EvalRecord] = field(default_factory=dict)  # by split and mode
     asked: Mapping[str, tuple[tuple[str, str | None], ...]] = field(default_factory=dict)  # items and clusters by split
     measures: Measures = field(default_factory=dict)  # what was measured, by split
+    tasks: Mapping[str, float] = field(default_factory=dict)  # accuracies on final tasks
 
     @property
     def spec(self) -> Mapping[str, Any]:

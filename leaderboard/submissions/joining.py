@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .. import loading
+from .. import finals, loading
 from ..columns import Entry
 from ..columns.identity import seeds
 from ..records import RecordError
@@ -141,9 +141,10 @@ def _joined(tables: list[Table], own: Sequence[Table]) -> list[Table]:
     for table in own:
         places = [n for n, other in enumerate(tables) if (other.task, other.key) == (table.task, table.key)]
         for n in places:
-            taken = {row.label for row in tables[n].rows}
-            rows = [replace(row, label=_free(row, taken)) for row in table.rows]
-            tables[n] = replace(tables[n], rows=(*tables[n].rows, *rows))
+            there = tables[n].rows
+            taken = {row.label for row in there}
+            rows = [replace(row, label=_free(row, taken), otherwise=finals.otherwise(row, there)) for row in table.rows]
+            tables[n] = replace(tables[n], rows=(*there, *rows))
         if not places:
             tables.append(table)
     return tables
@@ -155,14 +156,14 @@ def _free(row: Row, taken: set[str]) -> str:
 
 
 def _line(table: Table, row: Row) -> Line:
-    finals = []
+    ends = []
     for mode in MODES:
         values = [
             value for cell in row.done if (found := cell.measured(mode, table.measure)) for value in [found[-1][1]]
         ]
-        finals.append(score(over_seeds(values).mean, table.measure) if values else NOTHING)
+        ends.append(score(over_seeds(values).mean, table.measure) if values else NOTHING)
     ran = f"{table.task}, {table.model or 'model unknown'}"
-    words = [row.label, ran, seeds(row), *finals]
+    words = [row.label, ran, seeds(row), *ends]
     return Line(row.label, row.hash, tuple(Entry(text=text) for text in words))
 
 

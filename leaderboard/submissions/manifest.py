@@ -6,6 +6,9 @@
            cells/<id>/cell.json, status.json                 as a run leaves them, less what names its machine
            cells/<id>/steps.jsonl.gz, evals.jsonl.gz, items.jsonl.gz
            cells/<id>/samples.jsonl.gz                       with the texts alone
+           cells/<id>/final/evaluation.json                  where it was evaluated on final tasks,
+           cells/<id>/final/<task>/items.jsonl.gz            less what a majority voted
+           start/<hash>/start.json, final/…                  and the same of what it started from
            judged/<task>/<hash>/judged.json, pairs.jsonl.gz, games.jsonl.gz
 
 The folder is called by the submission's name. Nothing else lies in it: no weights, no checkpoint, no link.
@@ -18,6 +21,8 @@ from typing import Any
 
 import msgspec
 
+from ..finals import FOLDER as FINALS
+from ..finals import START
 from ..records import RECORD_FILES, SUBMISSION, SUBMISSIONS, content_hash
 
 SCHEMA = 1
@@ -25,14 +30,20 @@ FILE, FOLDER = SUBMISSION, SUBMISSIONS
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ID = re.compile(r"[0-9a-f]{16}")
 WORD = r"[A-Za-z0-9][A-Za-z0-9@.+_-]{0,99}"
+TASK = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]{0,99}")  # a final task's folder
 RECORDS = tuple(name for name in RECORD_FILES if name != "samples.jsonl")  # a cell without one is incomplete
 SAMPLES = "samples.jsonl"
 _LINES = "|".join(re.escape(name) for name in RECORD_FILES)
+_EVALUATED = rf"(?:cells|{START})/{ID.pattern}/{FINALS}"
 LAYOUT = re.compile(
     rf"benchmark\.json|tuning\.json|cells/{ID.pattern}/(?:cell\.json|status\.json|(?:{_LINES})\.gz)"
+    rf"|{_EVALUATED}/(?:evaluation\.json|{TASK.pattern}/items\.jsonl\.gz)|{START}/{ID.pattern}/start\.json"
     rf"|judged/{WORD}/[0-9a-f]{{12}}/(?:judged\.json|pairs\.jsonl\.gz|games\.jsonl\.gz)"
 )
-FOLDERS = re.compile(rf"cells(?:/{ID.pattern})?|judged(?:/{WORD}(?:/[0-9a-f]{{12}})?)?")
+FOLDERS = re.compile(
+    rf"(?:cells|{START})(?:/{ID.pattern})?|{_EVALUATED}(?:/{TASK.pattern})?"
+    rf"|judged(?:/{WORD}(?:/[0-9a-f]{{12}})?)?"
+)
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +65,8 @@ class PackedRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seeds: list[int]
     left_out: list[int]  # seeds that its benchmark planned besides, and that are not here
     cells: list[str]  # ids, by seed
-    scores: dict[str, float]  # of the last evaluations, means over seeds: `heldout/sampled/accuracy`
+    scores: dict[str, float]  # of the last evaluations, means over seeds: `heldout/sampled/accuracy`; of final tasks,
+    # `final/TASK/accuracy`
 
 
 class PackedVerdicts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

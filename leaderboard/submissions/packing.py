@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ import msgspec
 
 from .. import packed, reading, verdicts
 from ..records import RECORD_FILES, BenchmarkRecord, EvalRecord, LeaderboardError, PlannedCell
+from . import final_packing
 from .cells import Checked
 from .faults import hostile
 from .judged import belongs, place, summary
-from .manifest import FILE, FOLDER, NAME, SAMPLES, SCHEMA, File, Manifest, identified
+from .manifest import FILE, FOLDER, NAME, RECORDS, SAMPLES, SCHEMA, File, Manifest, identified
 from .scrub import Scrubber, paths
 from .summary import commits, rows, versions
 from .verify import Report, verify_one
@@ -142,6 +143,7 @@ def _write(
         taken = {one["row"] for one in chosen}
         if searches := [search for search in tuning["searches"] if search["row"] in taken]:
             made["tuning.json"] = _json({"schema": tuning["schema"], "searches": scrub(searches, "tuning")})
+    made |= final_packing.pack(root, cells, scrub, asked.texts)
     judged = _judged(root, cells, scrub)
     made |= judged
     said = [summary(verdicts.parse(found, Path(where))) for where, found in sorted(_by_folder(judged).items())]
@@ -174,10 +176,25 @@ def _cell(folder: Path, label: str, scrub: Scrubber, texts: bool) -> tuple[dict[
     status: Any = scrub(reading.one(folder / "status.json", dict[str, Any]), "status")
     made = {"cell.json": _json(record), "status.json": _json(status)}
     lines = {name: packed.content(folder / name) for name in RECORD_FILES if packed.there(folder / name)}
+    _require_items(folder, lines)
     if not texts:
         lines.pop(SAMPLES, None)
         lines = _without_texts(folder, lines)
     return made | lines, Checked(folder.name, record, status)
+
+
+def _require_items(folder: Path, lines: Mapping[str, bytes]) -> None:
+    """Refuse a run of which nobody could compute a score again."""
+    file = folder / "evals.jsonl"
+    if absent := [name for name in RECORDS if name not in lines]:
+        raise SubmissionError(f"{folder / absent[0]}: no such file; a cell is submitted with {', '.join(RECORDS)}")
+    evals: list[Any] = reading.parse(lines["evals.jsonl"], EvalRecord, str(file))
+    without = [f"step {one.step}, {one.split}, {one.mode}" for one in evals if len(one.get("items", ())) != 2]
+    if without:
+        raise SubmissionError(
+            f"{file}, {without[0]}: no items, [start, stop) in items.jsonl, of {len(without)} of its {len(evals)} "
+            "evaluations; earlier versions recorded none. Scores could not be computed again: run the cell again"
+        )
 
 
 def _without_texts(folder: Path, lines: dict[str, bytes]) -> dict[str, bytes]:
@@ -228,12 +245,13 @@ def _by_folder(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
 
 
 def _finals(cells: Sequence[Checked], made: Mapping[str, bytes]) -> list[Checked]:
-    """The cells with their last evaluations, whose means the manifest says."""
+    """The cells with their last evaluations and final tasks, whose means the manifest says."""
     found = []
     for cell in cells:
         name = f"{cell.folder}/evals.jsonl"
         evals: list[Any] = reading.parse(made.get(name, b""), EvalRecord, name)
-        found.append(Checked(cell.id, cell.record, cell.status, (), {(r["split"], r["mode"]): r for r in evals}))
+        ends, tasks = {(r["split"], r["mode"]): r for r in evals}, final_packing.accuracies(made, cell.folder)
+        found.append(replace(cell, finals=ends, tasks=tasks))
     return found
 
 

@@ -38,7 +38,7 @@ def rows(cells: Sequence[Checked], left_out: Mapping[str, list[int]]) -> list[Pa
 
 
 def _finals(cells: Sequence[Checked]) -> dict[str, float]:
-    """Means over the cells of their last evaluations."""
+    """Means over the cells of their last evaluations, and on their final tasks."""
     found = {}
     for split, mode in sorted({key for cell in cells for key in cell.finals}):
         for measure in MEASURES:
@@ -46,6 +46,8 @@ def _finals(cells: Sequence[Checked]) -> dict[str, float]:
             known = [float(value) for value in values if isinstance(value, int | float)]
             if len(known) == len(cells):
                 found[f"{split}/{mode}/{measure}"] = round(fmean(known), 12)
+    for task in sorted(set.intersection(*(set(cell.tasks) for cell in cells))):
+        found[f"final/{task}/accuracy"] = round(fmean(cell.tasks[task] for cell in cells), 12)
     return found
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
+from ..finals import FOLDER
 from ..records import RecordError, TuningRecord, content_hash
-from . import files, judged
+from . import files, final_tasks, judged
 from .cells import Checked, check, decode, stages
 from .faults import Fault, Faults
 from .manifest import FILE, SAMPLES, Manifest, PackedRow
@@ -101,6 +102,7 @@ def _verify(path: Path, faults: Faults) -> Report:
         return Report(path, None, tuple(faults.found), faults.more, True)
     names = sorted({name.split("/")[1] for name in contents if name.startswith("cells/")})
     cells = [cell for name in names if (cell := check(name, contents, faults)) is not None]
+    cells = final_tasks.check(contents, cells, faults)
     planned(contents, cells, names, faults)
     _apart(cells, faults)
     _alike(cells, faults)
@@ -109,11 +111,12 @@ def _verify(path: Path, faults: Faults) -> Report:
     _samples(manifest, contents, faults)
     if len(cells) == len(names):  # else what cannot be read is all that there is to be said
         _manifest(manifest, cells, faults)
-    looks = [name for name in contents if name.endswith("/evals.jsonl")]
     items = [name for name in contents if name.endswith("/items.jsonl")]
+    looks = sum(contents[name].count(b"\n") for name in contents if name.endswith("/evals.jsonl"))
+    afterwards = sum(f"/{FOLDER}/" in name for name in items)
     return Report(
         path, manifest, tuple(faults.found), faults.more, faults.unsafe, tuple(cells),
-        sum(contents[name].count(b"\n") for name in looks), sum(contents[name].count(b"\n") for name in items),
+        looks + afterwards, sum(contents[name].count(b"\n") for name in items),
     )  # fmt: skip
 
 

@@ -211,7 +211,8 @@ class Results:
         written = records.read_json(path) if path.exists() else {"schema": 1, "checkpoint": {}, "tasks": {}}
         names = [f"q{n}" for n in range(len(verdicts))]
         written["tasks"][task] = {
-            "protocol": {"task": task, "examples": names}, "items": len(names), "metrics": {"accuracy": mean(verdicts)}
+            "protocol": {"task": task, "samples": max(map(len, verdicts)), "examples": names}, "items": len(names),
+            "metrics": {"accuracy": mean(verdicts)},
         }  # fmt: skip
         records.write_json(path, written)
         blocks = []

@@ -50,6 +50,18 @@ TASTE: dict[str, Any] = {
     "win_rates": {"judges": ["gold"], "limit": 6},
 }
 
+ASKED: dict[str, Any] = {
+    **SUMS,
+    "name": "asked",
+    "algorithms": ["gift"],
+    "budget": {"steps": 1},
+    "execution": {"threads": 1, "save_weights": True},
+    "final_tasks": [
+        {"name": "arithmetic", "label": "small", "parameters": {"level": 1}, "limit": 6, "max_tokens": 4},
+        {"name": "arithmetic@greedy", "parameters": {"level": 2}, "limit": 8, "max_tokens": 4},
+    ],
+}
+
 # A value head is hashed with the weights, before the first step as well.
 VALUED = """
 from dataclasses import dataclass
@@ -80,8 +92,8 @@ CHAINS: dict[str, Any] = {
 
 
 def run(settings: Mapping[str, Any], results: Path) -> Path:
-    """A recipe's cells and comparisons, as `groupbench run` makes them, without its tables."""
-    from harness import chains, execution, recipe
+    """A recipe's cells, comparisons and final tasks, as `groupbench run` makes them, without its tables."""
+    from harness import chains, execution, final, recipe
     from harness.benchmark import plan
     from harness.experiment import run_cell
     from harness.judging import recipe as last_look
@@ -90,12 +102,14 @@ def run(settings: Mapping[str, Any], results: Path) -> Path:
     torch.set_num_threads(1)
     parsed = recipe.parse(dict(settings), "recipe")
     benchmark = plan(parsed, "cpu")
-    judged = last_look.prepare(parsed, benchmark)
+    judged, asked = last_look.prepare(parsed, benchmark), final.prepare(parsed, benchmark, results)
     execution.record_plan(results, benchmark)
     cells = results / "cells"
     stages = {cell.id: cell for cell in chains.needed(benchmark.cells, cells)}
     for cell in (stages | {cell.id: cell for cell in benchmark.cells}).values():
         run_cell(cell, cells / cell.id, cell.start, lambda *_: None, before=chains.before(cell, cells))
+    if asked is not None:
+        final.run(asked, benchmark, benchmark.cells[0].start, results)
     if judged is not None:
         assert last_look.run(judged, benchmark, benchmark.cells[0].start, results) == 0
     torch.set_num_threads(before)
@@ -121,6 +135,12 @@ def taste(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One algorithm, two seeds, and their start, on two final tasks."""
+    return run(ASKED, tmp_path_factory.mktemp("runs") / "asked")
+
+
+@pytest.fixture(scope="session")
 def chains(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Chains and a plug-in's algorithm with a value head, which have a stage in common."""
     from harness import plugins
@@ -132,12 +152,14 @@ def chains(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def good(sums: Path, taste: Path, chains: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Submissions of both."""
+def good(
+    sums: Path, taste: Path, chains: Path, asked: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Submissions of all."""
     out = tmp_path_factory.mktemp("packed")
-    asked = {"sums": Asked("sums", "A. Person", "two cores"), "taste": Asked("taste"), "chains": Asked("chains")}
-    runs = {"sums": sums, "taste": taste, "chains": chains}
-    return {name: pack(run, out, asked[name]).path for name, run in runs.items()}
+    said = {"sums": Asked("sums", "A. Person", "two cores")}
+    runs = {"sums": sums, "taste": taste, "chains": chains, "asked": asked}
+    return {name: pack(run, out, said.get(name, Asked(name))).path for name, run in runs.items()}
 
 
 class Tampered:

@@ -96,6 +96,32 @@ def test_texts_only_when_asked_for(sums, tmp_path):
     assert b"</script>" in packed.unpack(item.read_bytes(), "items")
 
 
+@pytest.mark.parametrize("texts", [False, True])
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        (
+            "ranges",
+            r"evals\.jsonl, step 0, heldout, greedy: no items, .*of 12 of its 12 eval.*Scores could not be computed",
+        ),
+        ("items", r"items\.jsonl: no such file; a cell is submitted with steps\.jsonl, evals\.jsonl, items\.jsonl"),
+        ("evals", r"evals\.jsonl: no such file"),
+    ],
+)
+def test_a_run_whose_scores_nobody_could_compute_again_is_refused(sums, tmp_path, lost, words, texts):
+    """As those of earlier versions, whose evaluations have no range of items; with items that hold texts."""
+    run = shutil.copytree(sums, tmp_path / "run", ignore=shutil.ignore_patterns("weights"))
+    for cell in (run / "cells").iterdir():
+        evals = [{k: v for k, v in one.items() if k != "items"} for one in records.read_lines(cell / "evals.jsonl")]
+        if lost == "ranges":
+            (cell / "evals.jsonl").write_text("".join(json.dumps(one) + "\n" for one in evals))
+        else:
+            (cell / f"{lost}.jsonl").unlink()
+    with pytest.raises(SubmissionError, match=words):
+        pack(run, tmp_path / "out", Asked("x", texts=texts))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_row_and_a_cell(sums, tmp_path):
     row = pack(sums, tmp_path / "row", Asked("row", rows=["gift@released"])).manifest
     assert [(one.label, one.seeds, one.left_out) for one in row.rows] == [("gift@released", [0, 1], [])]
@@ -210,7 +236,7 @@ def test_places_that_are_none(good, sums, tmp_path):
 
 def test_verify_places(good, tmp_path):
     reports = verify([good["sums"].parent])
-    assert [report.name for report in reports] == ["chains", "sums", "taste"] and all(
+    assert [report.name for report in reports] == ["asked", "chains", "sums", "taste"] and all(
         report.verified for report in reports
     )
     relative = os.path.relpath(good["sums"])

@@ -119,7 +119,7 @@ def test_samples(tampered):
     assert one.sealed().verify().verified
 
 
-@pytest.mark.parametrize(("where", "name"), [(verify, "check"), (joining.runs, "submitted")])
+@pytest.mark.parametrize(("where", "name"), [(verify, "check"), (joining.loading, "submitted")])
 def test_what_nobody_thought_of(sums, good, tmp_path, monkeypatch, where, name):
     """A defect of ours that a submission comes upon is a fault of that submission, and own runs are shown."""
     results = shutil.copytree(sums, tmp_path / "results", ignore=shutil.ignore_patterns("weights"))
