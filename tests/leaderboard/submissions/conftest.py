@@ -102,7 +102,7 @@ def run(settings: Mapping[str, Any], results: Path) -> Path:
     torch.set_num_threads(1)
     parsed = recipe.parse(dict(settings), "recipe")
     benchmark = plan(parsed, "cpu")
-    judged, asked = last_look.prepare(parsed, benchmark), final.prepare(parsed, benchmark, results)
+    judged, asked = (look.prepare(parsed, benchmark, results) for look in (last_look, final))
     execution.record_plan(results, benchmark)
     cells = results / "cells"
     stages = {cell.id: cell for cell in chains.needed(benchmark.cells, cells)}
