@@ -1,6 +1,7 @@
 // What a reader chooses: the table, its rows and its columns.
-const FACETS = [["task", "Task"], ["model", "Model"], ["judge", "Judge"], ["benchmark", "Benchmark"]];
-const TABLES = [...DATA.tables, ...DATA.judged, ...DATA.across, ...DATA.apart];
+const FACETS = [["task", "Task"], ["model", "Model"], ["judge", "Judge"], ["benchmark", "Benchmark"],
+  ["paper", "Paper"], ["scale", "Scale"]];
+const TABLES = [...DATA.papers, ...DATA.tables, ...DATA.judged, ...DATA.across, ...DATA.apart];
 
 function tablesOf(tab) {
   if (tab === "convergence" || tab === "compare") return DATA.tables;
@@ -49,8 +50,9 @@ function picker(table) {
     }));
   const twins = there.filter((one) => likeness(one) === fields.length);
   if (twins.length > 1) {
+    const title = (slug) => (table.kind === "papers" ? twins.find((one) => one.slug === slug).title : slug);
     made.push(chips("pick-table", "Table", twins.map((one) => one.slug), table.slug,
-      (slug) => moveTo(twins.find((one) => one.slug === slug))));
+      (slug) => moveTo(twins.find((one) => one.slug === slug)), title));
   }
   return el("div", { class: "facets" }, made);
 }
