@@ -13,8 +13,8 @@ function tableNow() {
   return there.find((table) => table.slug === state.table) || there[0];
 }
 
-function chips(id, name, values, now, pick, words = (value) => value) {
-  if (values.length > 8) {
+function chips(id, name, values, now, pick, words = (value) => value, list = values.length > 8) {
+  if (list) {
     return el("label", { class: "facet" }, el("span", {}, name),
       el("select", { id, onchange: (event) => pick(event.target.value) }, values.map((value) =>
         el("option", { value, selected: value === now }, words(value)))));
@@ -50,9 +50,10 @@ function picker(table) {
     }));
   const twins = there.filter((one) => likeness(one) === fields.length);
   if (twins.length > 1) {
-    const title = (slug) => (table.kind === "papers" ? twins.find((one) => one.slug === slug).title : slug);
+    const long = table.kind === "papers"; // titles, which would be lines of chips
+    const title = (slug) => (long ? twins.find((one) => one.slug === slug).title : slug);
     made.push(chips("pick-table", "Table", twins.map((one) => one.slug), table.slug,
-      (slug) => moveTo(twins.find((one) => one.slug === slug)), title));
+      (slug) => moveTo(twins.find((one) => one.slug === slug)), title, long || undefined));
   }
   return el("div", { class: "facets" }, made);
 }

@@ -13,9 +13,10 @@ function profileChart(table, panel, rows, width) {
   const box = { left: 52, right: width - 14, top: 28, bottom: height - 44 };
   const [least, most] = extent(every.flatMap((one) => one.tau));
   const room = 0.04 * (most - least || 0.1);
-  const x = scale(least - room, most + room, box.left, box.right);
+  const [low, high] = panel.kind === "share" ? [Math.max(0, least - room), Math.min(1, most + room)] : [least - room, most + room];
+  const x = scale(low, high, box.left, box.right);
   const y = scale(0, 1, box.bottom, box.top);
-  const xTicks = ticks(least - room, most + room, width < 500 ? 4 : 8);
+  const xTicks = ticks(low, high, width < 500 ? 4 : 8);
   const yTicks = [0, 0.25, 0.5, 0.75, 1];
   const words = (one, n) => `${one.row.label}: ${shown(one.share[n], "share")} % of runs`
     + (one.low ? ` [${shown(one.low[n], "share")}, ${shown(one.high[n], "share")}]` : "")

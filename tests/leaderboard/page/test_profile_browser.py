@@ -73,7 +73,7 @@ def test_papers_come_first_and_every_table_is_there(browser_page, address):
     assert page.locator(".command code").inner_text() == "groupbench reproduce gft --scale tiny"
     page.click("text=/^GIFT$/")
     assert page.locator("h2").inner_text().startswith("GIFT, a reward model")
-    page.click("text=GIFT, verified rewards; 7B to 32B")
+    page.select_option("#pick-table", label="GIFT, verified rewards; 7B to 32B")
     assert "gift-tiny-rlvr" in page.url
     cells = page.locator("table.scores td.none").all_inner_texts()
     assert set(cells) == {"not run", "not published"}
