@@ -27,10 +27,12 @@ from simulated_tables import (
     false_stars,
     pooled_coverage,
     power,
+    profile_coverage,
     worlds,
 )
 
 POWER_EFFECTS, POWER_ITEMS = (0.01, 0.02, 0.03, 0.05), (200, 1319)
+PROFILES = ((2, 0.5), (2, 4.0), (5, 0.5), (5, 4.0), (10, 0.5), (10, 4.0))  # tasks, and how far apart
 MACRO = ((0.5, 0.5), (0.9, 0.1), (0.2,) * 5, (0.9, *(0.025,) * 4))
 
 
@@ -39,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=2000, help="of small tables; a quarter of it on 1319 items")
     repetitions = parser.parse_args().repetitions
-    for table in (coverages, methods, stars, powers):
+    for table in (coverages, methods, profiles, stars, powers):
         lines = table(repetitions)
         print("\n".join(lines), end="\n\n", flush=True)
     for shares in MACRO:
@@ -74,6 +76,15 @@ def methods(repetitions: int) -> list[str]:
             lines.append(f"| {name} | {method} | {' | '.join(f'{100 * found[method, r, 200]:.1f}' for r in RUNS)} |")
     shares = [bootstrap_coverage(runs, repetitions) for runs in RUNS]
     return [*lines, f"| normal seeds alone | percentile bootstrap | {' | '.join(f'{100 * s:.1f}' for s in shares)} |"]
+
+
+def profiles(repetitions: int) -> list[str]:
+    """The pointwise band of a performance profile, where the tasks' runs overlap and where they do not."""
+    lines = ["| coverage of a profile's band, % | 3 seeds | 5 | 10 |", "|---|---|---|---|"]
+    for tasks, apart in PROFILES:
+        shares = [100 * profile_coverage(runs, tasks, apart, repetitions // 8) for runs in RUNS]
+        lines.append(f"| {tasks} tasks, {apart:g} sd apart | {' | '.join(f'{share:.1f}' for share in shares)} |")
+    return lines
 
 
 def stars(tables: int) -> list[str]:

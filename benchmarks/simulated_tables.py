@@ -16,11 +16,20 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtr, expit, gammaincinv
+from scipy.special import chdtr, expit, gammaincinv, ndtr
 
 from leaderboard.claims.claim import Compared
 from leaderboard.claims.deciding import decide, overall
-from leaderboard.stats import AGREEMENT, Part, crossed, generator, half_widths, time_to_target, variances
+from leaderboard.stats import (
+    AGREEMENT,
+    Part,
+    crossed,
+    generator,
+    half_widths,
+    profile_band,
+    time_to_target,
+    variances,
+)
 from leaderboard.stats.quantiles import t_quantile
 
 Array = NDArray[np.float64]
@@ -304,3 +313,19 @@ def bootstrap_coverage(runs: int, repetitions: int, draws: int = 1000) -> float:
     means = np.stack([values[:, rng.integers(runs, size=runs)].mean(1) for _ in range(draws)])
     low, high = np.quantile(means, [0.025, 0.975], axis=0)
     return float(((low <= 0) & (high >= 0)).mean())
+
+
+def profile_coverage(runs: int, tasks: int, apart: float, repetitions: int) -> float:
+    """Of the pointwise band of a performance profile, mean over the τ at which a tenth to nine tenths are above.
+
+    Normal runs of standard deviation 1; the tasks' means lie evenly, `apart` from one to the next.
+    """
+    means, rng = apart * np.arange(tasks), generator(f"profile {runs} {tasks} {apart}")
+    taus = np.linspace(-2, means[-1] + 2, 41)
+    truth = ndtr(means[:, None] - taus).mean(0)
+    inner = (truth >= 0.1) & (truth <= 0.9)
+    taus, truth, held = taus[inner], truth[inner], 0.0
+    for _ in range(repetitions):
+        low, high = profile_band(means + rng.standard_normal((runs, tasks)), taus)
+        held += float(((low <= truth) & (truth <= high)).mean())
+    return held / repetitions

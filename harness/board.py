@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from leaderboard.page.examples import Examples
     from leaderboard.programs import Program
     from leaderboard.records import Axis
+    from leaderboard.verdicts import Judged
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,20 @@ def tables(results: Path, asked: Options = Options()) -> Built:
 
 
 def page(built: Built, results: Path, out: Path, run_pages: dict[Path, str] | None = None) -> None:
-    """The leaderboard for a browser: with the win rates that `results` holds, and what they say of the claims."""
+    """The leaderboard for a browser: with what `results` holds of papers' tables, win rates, and claims."""
     from leaderboard.claims import findings, gather
-    from leaderboard.page import index, judged
+    from leaderboard.page import index, judged, papers
     from leaderboard.page.data import Extras
 
     from .judging.side import of_verdicts
 
     beside = gather.beside([results])
     said = findings(built.archive, beside.lab, beside.judged, of_verdicts(beside.every))
-    extras = Extras(judged.find(results, of_verdicts), said, run_pages or {})
+    verdicts: dict[str, list[Judged]] = {}
+    for one in beside.judged:
+        verdicts.setdefault(one.benchmark, []).extend(one.judged)
+    shaped = papers.find(built.archive, verdicts, of_verdicts)
+    extras = Extras(shaped, judged.find(results, of_verdicts), said, run_pages or {})
     with _unwritable():
         _say_written(index.write(built, out, extras))
 

@@ -66,6 +66,7 @@ class Grid:
     axis: str = ""
     reference: str = ""
     target: float | None = None
+    across: Across | None = field(default=None, compare=False)  # of one across tasks, what its columns were made from
 
     def of(self, table: Table) -> bool:
         """Whether it shows this table of runs, under whatever names."""
@@ -172,6 +173,7 @@ def across_grid(program: TableProgram, across: Across) -> Grid:
         + _renamed(across.analyses)
         + tuple(f"{task}: {conditions(analysis)}" for analysis, task in _tasks(across)),
         model=model,
+        across=across,
     )
 
 

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..analysis import Analysis
 from ..columns import Kind
@@ -94,16 +95,21 @@ def _final(analysis: Analysis, row: Row, mode: Mode, measure: Measure) -> float 
 
 
 def _line(drawn: Curve, measure: Measure, pool: Pool) -> dict[str, Any]:
-    count = len(drawn.steps)
-    kept = np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(int))
-    half = None if drawn.half is None else _rounded(drawn.half[kept], measure)
+    kept = thinned(len(drawn.steps))
+    half = None if drawn.half is None else rounded(drawn.half[kept], measure)
     x: dict[Axis, int] = {}
     for axis in AXES:
         x[axis] = pool.add(np.array(drawn.x(axis))[kept])
-    return {"x": x, "mean": _rounded(drawn.mean[kept], measure), "half": half}
+    return {"x": x, "mean": rounded(drawn.mean[kept], measure), "half": half}
 
 
-def _rounded(values: np.ndarray, measure: Measure) -> list[float]:
+def thinned(count: int) -> NDArray[np.intp]:
+    """Places of at most `POINTS` of so many points, evenly, both ends among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(np.intp))
+
+
+def rounded(values: NDArray[np.float64], measure: Measure) -> list[float]:
+    """As far as a screen shows them."""
     if measure == "accuracy":
         return [round(value, SHARE_DECIMALS) for value in values.tolist()]
     return [float(f"{value:.{REWARD_DIGITS}g}") for value in values.tolist()]

@@ -5,8 +5,9 @@
     overview    sentences: what was compared
     tables      tables of runs: `title`, `conditions`, `summary`, `columns`, `rows` (with an `entries` entry a column),
                 `curves`, `pairs` (differences of rows, by mode), `items` and `texts` of the last held-out evaluation
+    papers      papers' tables, ours beside the published figures, likewise
     judged      win-rate tables, a judge each, likewise
-    across      tables over several tasks, likewise
+    across      tables over several tasks, likewise, with `profile`: how many runs end above a score
     findings    claims of papers and what the runs say of them
     runs        every cell
     method      what the numbers are, in sentences
@@ -36,12 +37,12 @@ from ..runs import Row, Table
 from ..submissions import joining
 from ..tables import SIGNS, Grid, ordered
 from ..words import conditions, number, one_line, settings, titles
-from . import answers, cells, charts, entries, pairs, summary
+from . import answers, cells, charts, entries, labelled, pairs, profiles, summary
 from .charts import POINTS
-from .judged import Found, Judging
+from .judged import Found
+from .papers import Shaped
 
 SCHEMA = 1
-ACROSS = "across"
 APART = "apart"  # submissions that do not verify
 
 
@@ -49,6 +50,7 @@ APART = "apart"  # submissions that do not verify
 class Extras:
     """What a page shows besides the tables of runs; each part may be missing."""
 
+    papers: Sequence[Shaped] = ()
     judged: Found = field(default_factory=Found)
     findings: Sequence[Finding] = ()
     run_pages: Mapping[Path, str] = field(default_factory=dict)  # a cell's folder -> <name> of its runs/<name>.html
@@ -75,12 +77,13 @@ def payload(built: Built, extras: Extras) -> dict[str, Any]:
         "title": "groupbench leaderboard",
         "overview": _overview(archive.tables, extras.judged),
         "tables": tables,
-        "judged": [_judged(one, looks.get(one.benchmark, {})) for one in extras.judged.judgings],
-        "across": [_across(grid) for grid in built.grids if grid.source is None],
-        "apart": [_across(apart, APART)] if (apart := joining.grid(archive)) else [],
+        "papers": [labelled.paper(shaped, grid) for shaped in extras.papers for grid in shaped.grids],
+        "judged": [labelled.judged(one, looks.get(one.benchmark, {})) for one in extras.judged.judgings],
+        "across": [labelled.across(grid) for grid in built.grids if grid.source is None],
+        "apart": [labelled.across(apart, APART)] if (apart := joining.grid(archive)) else [],
         "findings": [_finding(finding) for finding in extras.findings],
         "runs": runs,
-        "method": _method(tables, extras),
+        "method": _method(tables, any(grid.across for grid in built.grids), extras),
     }
 
 
@@ -134,64 +137,6 @@ def _standing(row: Row) -> dict[str, Any]:
     return found | ({"by": by} if (by := one_line(row.submission.by)) else {})
 
 
-def _judged(one: Judging, looks: Mapping[str, int]) -> dict[str, Any]:
-    grid = one.grid
-    columns, lines = entries.single(grid, entries.HIDDEN_WINS)
-    labels = [line.label for line in grid.lines]
-    own = {label: number for number, label in enumerate(sorted(labels))} if not set(labels) <= looks.keys() else looks
-    return {
-        "slug": one.slug,
-        "kind": "wins",
-        "title": one_line(f"{one.benchmark}: {grid.title}"),
-        "benchmark": one_line(one.benchmark),
-        "task": one_line(one.task),
-        "judge": one_line(grid.model),
-        "reference": one_line(grid.reference),
-        "conditions": [],
-        "summary": one_line(summary.of_judging(one.contest, grid)),
-        "caption": [one_line(sentence) for sentence in grid.caption],
-        "notes": [],
-        "columns": columns,
-        "rows": _labelled(grid, lines, own),
-        "pairs": {"judged": pairs.judged_differences(one.contest)},
-    }
-
-
-def _across(grid: Grid, kind: str = ACROSS) -> dict[str, Any]:
-    columns, lines = entries.single(grid)
-    labels = sorted(line.label for line in grid.lines)
-    looks = {label: number for number, label in enumerate(labels)}
-    return {
-        "slug": f"{kind}-{grid.name}-{one_line(grid.model)}",
-        "kind": kind,
-        "title": one_line(grid.title),
-        "task": "all",
-        "model": one_line(grid.model or "unknown"),
-        "conditions": [],
-        "summary": "",
-        "caption": [one_line(sentence) for sentence in grid.caption],
-        "notes": [],
-        "columns": columns,
-        "rows": _labelled(grid, lines, looks),
-        "pairs": {},
-    }
-
-
-def _labelled(grid: Grid, lines: Sequence[Any], looks: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Rows that are known by their labels, and are no row of one table of runs."""
-    names = summary.short_names([line.label for line in grid.lines])
-    return [
-        {
-            "hash": line.label,
-            "label": one_line(line.label),
-            "short": one_line(names[line.label]),
-            "look": looks[line.label],
-            "entries": found,
-        }
-        for line, found in zip(grid.lines, lines, strict=True)
-    ]
-
-
 def _finding(found: Finding) -> dict[str, Any]:
     """As it is, with its estimate as people read it: `+3.2 ± 1.1 points`; the lab's numbers are no differences."""
     made = asdict(found)
@@ -230,7 +175,7 @@ def _names(names: Iterable[str], most: int = 3) -> str:
     return ", ".join(found) if len(found) <= most else f"{', '.join(found[:most])} and {len(found) - most} more"
 
 
-def _method(tables: Sequence[Mapping[str, Any]], extras: Extras) -> list[dict[str, Any]]:
+def _method(tables: Sequence[Mapping[str, Any]], across: bool, extras: Extras) -> list[dict[str, Any]]:
     """Headings with sentences; those of the columns stand with each table."""
     kept = [table["title"] for table in tables if not table["items"]]
     thinned = [table["title"] for table in tables for panel in table["curves"]["panels"] if panel["thinned"]]
@@ -259,6 +204,8 @@ def _method(tables: Sequence[Mapping[str, Any]], extras: Extras) -> list[dict[st
         method.append({"heading": "Control arms", "says": list(CONTROLS.values())})
     if any(row["card"] for table in tables for row in table["rows"]):
         method.append({"heading": "Spec cards", "says": [" ".join(CARDS.split()).replace("`", "")]})
+    if not across:
+        method.append({"heading": "Performance profile", "says": [profiles.NO_TASKS]})
     if extras.judged.errors:
         method.append({"heading": "Verdicts without a table", "says": [one_line(e) for e in extras.judged.errors]})
     return method

@@ -13,7 +13,7 @@ from .shell import document, embedded
 HTML, JSON = "index.html", "leaderboard.json"
 SCRIPTS = (
     "dom", "state", "numbers", "chart", "curves", "compared", "table", "choose", "leaderboards", "convergence",
-    "compare", "claims", "runs", "method", "main",
+    "profile", "compare", "claims", "runs", "method", "main",
 )  # fmt: skip
 BODY = """<a class="skip" href="#main">Skip to the tables</a>
 <header id="top"></header>

@@ -111,7 +111,7 @@ def _filled(
     for number, column in enumerate(fill.columns):
         ours = {row: _ours(table, fill, column, row, study_of) for row in block.rows}
         name, heading = f"ours_{number + 1}", column.heading or column.of
-        made.append((Header(name, f"{heading}, ours" if column.of else heading, own.kind(column.column)), ours))
+        made.append((Header(name, f"{heading}, ours", own.kind(column.column)), ours))
         if column.of:
             theirs = _published(table, block, column.of)
             made.append((Header(f"published_{number + 1}", f"{column.of}, published", "share"), theirs))
@@ -147,16 +147,19 @@ def _grid(
     rows = [f"{row} {LATER}" if row in block.later else row for row in block.rows]
     names = (Header("algorithm", "method", "text"), dict(zip(block.rows, (Entry(text=r) for r in rows), strict=True)))
     columns = [names, *made]
-    said = [UNITS, f"Published: {block.model}; {table.source}."]
+    said = [UNITS, published := f"Published: {block.model}; {table.source}."]
+    beside = "No study of ours at this scale fills it."
     if fill is not None and scale is not None:
-        said += [f"Ours: {paper.study(scale, fill.study)}, {paper.scale[scale].about}.", *paper.scale[scale].notes]
+        ours = f"Ours: {paper.study(scale, fill.study)}, {paper.scale[scale].about}."
+        said += [ours, *paper.scale[scale].notes]
         if own is not None and own.analysis is not None:
             said += [INTERVAL, f"Model {own.analysis.table.model}. {conditions(own.analysis)}"]
         said.append(DIFFERENCE if scale == "paper" else OTHERS)
+        beside = f"{ours} {said[-1]}"
         moved = [f"{row} is {_named(paper, scale, label)}" for row, label in fill.rows.items()]
         said += [f"Rows of ours: {'; '.join(moved)}."] * bool(moved)
     else:
-        said.append("No study of ours at this scale fills it.")
+        said.append(beside)
     said += [f"{LATER} behind a method: only in the image of the authors' README, a later version."] * bool(block.later)
     return Grid(
         name=_name(table, block, fill, fills),
@@ -165,6 +168,7 @@ def _grid(
         lines=tuple(Line(row, "", tuple(entries[row] for _, entries in columns)) for row in block.rows),
         caption=(*said, *block.notes, *table.notes),
         model=block.model,
+        conditions=f"{published} {beside}",
     )
 
 

@@ -11,6 +11,7 @@ from .across import (
     optimality_gap,
     performance_profile,
     probability_of_improvement,
+    profile_band,
     stratified_bootstrap,
 )
 from .comparing import generator, holm, mcnemar, ranks, sign_flip
@@ -71,6 +72,7 @@ __all__ = [
     "peak_drop",
     "performance_profile",
     "probability_of_improvement",
+    "profile_band",
     "ranks",
     "reference_target",
     "restricted_mean",

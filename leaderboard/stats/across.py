@@ -16,6 +16,8 @@ from .comparing import generator
 from .intervals import Estimate, Part
 from .valid import Array, finite, share
 
+ROUNDING = 1e-12  # of a sum of probabilities
+
 
 def macro_gain(tasks: Sequence[Estimate]) -> Estimate:
     """Mean over tasks of their estimates, the errors of different tasks independent (other runs, other items).
@@ -78,6 +80,26 @@ def performance_profile(scores: ArrayLike, taus: ArrayLike) -> Array:
     """ρ(τ): share of the (run, task) scores above τ, strictly, for each of taus (T,) → (T,). Source: rliable."""
     found = finite(scores, "scores", "(R, M)")
     return (found > finite(taus, "taus", "(T,)")[:, None, None]).mean((1, 2))
+
+
+def profile_band(scores: ArrayLike, taus: ArrayLike, confidence: float = 0.95) -> tuple[Array, Array]:
+    """`performance_profile`'s pointwise interval: what `stratified_bootstrap` tends to with more draws, exactly.
+
+    Of R runs resampled from a task's own, each is above τ with the share p that is: the draws of ρ(τ) are the sum of
+    R·M such runs over R·M, of a Poisson binomial law, whose tails are cut at (1 − confidence)/2. Nothing is drawn, so
+    nothing is seeded. No width where every task's runs are all on one side of τ, and too little of
+    it with few runs (docs/statistics.md). taus (T,) → low and high, (T,) each.
+    """
+    found, at = finite(scores, "scores", "(R, M)"), finite(taus, "taus", "(T,)")
+    runs, tail = found.size, (1 - share(confidence, "confidence")) / 2
+    shares = np.repeat((found[None] > at[:, None, None]).mean(1), len(found), axis=1)  # (T, R·M)
+    law = np.zeros((len(at), runs + 1))  # of how many runs are above
+    law[:, 0] = 1
+    for n, above in enumerate(shares.T[:, :, None], start=1):
+        law[:, 1 : n + 1], law[:, :1] = law[:, 1 : n + 1] * (1 - above) + law[:, :n] * above, law[:, :1] * (1 - above)
+    below = np.cumsum(law, axis=1) < tail - ROUNDING
+    beyond = np.cumsum(law[:, ::-1], axis=1) < tail - ROUNDING
+    return below.sum(1) / runs, 1 - beyond.sum(1) / runs
 
 
 def stratified_bootstrap(

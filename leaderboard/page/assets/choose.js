@@ -1,6 +1,7 @@
 // What a reader chooses: the table, its rows and its columns.
-const FACETS = [["task", "Task"], ["model", "Model"], ["judge", "Judge"], ["benchmark", "Benchmark"]];
-const TABLES = [...DATA.tables, ...DATA.judged, ...DATA.across, ...DATA.apart];
+const FACETS = [["task", "Task"], ["model", "Model"], ["judge", "Judge"], ["benchmark", "Benchmark"],
+  ["paper", "Paper"], ["scale", "Scale"]];
+const TABLES = [...DATA.papers, ...DATA.tables, ...DATA.judged, ...DATA.across, ...DATA.apart];
 
 function tablesOf(tab) {
   if (tab === "convergence" || tab === "compare") return DATA.tables;
@@ -12,8 +13,8 @@ function tableNow() {
   return there.find((table) => table.slug === state.table) || there[0];
 }
 
-function chips(id, name, values, now, pick, words = (value) => value) {
-  if (values.length > 8) {
+function chips(id, name, values, now, pick, words = (value) => value, list = values.length > 8) {
+  if (list) {
     return el("label", { class: "facet" }, el("span", {}, name),
       el("select", { id, onchange: (event) => pick(event.target.value) }, values.map((value) =>
         el("option", { value, selected: value === now }, words(value)))));
@@ -49,8 +50,10 @@ function picker(table) {
     }));
   const twins = there.filter((one) => likeness(one) === fields.length);
   if (twins.length > 1) {
+    const long = table.kind === "papers"; // titles, which would be lines of chips
+    const title = (slug) => (long ? twins.find((one) => one.slug === slug).title : slug);
     made.push(chips("pick-table", "Table", twins.map((one) => one.slug), table.slug,
-      (slug) => moveTo(twins.find((one) => one.slug === slug))));
+      (slug) => moveTo(twins.find((one) => one.slug === slug)), title, long || undefined));
   }
   return el("div", { class: "facets" }, made);
 }

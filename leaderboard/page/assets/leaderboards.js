@@ -1,5 +1,6 @@
 // A leaderboard: what its numbers show in a sentence, the table, what is compared, and what the columns say of themselves.
 const INTRO = {
+  papers: "What papers publish, and our runs of the same rows. Published figures are shares in %.",
   rlvr: "Trained on verified rewards, measured by held-out accuracy.",
   rlhf: "Trained on a reward, measured by it and, where it is known, by what responses are truly worth.",
   wins: "Answers compared in pairs by one judge. Numbers of different judges never share a table.",
@@ -23,11 +24,13 @@ function leaderboardView() {
     el("p", { class: "quiet intro" }, INTRO[state.tab]),
     picker(table),
     head(table, table.summary),
+    table.command && commandLine("copy-table", table.command),
     el("div", { class: "tools" }, search("q", "rows"), rowFilters(table), forms(), chooser(table),
       el("span", { class: "quiet", role: "status" }, rows.length < table.rows.length ? `${rows.length} of ${table.rows.length} rows` : "")),
     scoreTable(table, columns, rows),
     el("p", { class: "key" }, keyWords(table)),
     comparisons(table, rows),
+    profileSection(table),
     reading(table),
   ];
 }
@@ -95,7 +98,7 @@ function reading(table) {
   const cards = table.rows.some((row) => row.card && Object.keys(row.card).length);
   const keys = cards ? [...new Set(table.rows.flatMap((row) => Object.keys(row.card || {})))] : [];
   return el("section", { class: "reading" },
-    el("details", { id: "reading" }, el("summary", {}, "How to read these numbers"), sentences(table.caption)),
+    el("details", { id: "reading", open: table.kind === "papers" }, el("summary", {}, "How to read these numbers"), sentences(table.caption)),
     cards && el("details", { id: "cards" }, el("summary", {}, "What each row computes"),
       plainTable("What each row computes", ["row", ...keys],
         table.rows.map((row) => [row.label, ...keys.map((key) => (row.card || {})[key] || "–")]))),

@@ -1,5 +1,6 @@
 // The page: its head, the tabs, and the view that the address names.
 const TABS = [
+  ["papers", "Papers", "Ours beside what papers publish"],
   ["rlvr", "RLVR", "Trained on verified rewards"], ["rlhf", "RLHF", "Trained on a reward, as of a reward model"],
   ["wins", "Win rates", "Judged in pairs"], ["across", "Across tasks", "The same rows on several tasks"],
   ["apart", "Not verified", "Submissions that do not verify"],
@@ -8,12 +9,13 @@ const TABS = [
   ["method", "Method", "How to read the numbers"],
 ];
 const VIEWS = {
+  papers: leaderboardView,
   rlvr: leaderboardView, rlhf: leaderboardView, wins: leaderboardView, across: leaderboardView, apart: leaderboardView,
   convergence: convergenceView, compare: compareView, claims: claimsView, runs: runsView, method: methodView,
 };
 
 function tabsThere() {
-  return TABS.filter(([name]) => (["rlvr", "rlhf", "wins", "across", "apart"].includes(name) ? tablesOf(name).length
+  return TABS.filter(([name]) => (["papers", "rlvr", "rlhf", "wins", "across", "apart"].includes(name) ? tablesOf(name).length
     : name === "claims" ? DATA.findings.length : name === "convergence" || name === "compare" ? DATA.tables.length : true));
 }
 

@@ -5,7 +5,7 @@ function methodView() {
       el("p", { class: "summary" }, "Seeds are the unit for “A is better than B”; items are paired; a row is better only where a test says so.")),
     DATA.method.map((part) => el("section", {}, el("h3", {}, part.heading), sentences(part.says))),
     el("section", {}, el("h3", {}, "What the columns are"),
-      TABLES.map((table) => el("details", { id: `method-${table.slug}` }, el("summary", {}, table.title),
+      TABLES.filter((table) => table.kind !== "papers").map((table) => el("details", { id: `method-${table.slug}` }, el("summary", {}, table.title),
         table.conditions.length > 0 && el("p", {}, table.conditions.join(" ")), sentences(table.caption),
         columnWords(table)))),
     el("section", {}, el("h3", {}, "For machines"), el("p", {}, "leaderboard.json beside this page holds everything that it shows, "

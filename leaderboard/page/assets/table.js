@@ -106,7 +106,8 @@ function scoreCell(row, column, entry, bars) {
   const body = [entry.bold ? el("b", {}, text) : text, mark];
   const tail = entry.parts && state.ci === "bars" && bars && bar(row, entry, bars);
   const test = entry.p_holm === undefined ? null : `${pText(entry.p_holm)} after Holm`;
-  return el("td", { class: column.kind === "text" ? "words" : "", "data-v": value, title: test },
+  const kind = column.kind === "text" ? "words" : entry.value === undefined ? "none" : "";
+  return el("td", { class: kind, "data-v": value, title: test },
     tail ? el("span", { class: "barred" }, el("span", {}, body), tail) : body);
 }
 
@@ -124,11 +125,11 @@ function scoreTable(table, columns, rows) {
   const algorithm = { name: "algorithm", heading: "algorithm", kind: "text" };
   const places = new Map(table.columns.map((column, n) => [column.name, n]));
   return el("div", { class: "scroll tall", id: "scores", tabindex: "0", role: "region", "aria-label": table.title },
-    el("table", { class: "scores" },
+    el("table", { class: `scores ${table.kind}` },
       el("caption", { class: "unseen" }, table.title),
       el("thead", {}, el("tr", {}, headerCell(algorithm), columns.map((column) => headerCell(column)))),
       el("tbody", {}, rows.map((row, n) => el("tr", { class: `${shade[n]} ${row.control ? "control" : ""}` },
-        el("th", { scope: "row", title: row.label }, el("span", { class: "who" }, swatch(row), rowLabel(row)),
+        el("th", { scope: "row", title: row.label }, el("span", { class: "who" }, table.kind !== "papers" && swatch(row), rowLabel(row)),
           row.control && badge("control"), row.submitted && handedIn(row)),
         columns.map((column) => (column === CURVE
           ? el("td", { class: "words" }, sparkline(table, row, spark))

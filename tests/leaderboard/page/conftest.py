@@ -136,7 +136,7 @@ def fill(results: Results) -> Path:
     return folder
 
 
-def judged(folder: Path, judge: str, label: str, seed: int, share: float) -> None:
+def judged(folder: Path, judge: str, label: str, seed: int, share: float, kind: str = "openai") -> None:
     """Twenty pairs of one row's seed against the start."""
     names = [f"pair-{n}" for n in range(20)]
     rng = np.random.default_rng([len(label), seed])
@@ -150,7 +150,7 @@ def judged(folder: Path, judge: str, label: str, seed: int, share: float) -> Non
     ]
     record = verdicts.Record(
         1, verdicts.Task("preference"), verdicts.Player(f"{label}-{seed}", "f", label, None, seed, "sha"),
-        verdicts.Player("start", "s"), verdicts.JudgeRecord("openai", judge, "r1", "labels", "sha"), "labels", names,
+        verdicts.Player("start", "s"), verdicts.JudgeRecord(kind, judge, "r1", "labels", "sha"), "labels", names,
     )  # fmt: skip
     verdicts.write(folder, verdicts.Judged(record, pairs, games))
 
@@ -191,6 +191,34 @@ def uneven(results: Results) -> Path:
             ends = {0: 0.2, 7 + seed: 0.5 + 0.3 * n}
             drawn = {step: (rng.random((30, 4)) < chance).astype(int).tolist() for step, chance in ends.items()}
             results.cell(label, seed, items={("heldout", "sampled", step): each for step, each in drawn.items()})
+    return results.plan()
+
+
+def several_tasks(results: Results, seeds: int = 10, tasks: int = 3) -> Path:
+    """Three rows with commas in their labels and one of four seeds, on tasks of which each is easier than the last."""
+    gains = {"grpo": 0.25, "gift(epsilon=0.003, tau=1)": 0.4, "gift(epsilon=0.1, tau=1)": 0.3, f"gspo {IMAGE}": 0.1}
+    for task in range(tasks):
+        for n, (label, gain) in enumerate(gains.items()):
+            for seed in range(4 if label.startswith("gspo") else seeds):
+                rng = np.random.default_rng([task, n, seed])
+                final = 0.2 + 0.15 * task + gain + 0.04 * rng.normal()
+                curves = [[0.1, round(value, 3), round(value, 3)] for value in (final, final - 0.05)]
+                results.cell(label, seed, *curves, benchmark=f"of-{task}", task={"name": f"task-{task}"})
+    return results.plan()
+
+
+def studies(results: Results) -> Path:
+    """Some of the rows of a study of each paper at the scale tiny; the gold judge's verdicts lie in one of them."""
+    for number, label in enumerate(("SFT", "GRPO", "GFT")):
+        for seed in range(3):
+            folder = results.cell(label, seed, [0.1, 0.5], benchmark="gft-tiny-main")
+            for task in ("sums-19", "sums-49", "sums-99"):
+                results.final(folder, task, [[1, 0], [int(seed > 0), 1], [number % 2, 1], [0, seed % 2]])
+    for seed in range(3):
+        for n, label in enumerate(("GRPO", "GIFT")):
+            results.cell(label, seed, [0.1, 0.3 + 0.1 * n + 0.01 * seed], benchmark="gift-tiny-rlhf")
+            place = results.folder / "gift-tiny-rlhf" / "judged" / f"{label}-{seed}"
+            judged(place, "gold", label, seed, 0.4 + 0.2 * n, "gold")
     return results.plan()
 
 

@@ -156,6 +156,9 @@ def test_the_axis_and_the_mode_of_the_curves(browser_page, site):
     page.locator(".legend input").first.uncheck()
     assert chart.locator("path.line").count() == lines - 1 and "hide=" in page.url
     page.click("#plot summary")
+    page.locator(
+        "#plot table.plain tbody tr"
+    ).first.wait_for()  # it is filled when it opens, which a click does not await
     assert page.locator("#plot table.plain tbody tr").count() > 10  # what is drawn, as numbers
     assert chart.locator("title").first.text_content() and chart.locator("desc").first.text_content()
     assert page.seen.nothing, page.seen

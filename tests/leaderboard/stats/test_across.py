@@ -14,6 +14,7 @@ from leaderboard.stats import (
     over_seeds,
     performance_profile,
     probability_of_improvement,
+    profile_band,
     stratified_bootstrap,
 )
 
@@ -90,6 +91,42 @@ def test_optimality_gap_and_profile():
     assert performance_profile(scores, [0, 0.2, 0.5, 0.6, 2]).tolist() == [1, 0.75, 0.75, 0.25, 0]
 
 
+def test_the_band_of_a_profile_by_hand():
+    half = [[0.2, 0.2], [0.6, 0.6]]  # at τ = 0.4 resampled counts above are Binomial(4, ½): 1, 4, 6, 4, 1 of 16
+    for confidence, ends in {0.95: (0, 1), 0.88: (0, 1), 0.8: (0.25, 0.75), 0.3: (0.5, 0.5)}.items():
+        low, high = profile_band(half, [0.4], confidence)
+        assert (low.tolist(), high.tolist()) == ([ends[0]], [ends[1]]), confidence
+    # A task of which every run is above adds no spread: ½ + Binomial(2, ½)/4.
+    assert [end.tolist() for end in profile_band([[0.9, 0.2], [0.9, 0.6]], [0.0, 0.2, 0.9])] == [
+        [1.0, 0.5, 0.0],
+        [1.0, 1.0, 0.0],
+    ]
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (10, 5)])
+def test_the_band_of_a_profile_is_that_of_the_bootstrap(shape):
+    scores = np.round(RNG.normal(size=shape) + np.linspace(0, 2, shape[1]), 1)  # with ties
+    taus = np.quantile(scores, [0.1, 0.3, 0.5, 0.7, 0.9])
+    found = np.array(profile_band(scores, taus))
+    # To the bootstrap's own error: the ends lie where its law is cut a little to either side of 2.5 %.
+    wide, narrow = (np.array(profile_band(scores, taus, confidence)) for confidence in (0.965, 0.935))
+    assert ((wide[0] <= found[0]) & (found[0] <= narrow[0]) & (narrow[1] <= found[1]) & (found[1] <= wide[1])).all()
+    for n, tau in enumerate(taus):
+        low, high = stratified_bootstrap(
+            lambda drawn, tau=tau: float((drawn > tau).mean()), scores, content=str(shape), draws=4000
+        )
+        assert wide[0, n] - 1e-9 <= low <= narrow[0, n] + 1e-9 and narrow[1, n] - 1e-9 <= high <= wide[1, n] + 1e-9
+
+
+def test_the_band_holds_the_profile_and_turns_over_with_it():
+    scores = np.round(RNG.random((5, 4)), 1)
+    taus = np.linspace(0, 1, 23)
+    (low, high), share = profile_band(scores, taus), performance_profile(scores, taus)
+    assert (low <= share).all() and (share <= high).all() and (low < high).any()
+    under = profile_band(-scores, -np.nextafter(taus, 2))  # −s > −τ: s < τ, here s ≤ τ
+    assert np.allclose(1 - np.array(under)[::-1], [low, high])
+
+
 def test_bootstrap_resamples_runs_within_their_task():
     # Runs of a task are equal: whatever is resampled, only a mixture of tasks would move the mean.
     scores = np.tile([0.1, 0.5, 0.9], (4, 1))
@@ -124,6 +161,7 @@ BAD = {
     r"scores must have the shape \(R, M\)": lambda: iqm([]),
     r"scores must be finite; 1 of 2": lambda: optimality_gap([[0.1, math.nan]]),
     r"taus must have the shape \(T,\)": lambda: performance_profile([[0.1]], []),
+    r"taus must be finite": lambda: profile_band([[0.1]], [math.inf]),
     "not 0 and 5": lambda: stratified_bootstrap(np.mean, content="", draws=5),
     "not 1 and 0": lambda: stratified_bootstrap(np.mean, [[1.0]], content="", draws=0),
     "confidence must lie": lambda: stratified_bootstrap(np.mean, [[1.0]], content="", confidence=1.0),

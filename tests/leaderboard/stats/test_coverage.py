@@ -98,6 +98,17 @@ def test_the_bootstrap_of_three_seeds_covers_three_quarters(tables):
 
 
 @pytest.mark.slow
+def test_the_band_of_a_profile_takes_ten_seeds(tables):
+    """As docs/statistics.md has it: near its level with ten seeds where tasks overlap, and far from it with three."""
+    for tasks, apart, shares in PROFILES:
+        for runs, share in zip(tables.RUNS, shares, strict=True):
+            assert tables.profile_coverage(runs, tasks, apart, 400) == pytest.approx(share, abs=0.03), (tasks, runs)
+
+
+PROFILES = [(2, 4.0, (0.51, 0.66, 0.79)), (5, 0.5, (0.82, 0.89, 0.93)), (10, 0.5, (0.85, 0.9, 0.93))]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [3, 5, 10])
 def test_tables_of_equal_algorithms_have_no_stars(tables, runs):
     """A/A: after Holm, at most 5 % of tables have any."""
