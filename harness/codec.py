@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.base import Example
+from tasks.base import Example, Message
 
-from .errors import UserError
+from .errors import UserError, first_line
 
 
 class CodecError(UserError):
@@ -41,9 +41,7 @@ class Codec:
                 "the task's prompts are chat messages, but the model's tokenizer has no chat template; choose an "
                 "instruct model, or a plain form of the task where it has one (arithmetic: form: plain)"
             )
-        encoded = self.tokenizer.apply_chat_template(
-            [dict(message) for message in example.prompt], add_generation_prompt=True, tokenize=True, return_dict=False
-        )
+        encoded = chat_ids(self.tokenizer, example.prompt, reply=True)
         self._check_known(encoded, str(example.prompt))
         return tuple(encoded)
 
@@ -64,3 +62,27 @@ class Codec:
                 f"the model's tokenizer has no tokens for some of {text[:80]!r}; `tiny` reads digits and + - * / = "
                 "only, so give it plain arithmetic, and give other tasks a real model"
             )
+
+
+def chat_ids(tokenizer: Any, chat: Sequence[Message], reply: bool) -> list[int]:
+    """A chat's token ids by the tokenizer's own template, up to where the `reply` begins. Raises CodecError."""
+    ids: list[int] = _templated(tokenizer, chat, reply, tokenize=True, return_dict=False)
+    return ids
+
+
+def chat_text(tokenizer: Any, chat: Sequence[Message], reply: bool) -> str:
+    """The same as text."""
+    return str(_templated(tokenizer, chat, reply, tokenize=False))
+
+
+def _templated(tokenizer: Any, chat: Sequence[Message], reply: bool, **how: Any) -> Any:
+    from jinja2 import TemplateError
+
+    turns = [dict(message) for message in chat]
+    try:
+        return tokenizer.apply_chat_template(turns, add_generation_prompt=reply, **how)
+    except TemplateError as error:
+        raise CodecError(
+            f"the chat template of the tokenizer {tokenizer.name_or_path} cannot be used for the roles "
+            f"{', '.join(str(turn['role']) for turn in turns)}: {type(error).__name__}: {first_line(error)}"
+        ) from None

@@ -12,6 +12,7 @@ import torch
 from tasks.base import Message, TaskError
 
 from . import models
+from .codec import chat_ids
 
 AT_ONCE = {"cpu": 4096, "cuda": 65536}  # tokens of one forward pass, padding included
 
@@ -59,15 +60,7 @@ class Local:
 
     def encoded(self, chat: Sequence[Message], reply: bool) -> list[int]:
         """A chat's token ids, up to where the `reply` begins."""
-        return encoded(self.tokenizer, chat, reply)
-
-
-def encoded(tokenizer: Any, chat: Sequence[Message], reply: bool) -> list[int]:
-    """A chat's token ids by the tokenizer's own template, up to where the `reply` begins."""
-    ids: list[int] = tokenizer.apply_chat_template(
-        [dict(message) for message in chat], add_generation_prompt=reply, tokenize=True, return_dict=False
-    )
-    return ids
+        return chat_ids(self.tokenizer, chat, reply)
 
 
 def batches(rows: Sequence[Sequence[int]], device: str) -> Iterator[list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -104,17 +105,9 @@ def load_classifier(source: Source, seed: int) -> Any:
             network.model.load_state_dict(tiny.model().model.state_dict())
             missing = {"score.weight"}
         else:
-            try:
-                network, how = AutoModelForSequenceClassification.from_pretrained(
-                    source.location, revision=source.revision, dtype=torch.float32, num_labels=1,
-                    output_loading_info=True,
-                )  # fmt: skip
-            except (OSError, ValueError, RuntimeError) as error:
-                raise ModelError(f"model {source.name}: {first_line(error)}") from None
-            missing = set(how["missing_keys"])
+            network, missing = _read(AutoModelForSequenceClassification, source, torch.float32, num_labels=1)
     body = f"{network.base_model_prefix}."
-    if lost := sorted(name for name in missing if name.startswith(body) and "pooler" not in name):
-        raise ModelError(f"model {source.name}: its weights lack {len(lost)} tensors of the model, such as {lost[0]}")
+    _refuse_lacking(source, [name for name in missing if name.startswith(body) and "pooler" not in name])
     for name in sorted(missing):
         if not name.startswith(body):
             tensor = network.get_parameter(name)
@@ -126,17 +119,47 @@ def load_classifier(source: Source, seed: int) -> Any:
 
 
 def load_model(source: Source, precision: Literal["float32", "bfloat16"] = "float32") -> Any:
-    """The weights, as a transformers causal LM on the CPU; to be trained in float32, bfloat16 is for sampling alone."""
+    """The weights, as a transformers causal LM on the CPU; to be trained in float32, bfloat16 is for sampling alone.
+
+    Raises ModelError where they cannot be read, or lack a tensor: transformers would fill it with random numbers.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
     dtype = getattr(torch, precision)
     if source.name == TINY and source.folder is None:
         return tiny.model().to(dtype)
+    model, missing = _read(AutoModelForCausalLM, source, dtype)
+    _refuse_lacking(source, missing)
+    return model
+
+
+def load_reward_model(source: Source, precision: Literal["float32", "bfloat16"]) -> Any:
+    """A sequence classifier, its head included, on the CPU; to rate with. Raises ModelError as `load_model` does."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    network, missing = _read(AutoModelForSequenceClassification, source, getattr(torch, precision))
+    _refuse_lacking(source, missing)
+    return network
+
+
+def _read(kind: Any, source: Source, dtype: Any, **more: Any) -> tuple[Any, set[str]]:
+    """A network of transformers' `kind`, and the names of its tensors that the weights do not hold."""
+    from safetensors import SafetensorError
+
     try:
-        return AutoModelForCausalLM.from_pretrained(source.location, revision=source.revision, dtype=dtype)
-    except (OSError, ValueError) as error:
+        network, how = kind.from_pretrained(
+            source.location, revision=source.revision, dtype=dtype, output_loading_info=True, **more
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"model {source.name}: {first_line(error)}") from None
+    return network, set(how["missing_keys"])
+
+
+def _refuse_lacking(source: Source, missing: Iterable[str]) -> None:
+    if lost := sorted(missing):
+        raise ModelError(f"model {source.name}: its weights lack {len(lost)} tensors of the model, such as {lost[0]}")
 
 
 def save(model: Any, codec: Codec, folder: Path) -> None:
@@ -200,5 +223,16 @@ def _check_folder(folder: Path) -> None:
         raise ModelError(f"model folder {folder}: no config.json")
     if not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise ModelError(f"model folder {folder}: no tokenizer (tokenizer.json, tokenizer.model or vocab.json)")
-    if not list(folder.glob("*.safetensors")):
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
         raise ModelError(f"model folder {folder}: no weights (*.safetensors)")
+    from safetensors import SafetensorError, safe_open
+
+    for path in weights:
+        try:
+            with safe_open(path, framework="numpy"):  # reads the header alone
+                pass
+        except (OSError, SafetensorError) as error:
+            raise ModelError(
+                f"model folder {folder}: {path.name} is cut off or damaged ({first_line(error)})"
+            ) from None

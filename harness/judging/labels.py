@@ -13,6 +13,7 @@ from tasks.base import Message
 from tasks.judges.base import JudgeError
 
 from .. import models
+from ..codec import chat_text
 from ..local import Local, batches, padded
 
 
@@ -63,8 +64,7 @@ class LabelEngine(Local):
 
     def _label(self, chat: Sequence[Message], label: str) -> int:
         """The token that a reply of nothing but `label` begins with: as the tokenizer cuts it behind the chat."""
-        turns = [dict(message) for message in chat]
-        text = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        text = chat_text(self.tokenizer, chat, reply=True)
         before, after = (self.tokenizer(t, add_special_tokens=False).input_ids for t in (text, text + label))
         if len(after) != len(before) + 1 or after[:-1] != before:
             raise JudgeError(

@@ -62,13 +62,8 @@ class RewardScorer(Local):
     @cached_property
     def network(self) -> Any:
         """The classifier, on the CPU; `score` brings it to the device, from where it may be moved away again."""
-        from transformers import AutoModelForSequenceClassification
-
         self.check()
-        network = AutoModelForSequenceClassification.from_pretrained(
-            self.source.location, revision=self.source.revision, dtype=getattr(torch, self.precision)
-        )
-        return network.eval().requires_grad_(False)
+        return models.load_reward_model(self.source, self.precision).eval().requires_grad_(False)
 
     @property
     def loaded(self) -> Any | None:

@@ -30,8 +30,8 @@ from tasks.base import TaskDataError
 from tasks.pairs import Pairs, prompt_key
 
 from .. import models
+from ..codec import chat_ids
 from ..errors import UserError
-from ..local import encoded
 from ..lock import Held, lock
 from ..seeds import draw_order
 from ..settings import RewardTraining
@@ -153,7 +153,7 @@ def prepare(settings: RewardTraining, pairs: Pairs) -> Prepared:
     rows: list[Row] = []
     kept = []
     for pair in fitted.pairs:
-        chosen, rejected = (encoded(tokenizer, chat, reply=False) for chat in pair.conversations())
+        chosen, rejected = (chat_ids(tokenizer, chat, reply=False) for chat in pair.conversations())
         if max(len(chosen), len(rejected)) <= limit:
             rows.append((chosen, rejected))
             kept.append(pair)

@@ -61,6 +61,30 @@ def test_an_incomplete_folder_is_refused_by_what_is_missing(missing: str, copied
         find(str(copied))
 
 
+@pytest.mark.parametrize("content", [b"", b"no header", None])
+def test_weights_that_are_cut_off_are_refused_before_they_are_read(content: bytes | None, copied: Path) -> None:
+    weights = copied / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] if content is None else content)
+    with pytest.raises(ModelError, match=r"^model folder .*copied: model\.safetensors is cut off or damaged \(.+\)$"):
+        find(str(copied))
+
+
+def test_weights_that_lack_a_tensor_are_refused_and_not_made_up(copied: Path) -> None:
+    """transformers fills what is missing with random numbers: each load is another model."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(copied / "model.safetensors")
+    name = "model.layers.1.mlp.down_proj.weight"
+    save_file(
+        {key: value for key, value in tensors.items() if key != name}, copied / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(ModelError, match=rf"^model .*copied: its weights lack 1 tensors of the model, such as {name}$"):
+        load_model(find(str(copied)))
+    save_file({**tensors, name: tensors[name][:, 1:].contiguous()}, copied / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"^model .*copied: "):  # of another shape
+        load_model(find(str(copied)))
+
+
 @pytest.mark.parametrize("name", ["tokenizer.model", "vocab.json"])
 def test_other_tokenizer_files_and_weight_names_are_taken(name: str, copied: Path) -> None:
     (copied / "tokenizer.json").rename(copied / name)

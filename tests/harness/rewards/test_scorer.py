@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from harness import local, models
+from harness.codec import CodecError
 from harness.errors import ModelError
 from harness.rewards.scorer import RewardScorer
 from harness.rewards.templates import ENCODER
@@ -107,6 +108,27 @@ def test_a_reward_model_without_a_chat_template(reward_model, without_template, 
     plain = without_template(reward_model, tmp_path / "plain")
     with pytest.raises(RewardError, match=r"reward model .*: its tokenizer has no chat template"):
         scorer_of(plain).check()
+
+
+def test_a_model_without_its_head(reward_model, tmp_path):
+    """Random numbers in its place would rate, otherwise at every start."""
+    from safetensors.torch import load_file, save_file
+
+    headless = shutil.copytree(reward_model, tmp_path / "headless")
+    tensors = load_file(headless / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("score")}
+    assert len(kept) < len(tensors)
+    save_file(kept, headless / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"its weights lack 1 tensors of the model, such as score\.weight"):
+        scorer_of(headless).score([chat_of("a", "b")])
+
+
+def test_a_chat_template_that_does_not_parse(reward_model, tmp_path):
+    broken = shutil.copytree(reward_model, tmp_path / "broken")
+    for path in broken.glob("chat_template.jinja"):
+        path.write_text("{% for m in messages %}{{ m.content }}")
+    with pytest.raises(CodecError, match=r"broken cannot be used for the roles user, assistant: TemplateSyntaxError"):
+        scorer_of(broken).score([chat_of("a", "b")])
 
 
 def test_a_model_without_weights(reward_model, tmp_path):
