@@ -33,9 +33,11 @@ def run_cells(works: Sequence[Work], watch: Watcher, say: Say, jobs: int = 1, pl
     with on_signals(GRACE_SECONDS if jobs == 1 else PARENT_GRACE_SECONDS) as stop:
         pool = open_pool(jobs, watch, stop, plugin_files)
         try:
-            return _schedule(works, pool, watch, say, stop)
+            failed = _schedule(works, pool, watch, say, stop)
         finally:
             pool.close()
+        stop.check()  # asked while the last cell ended: what comes after the cells is not begun
+        return failed
 
 
 def share_threads(works: Sequence[Work], jobs: int, say: Say) -> list[Work]:

@@ -13,6 +13,7 @@ import torch
 
 from harness import experiment, jobs
 from harness.jobs import Work, run_cells, share_threads
+from harness.stop import Stopped
 from leaderboard import records
 from tasks.arithmetic import Arithmetic
 
@@ -42,6 +43,19 @@ def test_two_processes_give_the_bits_of_one(tmp_path, small):
     assert sum(p.state == "done" for p in told) == 8 and max(p.step for p in told) == 3
     pids = {json.loads(p.read_text() or "{}").get("pid") for p in (tmp_path / "2").rglob("lock")}
     assert pids == {None}  # all locks were let go
+
+
+def test_a_signal_while_the_last_cell_ends_is_heeded(tmp_path, small):
+    """What comes after the cells, evaluations and judges, is not begun; the cell is done."""
+    (cell,) = small.cells(algorithms=["gft"], budget={"steps": 1})
+
+    def watch(_, progress):
+        if progress.state == "done":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped, match="SIGTERM"):
+        run_cells(works_of([cell], tmp_path), watch, print, 1)
+    assert records.read_json(tmp_path / cell.id / "status.json")["state"] == "done"
 
 
 def test_threads_are_shared_out_and_the_recipes_number_is_kept(small, tmp_path, monkeypatch):
