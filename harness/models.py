@@ -90,13 +90,7 @@ def load_classifier(source: Source, seed: int) -> Any:
     import torch
     from transformers import AutoModelForSequenceClassification, LlamaForSequenceClassification
 
-    found = config(source)
-    kinds = getattr(found, "architectures", None) or []
-    if any(kind.endswith("ForSequenceClassification") for kind in kinds) and found.num_labels != 1:
-        raise ModelError(
-            f"model {source.name}: {kinds[0]} with {found.num_labels} labels; expected a language model, an "
-            "encoder, or a classifier of one output"
-        )
+    found = classifier_config(source)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if source.name == TINY and source.folder is None:
@@ -116,6 +110,18 @@ def load_classifier(source: Source, seed: int) -> Any:
                 std = (tensor.shape[-1] + 1) ** -0.5 if tensor.dim() > 1 else 0.0
                 torch.nn.init.normal_(tensor, 0.0, std, generator=generator)
     return network
+
+
+def classifier_config(source: Source) -> Any:
+    """The configuration of what a reward model may begin as. Raises ModelError for a classifier of several outputs."""
+    found = config(source)
+    kinds = getattr(found, "architectures", None) or []
+    if any(kind.endswith("ForSequenceClassification") for kind in kinds) and found.num_labels != 1:
+        raise ModelError(
+            f"model {source.name}: {kinds[0]} with {found.num_labels} labels; expected a language model, an "
+            "encoder, or a classifier of one output"
+        )
+    return found
 
 
 def load_model(source: Source, precision: Literal["float32", "bfloat16"] = "float32") -> Any:

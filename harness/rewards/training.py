@@ -146,6 +146,7 @@ class Prepared:
 def prepare(settings: RewardTraining, pairs: Pairs) -> Prepared:
     """Find the base, split the pairs and encode them; reads no weights. Raises UserError or TaskDataError."""
     source = models.find(settings.base, settings.revision)
+    models.classifier_config(source)
     tokenizer = models.load_tokenizer(source)
     give_template(tokenizer)
     fitted, heldout = pairs.split(settings.heldout_share)

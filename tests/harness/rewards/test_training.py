@@ -282,10 +282,12 @@ def test_what_a_tokenizer_cannot_read_is_said_before_weights_are(tmp_path, monke
         training.train_reward(settings_of(path, limit=None, heldout_share=0.0), tmp_path / "model", "cpu", quiet)
 
 
-def test_bases_that_are_none(character_model, tmp_path):
+def test_bases_that_are_none(character_model, sums, tmp_path):
     two = character_model("LlamaForSequenceClassification", 10, num_labels=2)
     with pytest.raises(ModelError, match="LlamaForSequenceClassification with 2 labels; expected a language model"):
         models.load_classifier(models.find(str(two)), 0)
+    with pytest.raises(ModelError, match="with 2 labels"):  # where nothing is trained yet
+        prepare(settings_of(sums, base=str(two)), find_pairs(sums, limit=5))
     bare = shutil.copytree(two, tmp_path / "bare")
     (bare / "model.safetensors").unlink()
     with pytest.raises(ModelError, match="no weights"):
