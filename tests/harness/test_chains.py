@@ -325,6 +325,7 @@ def test_what_goes_on_from_a_failed_stage_is_not_run(tmp_path, monkeypatch, caps
     assert running.run(path, [], out, [], False) == 0
 
 
+@pytest.mark.slow(seconds=15)
 def test_two_jobs_give_the_bits_of_one(whole, tmp_path):
     """Each stage in whatever process is free, once the one before it is done."""
     cells = [cell for label, cell in by_label().items() if label.startswith("SFT+")]

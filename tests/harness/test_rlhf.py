@@ -236,6 +236,7 @@ def test_items_are_read_by_what_they_measure(tmp_path):
         assert len(items) == last["examples"] == 8
 
 
+@pytest.mark.slow(seconds=15)
 def test_cells_in_several_processes(tmp_path):
     """A reward model goes over to workers by its name, not with its weights."""
     path = write(tmp_path, reward=TRAINED, seeds=[0, 1])

@@ -112,6 +112,7 @@ def test_a_resumed_cell_shows_every_step_once(at, tmp_path, small):
     assert_shown(tmp_path)
 
 
+@pytest.mark.slow(seconds=15)
 def test_a_killed_cell_shows_every_step_once(tmp_path, small):
     """Steps behind the checkpoint are shown, lost and trained again."""
     command = small.command(tmp_path, ["execution.sinks=[tensorboard]", "execution.checkpoint_seconds=1e6"])
@@ -131,6 +132,7 @@ def test_a_tracker_that_comes_late_is_shown_what_was_before(tmp_path, small):
     assert_shown(tmp_path)
 
 
+@pytest.mark.slow(seconds=15)
 def test_worker_processes_have_them_too(tmp_path, small):
     cells = small.cells(
         algorithms=["gft", "grpo@no-kl"], budget={"steps": 2}, execution={"threads": 1, "sinks": ["tensorboard"]}
