@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from . import ops
-from .card import Card, Reference, Std
+from .card import Card, Std
+from .words import expect_word
 
 POLICY, EXPERT, TEACHER = 0, 1, 2
 SOURCES = ("policy", "expert", "teacher")  # names of the codes above
@@ -40,14 +41,19 @@ class Needs:
     teachers: int = 0  # teacher demonstrations a prompt; likewise
 
     @classmethod
-    def against(cls, reference: Reference) -> Needs:
+    def against(cls, reference: ops.Reference) -> Needs:
         """The log-probabilities under one of the two policies that a log-ratio can be taken against."""
+        expect_word("Needs.against: reference", reference, get_args(ops.Reference))
         return cls(old=reference == "rollout", reference=reference == "initial")
 
     @property
     def demonstrations(self) -> int:
         """Demonstrations asked for a prompt."""
         return self.experts + self.teachers
+
+    def members(self, responses: int) -> int:
+        """Of a prompt's group, where the recipe has `responses` a prompt."""
+        return responses if self.rollouts is None else self.rollouts + self.demonstrations
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from .ops import STD_EPSILON, Aggregation
+from .ops import STD_EPSILON, Aggregation, Reference
+from .words import expect_word
 
 Baseline = Literal[
     "group mean", "leave-one-out mean", "batch mean", "pairs of the group", "value", "none", "rewards not read"
 ]  # fmt: skip
-Reference = Literal["rollout", "initial"]  # the policy that sampled; the frozen start of the run
+Scope = Literal["group", "batch", "batch tokens"]
+Clipped = Literal["token ratio", "mean response ratio", "response ratio", "token weight"]
+Estimator = Literal["k1", "k2", "k3", "ρ·k3"]
+Place = Literal["loss", "reward"]
 
 _AGGREGATIONS: dict[Aggregation, str] = {
     "response": "mean over a response's tokens, then over responses",
@@ -40,10 +44,13 @@ class Std:
     "batch" is over responses; "batch tokens" counts a response by its tokens, and centres once more over tokens.
     """
 
-    scope: Literal["group", "batch", "batch tokens"] = "group"
+    scope: Scope = "group"
     ddof: int = 1
     epsilon: float = STD_EPSILON
     under_root: bool = False  # √(variance + ε) instead of √variance + ε
+
+    def __post_init__(self) -> None:
+        expect_word("Std.scope", self.scope, get_args(Scope))
 
     def __str__(self) -> str:
         return f"std of the {self.scope}, ddof {self.ddof}, ε {self.epsilon:g}" + " under the root" * self.under_root
@@ -55,8 +62,11 @@ class Clip:
 
     low: float | None
     high: float | None
-    on: Literal["token ratio", "mean response ratio", "response ratio", "token weight"] = "token ratio"
+    on: Clipped = "token ratio"
     dual: float | None = None  # where Â < 0: also above this ratio
+
+    def __post_init__(self) -> None:
+        expect_word("Clip.on", self.on, get_args(Clipped))
 
     def __str__(self) -> str:
         bounds = ", ".join("none" if x is None else f"{x:.7g}" for x in (self.low, self.high))
@@ -69,13 +79,24 @@ class KL:
     """A KL penalty against the reference: its weight, Schulman's name of its estimator, and where it acts."""
 
     weight: float
-    estimator: Literal["k1", "k2", "k3", "ρ·k3"]
-    place: Literal["loss", "reward"]
+    estimator: Estimator
+    place: Place
     most: float | None = None  # nats, what the estimate of one token counts at most
+
+    def __post_init__(self) -> None:
+        expect_word("KL.estimator", self.estimator, get_args(Estimator))
+        expect_word("KL.place", self.place, get_args(Place))
 
     def __str__(self) -> str:
         most = "" if self.most is None else f" (a token's at most {self.most:g})"
         return f"{self.weight:g} × {self.estimator}{most}, in the {self.place}"
+
+
+_PARTS: dict[str, type] = {"std": Std, "clip": Clip, "kl": KL}  # entries of a card that have entries of their own
+_WORDS: dict[str, tuple[str, ...]] = {  # what its entries may say
+    "baseline": get_args(Baseline), "std": ("nothing",), "aggregation": tuple(_AGGREGATIONS), "clip": ("none",),
+    "kl": ("none",), "reference": tuple(_REFERENCES),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,9 +120,12 @@ class Card:
     positional: bool = False  # whether a token's place in its response matters to the loss
 
     def __post_init__(self) -> None:
-        allowed = get_args(Baseline)
-        if self.baseline is not None and self.baseline not in allowed:
-            raise ValueError(f"Card.baseline = {self.baseline!r}; allowed: None (not stated), {', '.join(allowed)}")
+        for name, allowed in _WORDS.items():
+            value, part = getattr(self, name), _PARTS.get(name)
+            stated = value is not None or name == "reference"
+            if stated and not (part and isinstance(value, part)):
+                besides = ["None (not stated)"] * (name != "reference") + ([f"{part.__name__}(...)"] if part else [])
+                expect_word(f"Card.{name}", value, allowed, besides)
 
     def lines(self) -> dict[str, str]:
         """Every entry in words, by name, for people."""

@@ -23,8 +23,17 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from .base import Algorithm, Batch, Couples, Loss, Metric, Needs, Signals
-from .card import Card, Reference, Std
-from .ops import group_center, group_constant, group_size, group_std, group_sum, group_zscore, sequence_log_ratio
+from .card import Card, Std
+from .ops import (
+    Reference,
+    group_center,
+    group_constant,
+    group_size,
+    group_std,
+    group_sum,
+    group_zscore,
+    sequence_log_ratio,
+)
 from .registry import Preset, register
 
 _FULL = {"reference": "initial", "statistics": "full"}

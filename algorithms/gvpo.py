@@ -16,8 +16,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from .base import Algorithm, Batch, Couples, Loss, Needs, Signals
-from .card import Card, Reference
-from .ops import group_center, group_mean, group_size, sequence_log_ratio
+from .card import Card
+from .ops import Reference, group_center, group_mean, group_size, sequence_log_ratio
 from .registry import Preset, register
 
 

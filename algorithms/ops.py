@@ -5,18 +5,20 @@ Sums over segments are reductions over offsets, not scattered additions, so that
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from .words import expect_word
+
 if TYPE_CHECKING:
     from .base import Batch
-    from .card import Reference
 
 STD_EPSILON = 1e-6  # verl's and the GIFT and GFT authors' choice; TRL's is 1e-4
 TokenAggregation = Literal["response", "response-sum", "token", "group-token", "rollout-token", "max-tokens"]
 Aggregation = TokenAggregation | Literal["group"]  # of a statistic of the whole group
+Reference = Literal["rollout", "initial"]  # the policy that sampled; the frozen start of the run
 
 
 def token_positions(lengths: Tensor, rows: Tensor) -> Tensor:
@@ -102,7 +104,11 @@ def leave_one_out(x: Tensor, batch: Batch) -> Tensor:
 
 
 def sequence_log_ratio(logp: Tensor, batch: Batch, reference: Reference) -> Tensor:
-    """(T,) -> (N,): log π(y)/π_ref(y), nats, against the policy that sampled or the frozen start of the run."""
+    """(T,) -> (N,): log π(y)/π_ref(y), nats, against the policy that sampled or the frozen start of the run.
+
+    Raises ValueError for another word.
+    """
+    expect_word("sequence_log_ratio: reference", reference, get_args(Reference))
     return sequence_sum(logp - (batch.logp_old if reference == "rollout" else batch.logp_ref), batch)
 
 
@@ -110,7 +116,7 @@ def aggregate(x: Tensor, batch: Batch, by: TokenAggregation) -> Tensor:
     """(T,) -> (): this part's share of the mini-batch's mean of x, under each of the divisors in use.
 
     The only place where a loss over tokens is divided. Divisors are totals of the whole step (`Batch.totals`), and an
-    empty response counts as 0, so that no cut of the step can change the gradient.
+    empty response counts as 0, so that no cut of the step can change the gradient. Raises ValueError for another word.
 
         response       1/N Σ_i 1/|y_i| Σ_t      GRPO (DeepSeekMath, equation 3)
         response-sum   1/N Σ_i Σ_t              REINFORCE on whole responses
@@ -119,6 +125,7 @@ def aggregate(x: Tensor, batch: Batch, by: TokenAggregation) -> Tensor:
         rollout-token  Σ_i Σ_t / (tokens of the rollout · N / responses of the rollout)      TRL's dapo and cispo
         max-tokens     Σ_i Σ_t / (N · response limit)      Dr. GRPO
     """
+    expect_word("aggregate: by", by, get_args(TokenAggregation))
     totals = batch.totals
     if by == "response":
         return sequence_mean(x, batch).sum() / totals.responses

@@ -25,13 +25,20 @@ SignalsOf = Callable[[Tensor], Signals]  # rows (M,) of the batch -> their signa
 def prepare(algorithm: Algorithm, batch: Batch) -> Batch:
     """The rollout with its rewards shaped and its advantages made, both checked: what is no number is not trained on.
 
-    Raises ValueError for a reward or an advantage that is not finite, or of another shape.
+    Raises ValueError for a reward or an advantage that is not finite, or of another shape, and TypeError for what is
+    no tensor.
     """
-    reward = algorithm.shape_rewards(batch)
+    reward = _tensor(algorithm.shape_rewards(batch), "shape_rewards")
     if reward.shape != batch.reward.shape or not torch.isfinite(reward).all():
         raise ValueError(f"shaped rewards have shape {tuple(reward.shape)}, or one of them is not a finite number")
     batch = replace(batch, reward=reward)
-    return batch.with_advantages(algorithm.advantages(batch))
+    return batch.with_advantages(_tensor(algorithm.advantages(batch), "advantages"))
+
+
+def _tensor(returned: object, by: str) -> Tensor:
+    if not isinstance(returned, Tensor):
+        raise TypeError(f"{by} returned {type(returned).__name__}, expected a tensor")
+    return returned
 
 
 def attributes(algorithm: Algorithm) -> str:

@@ -17,8 +17,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from .base import Algorithm, Batch, Loss, Needs, Signals
-from .card import Card, Reference
-from .ops import sequence_log_ratio
+from .card import Card
+from .ops import Reference, sequence_log_ratio
 from .registry import Preset, register
 
 

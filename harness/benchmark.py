@@ -14,7 +14,7 @@ from leaderboard.records import SCHEMA, BenchmarkRecord, PlannedCell, content_ha
 from tasks.base import Task, TaskError
 from tasks.rewards.rewarded import Rewarded
 
-from . import contamination, models, reproduction, sinks
+from . import conforming, contamination, models, reproduction, sinks
 from .checks import check_algorithm, check_examples, check_texts
 from .entries import Entry, control_arm, entry_of
 from .errors import UserError
@@ -49,6 +49,7 @@ class Cell:
     recipe: dict[str, Any] | None = None  # that has this cell alone; None of a stage before others, and of a trial
     command: tuple[str, ...] | None = None  # that runs it, out of a recipe that others have; None: there is none
     plugins: tuple[str, ...] = ()  # words for it, `--plugin FILE`
+    failing: dict[str, str] | None = None  # checks that its algorithm does not pass; None: ours, which is not asked
 
     @property
     def id(self) -> str:
@@ -126,6 +127,7 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
         entries.append(replace(entry, choice=choice if whole else None))
         for stage in entry.chain:
             where = f"{stage.where} ({stage.label})"
+            notes += conforming.hold(stage.algorithm, stage.training, stage.label, where)
             notes += check_algorithm(stage.algorithm, task, stage.training, recipe.sampling, where)
             check_examples(task, stage.training, recipe.evaluation, f"{stage.where}.training")
     entries += [control_arm(arm, n, entries, recipe.algorithms) for n, arm in enumerate(recipe.controls)]
@@ -232,4 +234,5 @@ def _cell(recipe: Recipe, entry: Entry, task: Task, start: models.Source, seed: 
         entry.label, algorithm, task, start, precision, entry.training, recipe.sampling, recipe.rollout,
         recipe.evaluation, recipe.execution, budget, seed, json.loads(json.dumps(spec)), entry.control, before,
         None if choice is None else reproduction.recipe_of(recipe, choice, entry.control, seed, precision),
+        failing=conforming.failing(algorithm),
     )  # fmt: skip

@@ -13,8 +13,9 @@ from typing import get_args
 
 from rich.table import Table
 
-from algorithms import Algorithm, conformance
-from algorithms.registry import Entry, described
+from algorithms import Algorithm, Card, conformance
+from algorithms.places import place
+from algorithms.registry import Entry, Preset, described
 from leaderboard.declared import suggestion
 from tasks.cards import card
 from tasks.selftest import selftest
@@ -94,8 +95,8 @@ def _algorithms() -> None:
     table = _table("algorithm", "objective", "source", "presets")
     for name, entry in plugins.known_algorithms().items():
         try:
-            card = described(_default(entry, name))
-        except UserError as error:  # it has no defaults: the others are listed all the same
+            card = _card(_default(entry, name))
+        except UserError as error:  # it has no defaults, or no card: the others are listed all the same
             table.add_row(name, str(error).splitlines()[0], "", ", ".join(entry.presets))
             continue
         table.add_row(name, card.objective or "", card.source or "", ", ".join(entry.presets))
@@ -111,7 +112,7 @@ def _one_algorithm(name: str) -> None:
     labels = [f"{base}@{p}" for p in shown] or [base]
     built = [plugins.build_algorithm(label, {}, "list algorithms")[0] for label in labels]
     presets = [entry.presets[p] for p in shown] if shown else [None]
-    cards = [described(algorithm, p).lines() for algorithm, p in zip(built, presets, strict=True)]
+    cards = [_card(algorithm, p).lines() for algorithm, p in zip(built, presets, strict=True)]
     say(f"{base}: {_first_line(entry.cls.__doc__)}\n")
     table = _table("", *labels)
     for title in cards[0]:
@@ -194,6 +195,14 @@ def _models() -> None:
 
 def _default(entry: Entry, name: str) -> Algorithm:
     return plugins.build_algorithm(name, {}, f"algorithm {name} ({entry.cls.__module__})")[0]
+
+
+def _card(algorithm: Algorithm, preset: Preset | None = None) -> Card:
+    try:
+        return described(algorithm, preset)
+    except Exception as error:  # a plug-in's
+        said = f"{type(error).__name__}: {error}{place(error)}"
+        raise UserError(f"algorithm {algorithm.name}: its card cannot be read: {said}") from error
 
 
 def _comments(cls: type[Algorithm]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from .settings import Evaluation, Recipe, Sampling, Training
 def check_algorithm(algorithm: Algorithm, task: Task, training: Training, sampling: Sampling, where: str) -> list[str]:
     """Refuse what cannot work together; return remarks on what will work differently than asked."""
     needs = algorithm.needs
-    size = training.responses_per_prompt if needs.rollouts is None else needs.rollouts + needs.demonstrations
+    size = needs.members(training.responses_per_prompt)
     if size < algorithm.min_group_size:
         raise UserError(
             f"{where}: a group of {size} response; {algorithm.name} compares the members of a group, so "

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from algorithms.places import place
 from leaderboard import records
 from leaderboard.finals import FOLDER as FINAL
 from leaderboard.records import ANSWERS, RECORD_FILES, CellRecord, RecordError, SampleRecord, Status, StepRecord
@@ -343,8 +344,8 @@ class _Run:
 
 
 def cause(error: Exception) -> str:
-    """One line for status.json and the table: what happened, and what helps where that is known."""
-    text = f"{type(error).__name__}: {error}"
+    """One line for status.json and the table: what happened, where in a plug-in, and what helps where that is known."""
+    text = f"{type(error).__name__}: {error}{place(error)}"
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
         return (
             f"{text.splitlines()[0]}; out of memory: lower execution.micro_batch_tokens (training) or "

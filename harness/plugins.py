@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tasks.rewards.base import Reward
 
 T = TypeVar("T")
+MODULE = "groupbench_plugin_"  # what the module of a file is called, before the file's own name
 
 
 def known_algorithms() -> dict[str, algorithms.registry.Entry]:
@@ -71,7 +72,7 @@ def load_file(path: Path) -> None:
     path = path.resolve()
     if not path.is_file():
         raise UserError(f"plug-in {path}: {'a folder, expected a Python file' if path.is_dir() else 'no such file'}")
-    name = f"groupbench_plugin_{path.stem}"
+    name = f"{MODULE}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UserError(f"plug-in {path}: not a Python file (its name must end with .py)")
@@ -167,13 +168,15 @@ def explain(error: ValidationError, where: str) -> str:
     return "\n".join(lines)
 
 
+def is_ours(thing: Algorithm | Task | Reward) -> bool:
+    """Whether it is built in, and no plug-in's."""
+    return type(thing).__module__.split(".")[0] in {"algorithms", "tasks"}
+
+
 def source_hash(thing: Algorithm | Task | Reward) -> str | None:
     """A hash of the file that defines a plug-in's algorithm, task or reward; None for ours: the package has a version.
 
     It is part of a cell's identity: whoever edits a plug-in and runs again gets new cells, not the old results.
     """
-    cls = type(thing)
-    if cls.__module__.split(".")[0] in {"algorithms", "tasks"}:
-        return None
-    file = inspect.getsourcefile(cls)
+    file = None if is_ours(thing) else inspect.getsourcefile(type(thing))
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else None

@@ -49,7 +49,18 @@ def card_record(cell: Cell) -> CardRecord:
         words[entry] = (
             said[0][1] if alike else "; ".join(f"{n} {name}: {text}" for n, (name, text) in enumerate(said, 1))
         )
-    return CardRecord(data=asdict(cards[-1][1]), words=words)
+    record, failing = CardRecord(data=asdict(cards[-1][1]), words=words), _failing(cell)
+    return record if failing is None else {**record, "failing": failing}
+
+
+def _failing(cell: Cell) -> dict[str, str] | None:
+    """Check that does not hold -> what it found, and for a chain at which stages; None where all is ours."""
+    asked = [(stage.algorithm.name, stage.failing) for stage in cell.chain if stage.failing is not None]
+    found: dict[str, list[str]] = {}
+    for name, failing in asked:
+        for check, detail in failing.items():
+            found.setdefault(check, []).append(f"{name}: {detail}" if cell.after else detail)
+    return {check: "; ".join(details) for check, details in found.items()} if asked else None
 
 
 def session(device: torch.device, resumed_from: int, engine: Mapping[str, str]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class _Found:
     spec: Mapping[str, Any] | None
     cell: Cell
     card: Mapping[str, str] = field(default_factory=dict)
+    failing: tuple[str, ...] = ()  # checks of conformance
     budget: Mapping[str, Any] | None = None  # of its table, where the plan names one
 
 
@@ -181,8 +182,11 @@ def _table(
         stages: tuple[Stage, ...] = next((_stages(one.spec) for one in group if one.spec), ())
         own_parameters = next((_parameters(one.spec) for one in group if one.spec), {})
         rows.append(
-            Row(row, label, cells, algorithm, "", training, protocol, searches.get(row), card, stages, own_parameters)
-        )
+            Row(
+                row, label, cells, algorithm, "", training, protocol, searches.get(row), card, stages, own_parameters,
+                failing=tuple(dict.fromkeys(check for one in group for check in one.failing)),
+            )
+        )  # fmt: skip
     model = None if started is None else _model_name(started)
     budget = None if started is None else _budget(started)
     slug = hashlib.sha256(key.encode()).hexdigest()[:6]
@@ -257,7 +261,8 @@ def _read_cell(folder: Path) -> _Found:
     if state == "done":
         read = replace(read, steps=reading.steps(folder), evals=reading.evaluations(folder))
     words = cell["card"]["words"] if "card" in cell else {}
-    return _Found(folder, cell["row"], cell["algorithm"], cell["task"], cell["spec"], read, words)
+    failing = tuple(cell["card"].get("failing", ())) if "card" in cell else ()
+    return _Found(folder, cell["row"], cell["algorithm"], cell["task"], cell["spec"], read, words, failing)
 
 
 def _refuse_twins(found: list[_Found]) -> None:

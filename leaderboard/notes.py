@@ -32,6 +32,7 @@ def notes(table: Table) -> list[str]:
     if len(measured) > len({mode for mode, _, _ in measured}):
         sizes = ", ".join(f"{mode} {examples} × {samples}" for mode, examples, samples in sorted(measured))
         found.append(f"the runs were not evaluated alike (examples × samples): {sizes}")
+    found += _nonconforming(table)
     found += _chains(table)
     found += _handed_in(table)
     found += _differences(table)
@@ -41,6 +42,13 @@ def notes(table: Table) -> list[str]:
     if len(devices) > 1:
         found.append(f"seconds are not comparable, the runs had different devices: {'; '.join(sorted(devices))}")
     return found
+
+
+def _nonconforming(table: Table) -> list[str]:
+    """Algorithms of plug-ins that do not compute what they should, as their runs recorded it."""
+    rows = sorted((row for row in table.rows if row.failing), key=lambda row: row.label)
+    names = {row.label: " ".join(", ".join(row.failing).split()) for row in rows}  # a submission's may be anything
+    return [f"{label} does not conform: {failing} (groupbench check)" for label, failing in names.items()]
 
 
 def _handed_in(table: Table) -> list[str]:

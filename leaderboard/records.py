@@ -120,7 +120,11 @@ class TuningRecord(TypedDict):
     searches: list[SearchRecord]
 
 
-class CardRecord(TypedDict):
+class _Held(TypedDict, total=False):
+    failing: dict[str, str]  # check of `groupbench check` that it does not pass -> what that found; plug-ins' alone
+
+
+class CardRecord(_Held):
     """An algorithm's spec card, with the hyper-parameters of the run: what it computes."""
 
     data: dict[str, Any]  # the fields of `algorithms.card.Card`; of a chain's last stage

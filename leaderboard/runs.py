@@ -99,6 +99,7 @@ class Row:
     start: Path | None = None  # of a submission: what its runs started from, as `Table.start`, as it evaluated that
     otherwise: Mapping[str, str] = field(default_factory=dict)  # final tasks that rows beside it were asked in another
     # way, and in which: they are not shown of it
+    failing: tuple[str, ...] = ()  # checks of conformance that its algorithm, a plug-in's, does not pass
 
     @property
     def control(self) -> bool:

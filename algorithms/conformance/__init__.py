@@ -19,13 +19,12 @@ token by token.
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from ..base import Algorithm
+from ..places import place
 from .cards import card
 from .expectations import NotApplicable, Violation
 from .golden import GOLDEN
@@ -39,7 +38,7 @@ from .invariances import (
     token_order,
     totals,
 )
-from .methods import declaration, interface, needs, purity, scope
+from .methods import declaration, interface, needs, numbers, purity, regular, scope
 from .rewards import (
     baseline,
     direction,
@@ -52,7 +51,7 @@ from .rewards import (
     unterminated,
 )
 
-__all__ = ["CHECKS", "GOLDEN", "Finding", "assert_conforms", "check"]
+__all__ = ["CHECKS", "GOLDEN", "STRUCTURE", "Finding", "assert_conforms", "check", "obstacle"]
 
 Verdict = Literal["passed", "failed", "not applicable"]
 
@@ -64,29 +63,47 @@ class Finding:
     check: str
     verdict: Verdict
     detail: str = ""
+    raised: bool = False  # failed by an error of the algorithm, which a batch less odd may not bring out
 
 
 def check(algorithm: Algorithm) -> Iterator[Finding]:
     """Run every check, one finding each, in order.
 
-    An error that the algorithm raises is a failure of that check. Where the class or a plain call of its methods is
-    wrong, that is the last finding: all others would say the same.
+    An error that the algorithm raises is a failure of that check. Where its `STRUCTURE` is wrong, that is the last
+    finding: all others would say the same.
     """
     for title, function in CHECKS.items():
         try:
             function(algorithm)
         except Violation as violation:
             yield Finding(title, "failed", str(violation))
-            if function is declaration:
+            if title in STRUCTURE:
                 return
         except NotApplicable as reason:
             yield Finding(title, "not applicable", str(reason))
         except Exception as error:
-            yield Finding(title, "failed", f"it raised {type(error).__name__}: {error}{_place(error)}")
-            if function in (declaration, needs, interface):
+            yield Finding(title, "failed", _raised(error), raised=True)
+            if title in STRUCTURE:
                 return
         else:
             yield Finding(title, "passed")
+
+
+def obstacle(findings: Sequence[Finding], algorithm: Algorithm, responses: int) -> str | None:
+    """Why the algorithm cannot train at all, given what `check` found; None where it can, right or wrong.
+
+    An error that it raises on the checks' ragged batches counts if groups of one size, with `responses` a prompt
+    asked for, bring it out as well.
+    """
+    for finding in findings:
+        if finding.verdict == "failed" and finding.check in STRUCTURE:
+            if not finding.raised or finding.check == "declaration":
+                return finding.detail
+            try:
+                regular(algorithm, responses)
+            except Exception as error:
+                return _raised(error)
+    return None
 
 
 def assert_conforms(algorithm: Algorithm) -> None:
@@ -96,18 +113,15 @@ def assert_conforms(algorithm: Algorithm) -> None:
 
 
 CHECKS: dict[str, Callable[[Algorithm], None]] = {
-    "declaration": declaration, "needs": needs, "interface": interface, "purity": purity, "scope": scope,
-    "golden vectors": golden_vectors, "micro-batches": micro_batches, "totals": totals, "ranks": ranks,
+    "declaration": declaration, "needs": needs, "interface": interface, "numbers": numbers, "purity": purity,
+    "scope": scope, "golden vectors": golden_vectors, "micro-batches": micro_batches, "totals": totals, "ranks": ranks,
     "row order": row_order, "token order": token_order, "first update": first_update, "groups apart": groups_apart,
     "baseline": baseline, "direction": direction, "card": card, "equal rewards": equal_rewards,
     "single member": single_member, "empty response": empty_response, "unterminated": unterminated,
     "NaN reward": nan_reward, "float32": single_precision, "learns": learns,
 }  # fmt: skip
+STRUCTURE = ("declaration", "needs", "interface")  # what nothing can be said about, or trained, without
 
 
-def _place(error: Exception) -> str:
-    """Where in the author's own file it was raised."""
-    ours = Path(__file__).parents[1]
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if ours not in Path(f.filename).parents]
-    own = [f for f in frames if "site-packages" not in f.filename]
-    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+def _raised(error: Exception) -> str:
+    return f"it raised {type(error).__name__}: {error}{place(error)}"

@@ -8,21 +8,26 @@ from __future__ import annotations
 import copy
 import difflib
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, ClassVar, get_origin
+from typing import Any, ClassVar, get_args, get_origin
 
 import torch
 from torch import Tensor
 
-from ..base import Algorithm, Batch, Loss, Metric
+from ..base import Algorithm, Batch, Couples, Loss, Metric, Needs
+from ..card import Card
+from ..places import place
 from ..step import attributes, prepare
 from .expectations import NotApplicable, Violation, expect, finite, norm
-from .toy import TokenModel, gradient, prepared, ragged_batch, sampled
+from .toy import TokenModel, even_batch, gradient, prepared, ragged_batch, sampled
 
 METHODS = [name for name in vars(Algorithm) if not name.startswith("_")]
 
 
 def declaration(algorithm: Algorithm) -> None:
-    """A frozen dataclass with a loss, whose annotations are hyper-parameters; no method has a misspelled name."""
+    """A frozen dataclass with a loss, whose annotations are hyper-parameters; no method has a misspelled name.
+
+    What it couples is a word of the interface, and its needs and its spec card can be read.
+    """
     cls = type(algorithm)
     expect(is_dataclass(cls) and cls.__dataclass_params__.frozen, "the class is no frozen dataclass")  # type: ignore[attr-defined]
     expect(cls.loss is not Algorithm.loss, "it defines no loss")
@@ -41,6 +46,13 @@ def declaration(algorithm: Algorithm) -> None:
             near = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.85)
             typo = bool(near) and name not in METHODS and name not in known and not name.startswith("_")
             expect(not typo, f"{one.__name__}.{name} overrides nothing; did you mean {near[0] if near else ''}?")
+    allowed = get_args(Couples)
+    expect(cls.couples in allowed, f"couples = {cls.couples!r}; allowed: {', '.join(map(repr, allowed))}")
+    for name, kind in (("needs", Needs), ("card", Card)):
+        value = getattr(algorithm, name)
+        expect(
+            isinstance(value, kind), f"{name} is {value!r:.60}, expected a @property that gives {kind.__name__}(...)"
+        )
 
 
 def needs(algorithm: Algorithm) -> None:
@@ -53,22 +65,35 @@ def needs(algorithm: Algorithm) -> None:
         try:
             everything = replace(batch, state=algorithm.initial_state())
             algorithm.select(everything)
-            algorithm.loss(signals, prepare(algorithm, everything))
+            returned = algorithm.loss(signals, prepare(algorithm, everything))
         except Exception:
             raise error from None  # it does not work anyhow
+        if not isinstance(returned, Loss):
+            raise NotApplicable("what its loss returns is no Loss: see interface") from error
         raise Violation(
-            f"{type(error).__name__}: {error}; with all scores and signals it works, so its `needs` leave one out: "
-            "old, reference, raw, entropy, value; or scores_first, where shape_rewards or advantages read scores "
-            "(select never sees any)"
+            f"{type(error).__name__}: {error}{place(error)}; with all scores and signals it works, so its `needs` "
+            "leave one out: old, reference, raw, entropy, value; or scores_first, where shape_rewards or advantages "
+            "read scores (select never sees any)"
         ) from error
 
 
+def regular(algorithm: Algorithm, responses: int) -> None:
+    """One step in float32 on groups of one size, that of `responses` a prompt, none empty. Raises what it raises.
+
+    Whoever relies on that, e.g. by a view of (P, G), fails on the batches of the checks, and trains.
+    """
+    batch, signals = even_batch(max(algorithm.needs.members(responses), algorithm.min_group_size))
+    algorithm.select(sampled(algorithm, batch))
+    gradient(algorithm, prepared(algorithm, batch), signals)
+
+
 def interface(algorithm: Algorithm) -> None:
-    """What its methods return has the right type and shape and is finite, and no attribute changes."""
+    """What its methods return has the right type and shape, and no attribute changes."""
     before = attributes(algorithm)
     for seed in range(3):
         batch, signals = ragged_batch(seed)
         kept = algorithm.select(sampled(algorithm, batch))
+        expect(isinstance(kept, Tensor), f"select gave {type(kept).__name__}, expected a tensor (P,) of bool")
         expect(kept.shape == (batch.groups,) and kept.dtype == torch.bool, f"select gave {kept.shape}, {kept.dtype}")
         ready = prepared(algorithm, batch)
         expect(not (ready.reward.requires_grad or ready.token_advantage.requires_grad), "advantages carry a graph")
@@ -76,16 +101,22 @@ def interface(algorithm: Algorithm) -> None:
         expect(isinstance(direct, Loss), f"loss returned {type(direct).__name__}, expected Loss(value, metrics)")
         for title, metric in direct.metrics.items():
             there = isinstance(metric, Metric) and isinstance(metric.numerator, Tensor)
-            expect(
-                there and finite(metric.numerator), f"metric {title!r} is {metric!r}, expected Metric(tensor, count)"
-            )
-        loss, slope = gradient(algorithm, ready, signals)
-        expect(finite(loss.value) and finite(slope), f"loss {loss.value.item()}, gradient {norm(slope)}")
-        expect(norm(slope) > 0, "the gradient is zero on a batch with varied rewards")
+            expect(there, f"metric {title!r} is {metric!r}, expected Metric(tensor, count)")
         after = {name: tuple(value.shape) for name, value in algorithm.next_state(ready).items()}
         declared = {name: tuple(value.shape) for name, value in ready.state.items()}
         expect(after == declared, f"next_state gave {after}, initial_state declared {declared}")
     expect(attributes(algorithm) == before, "its attributes change; what it remembers belongs into next_state")
+
+
+def numbers(algorithm: Algorithm) -> None:
+    """Loss, gradient and metrics are finite, and the gradient is not zero where rewards vary."""
+    for seed in range(3):
+        batch, signals = ragged_batch(seed)
+        loss, slope = gradient(algorithm, prepared(algorithm, batch), signals)
+        expect(finite(loss.value) and finite(slope), f"loss {loss.value.item()}, gradient {norm(slope)}")
+        expect(norm(slope) > 0, "the gradient is zero on a batch with varied rewards")
+        for title, metric in loss.metrics.items():
+            expect(finite(metric.numerator), f"metric {title!r} is {metric!r}")
 
 
 def purity(algorithm: Algorithm) -> None:

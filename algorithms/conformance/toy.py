@@ -35,13 +35,26 @@ def long_batch() -> tuple[Batch, Signals]:
     return _draw(generator, torch.tensor([16, 16]), lengths, torch.float64, drift=0.02)
 
 
+def even_batch(group_size: int, groups: int = 4) -> tuple[Batch, Signals]:
+    """Groups of one size, no response empty, in float32."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, 8, (groups * group_size,), generator=generator)
+    return _draw(generator, torch.full((groups,), group_size), lengths, torch.float32, empty=False)
+
+
 def _draw(
-    generator: torch.Generator, sizes: Tensor, lengths: Tensor, dtype: torch.dtype, drift: float = 0.3
+    generator: torch.Generator,
+    sizes: Tensor,
+    lengths: Tensor,
+    dtype: torch.dtype,
+    drift: float = 0.3,
+    empty: bool = True,
 ) -> tuple[Batch, Signals]:
-    """`drift`: how far the policies are apart, nats a token."""
+    """`drift`: how far the policies are apart, nats a token; `empty`: whether one response is."""
     group = torch.arange(len(sizes)).repeat_interleave(sizes)
     n = len(group)
-    lengths[n // 2] = 0
+    if empty:
+        lengths[n // 2] = 0
     t = int(lengths.sum())
     reward = torch.rand(n, generator=generator, dtype=dtype).round(decimals=1)
     reward[group == 1] = 0.1

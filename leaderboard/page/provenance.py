@@ -125,6 +125,8 @@ def card(cell: CellRecord) -> Markup:
     if "card" not in cell:
         return element("p", description if description != NOTHING else "No spec card was recorded.")
     words = [(key, one_line(str(value))) for key, value in cell["card"]["words"].items()]
+    failing = cell["card"].get("failing", {})
+    words += [(f"does not conform: {one_line(key)}", one_line(value)) for key, value in failing.items()]
     return joined([element("p", description), described(words, "facts")])
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
 from ..base import Example, Message, TaskError
@@ -48,6 +50,25 @@ class Reward(ABC):
     @abstractmethod
     def rate(self, answered: Sequence[tuple[Example, str]]) -> list[Worth]:
         """The reward of each response, in order; a pure function of the prompt and the response."""
+
+    def rated(self, answered: Sequence[tuple[Example, str]]) -> list[Worth]:
+        """What `rate` gives, held to the interface. Raises RewardError unless it is a finite `Worth` a response."""
+        found: Any = self.rate(answered)
+        wanted, who = f"expected a list of {len(answered)} Worth, one a response", f"reward {self.name}: rate returned"
+        if not isinstance(found, list | tuple) or isinstance(found, Worth):
+            raise RewardError(f"{who} {type(found).__name__}, {wanted}")
+        if len(found) != len(answered):
+            raise RewardError(f"{who} {len(found)} items for {len(answered)} responses, {wanted}")
+        for number, ((example, response), worth) in enumerate(zip(answered, found, strict=True)):
+            if not isinstance(worth, Worth) or not isinstance(worth.reward, Real):
+                raise RewardError(f"{who} {worth!r:.60} ({type(worth).__name__}) as item {number}, {wanted}")
+            if not math.isfinite(worth.reward):
+                raise RewardError(
+                    f"reward {self.name}: {worth.reward} for a response of {len(response)} characters to "
+                    f"example {example.id}, {response!r:.60}; expected a finite number: try another precision "
+                    "(reward.parameters.precision) or another model"
+                )
+        return list(found)
 
 
 def conversation(example: Example, response: str) -> tuple[Message, ...]:

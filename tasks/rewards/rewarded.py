@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..base import Example, Grade
 from ..wrapped import Wrapped
-from .base import Reward, RewardError
+from .base import Reward
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,7 @@ class Rewarded(Wrapped):
         return self.grade_all([(example, response)])[0]
 
     def grade_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Grade]:
-        """The task's grades with the reward's rewards. Raises RewardError for one that is no finite number."""
-        rated = self.reward.rate(pairs) if pairs else []
-        for (example, response), worth in zip(pairs, rated, strict=True):
-            if not math.isfinite(worth.reward):
-                raise RewardError(
-                    f"reward {self.reward.name}: {worth.reward} for a response of {len(response)} characters to "
-                    f"example {example.id}, {response!r:.60}; expected a finite number: try another precision "
-                    "(reward.parameters.precision) or another model"
-                )
+        """The task's grades with the reward's rewards. Raises RewardError as `Reward.rated`."""
+        rated = self.reward.rated(pairs) if pairs else []
         grades = self.task.grade_all(pairs)
         return [replace(g, reward=w.reward, cut=w.cut) for g, w in zip(grades, rated, strict=True)]

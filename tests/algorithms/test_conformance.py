@@ -446,7 +446,7 @@ def scaled(loss: Loss, factor: float) -> Loss:
 MUTANTS = [
     (OwnSize, "micro-batches"), (OwnSize, "ranks"), (OwnResponses, "micro-batches"), (MeanOfRanks, "micro-batches"),
     (MeanOfRanks, "ranks"), (Flipped, "learns"), (FlippedReward, "learns"),
-    (EmptyDividesByZero, "empty response"), (EmptyLeftOut, "empty response"),
+    (EmptyDividesByZero, "empty response"), (EmptyDividesByZero, "numbers"), (EmptyLeftOut, "empty response"),
     (OneTooFew, "baseline"), (OneTooMany, "baseline"), (LastLeftOut, "row order"), (LastLeftOut, "card"),
     (AcrossGroups, "groups apart"), (StdAcrossGroups, "groups apart"),
     (SplitGroup, "micro-batches"), (SplitGroupMean, "micro-batches"),
@@ -562,6 +562,33 @@ def test_an_error_is_a_failure_of_the_check_in_which_it_was_raised():
     assert re.fullmatch(r"it raised RuntimeError: no such group \(.*test_conformance.py, line \d+\)", said)
     with pytest.raises(AssertionError, match=r"Broken does not conform:\nneeds: it raised RuntimeError"):
         assert_conforms(Broken())
+
+
+def test_what_is_coupled_is_a_word_of_the_interface():
+    class Coupled(GRPO):
+        couples = "groups"
+
+    assert failed(Coupled()) == {"declaration": "couples = 'groups'; allowed: 'response', 'group', 'batch'"}
+
+
+def test_a_loss_that_returns_a_tensor_is_told_once():
+    class Plain(GRPO):
+        def loss(self, signals, batch):
+            return super().loss(signals, batch).value
+
+    assert failed(Plain()) == {"interface": "loss returned Tensor, expected Loss(value, metrics)"}
+    (needs,) = [finding for finding in check(Plain()) if finding.check == "needs"]
+    assert needs.verdict == "not applicable"
+
+
+def test_what_is_read_and_not_asked_for_is_told_once_with_its_place():
+    class Reads(RLOO):
+        def loss(self, signals, batch):
+            return super().loss(replace(signals, logp=signals.logp - 0 * batch.logp_ref), batch)
+
+    (said,) = failed(Reads()).items()
+    assert said[0] == "needs" and "so its `needs` leave one out" in said[1]
+    assert re.search(r"test_conformance.py, line \d+\); with all scores", said[1])
 
 
 def test_nothing_to_train_on_is_no_conformance():

@@ -72,6 +72,20 @@ def test_a_required_hyper_parameter_is_told_by_name(tmp_path, capsys):
     assert "extra: Field required" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_card_that_cannot_be_read_hides_no_other(tmp_path, capsys):
+    path = tmp_path / "boasts.py"
+    path.write_text(
+        "from algorithms import Card, register\nfrom algorithms.sft import SFT\n"
+        "@register('boasts')\nclass Boasts(SFT):\n    @property\n    def card(self):\n"
+        "        return Card(aggregation='mean')\n"
+    )
+    catalogue.list_names("algorithms", None, [path])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "its card cannot be read: ValueError: Card.aggregation" in said and "gvpo" in said
+    with pytest.raises(UserError, match=r"Card.aggregation = 'mean'; allowed: .*boasts.py, line 7"):
+        catalogue.list_names("algorithms", "boasts", [])
+
+
 def test_every_preset_has_a_card_of_its_own():
     cards = [algorithms.registry.create(name).card for name in algorithms.registry.names(built_in=True)]
     assert len(set(map(repr, cards))) == len(cards)

@@ -153,7 +153,9 @@ def test_a_failure_is_recorded_with_its_cause_and_a_retry_starts_clean(tmp_path,
     with pytest.raises(RuntimeError):
         run(cell, tmp_path)
     status = records.read_json(tmp_path / "status.json")
-    assert status["state"] == "failed" and status["error"] == "RuntimeError: the grader died"
+    assert status["state"] == "failed"
+    where = f"({__file__}, line {dies.__code__.co_firstlineno + 3})"
+    assert status["error"] == f"RuntimeError: the grader died {where}", "no file of ours, so a plug-in's"
     monkeypatch.setattr(Arithmetic, "grade", grade)
     run(cell, tmp_path)
     assert [s["step"] for s in lines(tmp_path / "steps.jsonl")] == [1, 2, 3]
@@ -195,9 +197,10 @@ def test_running_again_does_only_what_is_missing(tmp_path, monkeypatch, capsys):
 def test_one_failed_cell_does_not_stop_the_others(tmp_path, capsys):
     plugin = tmp_path / "sick.py"
     plugin.write_text(
-        "from algorithms import Algorithm, register\n"
-        "@register('sick')\nclass Sick(Algorithm):\n"
-        "    def loss(self, signals, batch):\n        raise RuntimeError('no loss today')\n"
+        "import torch\nfrom algorithms import Algorithm, Loss, register\n"
+        "@register('sick')\nclass Sick(Algorithm):\n    def loss(self, signals, batch):\n"
+        "        if signals.logp.dtype == torch.float32:\n            raise RuntimeError('no loss today')\n"
+        "        return Loss(-(batch.token_advantage * signals.logp).sum() / batch.totals.tokens)\n"
     )
     path, out = recipe_file(tmp_path, algorithms=["sick", "gft"]), tmp_path / "out"
     assert running.run(path, [], out, [plugin], False) == 1
@@ -205,10 +208,12 @@ def test_one_failed_cell_does_not_stop_the_others(tmp_path, capsys):
               for p in out.rglob("status.json")}  # fmt: skip
     assert states == {"sick": "failed", "gft@released": "done"}
     said = capsys.readouterr().out
-    assert "no loss today" in said and "traceback.txt" in said
+    assert "note: sick does not conform: equal rewards, float32; what was found: groupbench check sick --plugin" in said
+    assert f"RuntimeError: no loss today ({plugin}, line 7)" in said and "traceback.txt" in said
     (trace,) = out.rglob("traceback.txt")
-    assert "sick.py" in trace.read_text() and "line 5" in trace.read_text()
-    assert "no loss today" in (out / "leaderboard.md").read_text()
+    assert "sick.py" in trace.read_text() and "line 7" in trace.read_text()
+    table = (out / "leaderboard.md").read_text()
+    assert "no loss today" in table and "sick does not conform: equal rewards, float32 (groupbench check)" in table
 
 
 README = Path(__file__).parents[2] / "README.md"
@@ -225,6 +230,7 @@ def test_the_readmes_algorithm_trains_beside_the_five(tmp_path, capsys):
         assert label in table
     found = {record["algorithm"]: record for record in map(records.read_json, out.rglob("cell.json"))}
     assert found["opo"]["spec"]["algorithm"]["source"]
+    assert found["opo"]["card"]["failing"] == {} and "failing" not in found["gft@released"]["card"]
     assert found["opo"]["card"]["data"]["objective"].startswith("On-policy RL with the optimal baseline")
     dapo = found["dapo@verl"]["card"]
     assert dapo["data"]["updates_per_rollout"] == 16 and "on verl" in dapo["data"]["source"]

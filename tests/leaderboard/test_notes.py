@@ -73,3 +73,14 @@ def test_notes_say_what_a_chain_is_made_of(results):
         "both is a chain: sft for 4 steps (learning rate 0.001), then grpo for 4 steps",
         "a chain's costs and its way to a target count from its first stage on, and its gain is over where that began",
     ]
+
+
+def test_notes_say_which_plug_ins_do_not_conform(results):
+    for label, failing in (("mine", {"direction": "up is down", "learns": "0.02"}), ("fine", {}), ("ours", None)):
+        for seed in (0, 1):
+            cell = results.cell(label, seed, [0.2, 0.4])
+            content = records.read_json(cell / "cell.json")
+            card = {"data": {}, "words": {}} | ({} if failing is None else {"failing": failing})
+            records.write_json(cell / "cell.json", content | {"card": card})
+    (table,) = load(results.plan())
+    assert notes(table) == ["mine does not conform: direction, learns (groupbench check)"]

@@ -309,6 +309,14 @@ def test_a_record_of_an_earlier_version_says_that_it_does_not_say(results, tmp_p
     assert "The record does not say how to run this again" in page.text
 
 
+def test_a_plug_in_that_does_not_conform_has_what_was_found_on_its_page(results, tmp_path):
+    path = run(results) / "cell.json"
+    card = {"data": {}, "words": {"clip": "none"}, "failing": {HOSTILE[0]: HOSTILE[1], "learns": "from 0.25 to 0.02"}}
+    records.write_json(path, records.read_json(path) | {"card": card})
+    (page,) = pages(results, tmp_path / "out").values()
+    assert "does not conform: learns from 0.25 to 0.02" in page.text and page.tags.count("b") == 1
+
+
 # --- judges ---
 
 PROTOCOL = {"protocol": "sampled", "samples": 1, "temperature": 1.0, "top_p": 1.0, "max_tokens": 9, "seed": 0,

@@ -72,6 +72,35 @@ def test_a_reward_that_is_no_number(value):
         rewarded.grade_all([(example, "1"), (example, "2")])
 
 
+@dataclass(frozen=True)
+class Loose(Reward):
+    """Returns what it is told to."""
+
+    found: object = None
+    name = "loose"
+
+    def rate(self, answered):
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([Worth(1.0)], "rate returned 1 items for 2 responses"),
+        ([Worth(1.0)] * 3, "rate returned 3 items for 2 responses"),
+        ([Worth(1.0), 0.5], "rate returned 0.5 (float) as item 1"),
+        ([Worth(1.0), Worth("high")], "rate returned Worth(reward='high', cut=False) (Worth) as item 1"),
+        (Worth(1.0), "rate returned Worth"),
+        (None, "rate returned NoneType"),
+    ],
+)
+def test_a_reward_that_returns_something_else_is_named(found, said):
+    rewarded = Rewarded(Preference(), Loose(found))
+    with pytest.raises(RewardError) as error:
+        rewarded.grade_all([(rewarded.train[0], "1"), (rewarded.train[0], "2")])
+    assert str(error.value) == f"reward loose: {said}, expected a list of 2 Worth, one a response"
+
+
 def test_a_prompt_that_leaves_no_room_is_refused_before_anything_is_asked():
     reward = RewardModel(Scorer())
     short, long = Example("a", "12", ""), Example("b", "x" * 10, "")
