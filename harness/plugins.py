@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import inspect
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -165,15 +163,3 @@ def explain(error: ValidationError, where: str) -> str:
         found = "" if problem["type"] in {"value_error", "missing"} else f"; found {problem['input']!r}"
         lines.append(f"{key}: {message}{found}")
     return "\n".join(lines)
-
-
-def source_hash(thing: Algorithm | Task | Reward) -> str | None:
-    """A hash of the file that defines a plug-in's algorithm, task or reward; None for ours: the package has a version.
-
-    It is part of a cell's identity: whoever edits a plug-in and runs again gets new cells, not the old results.
-    """
-    cls = type(thing)
-    if cls.__module__.split(".")[0] in {"algorithms", "tasks"}:
-        return None
-    file = inspect.getsourcefile(cls)
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else None
