@@ -14,6 +14,7 @@ from .errors import UserError
 from .experiment import state_of
 from .jobs import Work, run_cells, share_threads
 from .progress import ProgressBoard
+from .provenance import other_code
 
 
 def announce(benchmark: Benchmark, results: Path, listed: bool = False) -> list[Cell]:
@@ -26,8 +27,15 @@ def announce(benchmark: Benchmark, results: Path, listed: bool = False) -> list[
     missing = [every[name] for name in dict.fromkeys([*stages, *(cell.id for cell in undone)])]
     earlier = f" and {len(benchmark.stages)} earlier stages" if benchmark.stages else ""
     say(f"{benchmark.name}: {len(benchmark.cells)} cells{earlier}, {len(missing)} to run, into {results}")
+    finished = [results / "cells" / name for name in every if states[name] == "done" and name not in stages]
+    warm = benchmark.warm_start and _warm_folder(benchmark.warm_start)
+    others = other_code([*finished, *([warm] if warm and state_of(warm) == "done" else [])])
+    if others:
+        say(f"note: {others.words}")
     for cell in every.values() if listed else ():
         gone = ", but its weights are gone: to run again" if cell.id in stages and states[cell.id] == "done" else ""
+        if others and results / "cells" / cell.id in others.folders:
+            gone = f",{'' if others.certain else ' perhaps'} by other code"
         what = "" if cell.id in rows else " (an earlier stage)"
         say(f"  {cell.id}  {cell.label}  seed {cell.seed}{what}: {states[cell.id]}{gone}")
     return missing
@@ -66,7 +74,7 @@ def warm_start(benchmark: Benchmark) -> models.Source | None:
     cell = benchmark.warm_start
     if cell is None:
         return None
-    folder = wheels.cache_folder() / "stages" / cell.id
+    folder = _warm_folder(cell)
     weights = folder / "weights"
     if state_of(folder) == "done" and not weights.is_dir():  # someone made room in the cache
         (folder / "status.json").unlink()
@@ -77,6 +85,10 @@ def warm_start(benchmark: Benchmark) -> models.Source | None:
         if failed:
             raise UserError(f"the warm start failed; see {folder / 'status.json'}")
     return models.Source(str(weights), weights)
+
+
+def _warm_folder(cell: Cell) -> Path:
+    return wheels.cache_folder() / "stages" / cell.id
 
 
 def record_plan(results: Path, benchmark: Benchmark) -> None:
