@@ -7,7 +7,7 @@ from pathlib import Path
 
 from leaderboard import records
 
-from . import chains, models, wheels
+from . import chains, earlier_plans, models, wheels
 from .benchmark import Benchmark, Cell
 from .console import console, say
 from .errors import UserError
@@ -92,18 +92,13 @@ def _warm_folder(cell: Cell) -> Path:
 
 
 def record_plan(results: Path, benchmark: Benchmark) -> None:
-    """Write benchmark.json; cells of an earlier plan that have left records stay listed, and its rows stay rows."""
+    """Write benchmark.json; cells of earlier plans that have left records stay listed, under the names of those."""
     path = results / "benchmark.json"
     record = benchmark.record()
     try:
         results.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            planned = {cell["id"]: cell for cell in record["cells"]}
-            for cell in records.read_json(path)["cells"]:
-                was_row = planned.get(cell["id"], cell).get("stage") and not cell.get("stage")
-                if (cell["id"] not in planned or was_row) and (results / "cells" / cell["id"]).exists():
-                    planned[cell["id"]] = cell
-            record["cells"] = list(planned.values())
+            record["cells"] = earlier_plans.joined(record, records.read_json(path), benchmark.cells, results / "cells")
         records.write_json(path, record)
     except OSError as error:
         raise UserError(f"results folder {results}: {error.strerror}") from None
