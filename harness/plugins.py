@@ -160,6 +160,8 @@ def explain(error: ValidationError, where: str) -> str:
     for problem in error.errors()[:5]:
         key = ": ".join([where, *([".".join(map(str, problem["loc"]))] if problem["loc"] else [])])
         message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "tuple_type":  # which it is once read
+            message = "expected a list" + (f", e.g. [{problem['input']}]" if isinstance(problem["input"], int) else "")
         found = "" if problem["type"] in {"value_error", "missing"} else f"; found {problem['input']!r}"
         lines.append(f"{key}: {message}{found}")
     return "\n".join(lines)
