@@ -15,8 +15,9 @@ from algorithms.step import attributes
 
 from .cores import one_thread
 from .errors import UserError
-from .plugins import MODULE, is_ours
+from .plugins import MODULE
 from .settings import Training
+from .sources import is_ours
 
 _KNOWN: dict[tuple[type[Algorithm], str], list[conformance.Finding]] = {}  # it takes a second for each
 

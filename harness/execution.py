@@ -7,13 +7,14 @@ from pathlib import Path
 
 from leaderboard import records
 
-from . import chains, models, wheels
+from . import chains, earlier_plans, models, wheels
 from .benchmark import Benchmark, Cell
 from .console import console, say
 from .errors import UserError
 from .experiment import state_of
 from .jobs import Work, run_cells, share_threads
 from .progress import ProgressBoard
+from .provenance import other_code
 
 
 def announce(benchmark: Benchmark, results: Path, listed: bool = False) -> list[Cell]:
@@ -26,8 +27,15 @@ def announce(benchmark: Benchmark, results: Path, listed: bool = False) -> list[
     missing = [every[name] for name in dict.fromkeys([*stages, *(cell.id for cell in undone)])]
     earlier = f" and {len(benchmark.stages)} earlier stages" if benchmark.stages else ""
     say(f"{benchmark.name}: {len(benchmark.cells)} cells{earlier}, {len(missing)} to run, into {results}")
+    finished = [results / "cells" / name for name in every if states[name] == "done" and name not in stages]
+    warm = benchmark.warm_start and _warm_folder(benchmark.warm_start)
+    others = other_code([*finished, *([warm] if warm and state_of(warm) == "done" else [])])
+    if others:
+        say(f"note: {others.words}")
     for cell in every.values() if listed else ():
         gone = ", but its weights are gone: to run again" if cell.id in stages and states[cell.id] == "done" else ""
+        if others and results / "cells" / cell.id in others.folders:
+            gone = f",{'' if others.certain else ' perhaps'} by other code"
         what = "" if cell.id in rows else " (an earlier stage)"
         say(f"  {cell.id}  {cell.label}  seed {cell.seed}{what}: {states[cell.id]}{gone}")
     return missing
@@ -66,7 +74,7 @@ def warm_start(benchmark: Benchmark) -> models.Source | None:
     cell = benchmark.warm_start
     if cell is None:
         return None
-    folder = wheels.cache_folder() / "stages" / cell.id
+    folder = _warm_folder(cell)
     weights = folder / "weights"
     if state_of(folder) == "done" and not weights.is_dir():  # someone made room in the cache
         (folder / "status.json").unlink()
@@ -79,19 +87,18 @@ def warm_start(benchmark: Benchmark) -> models.Source | None:
     return models.Source(str(weights), weights)
 
 
+def _warm_folder(cell: Cell) -> Path:
+    return wheels.cache_folder() / "stages" / cell.id
+
+
 def record_plan(results: Path, benchmark: Benchmark) -> None:
-    """Write benchmark.json; cells of an earlier plan that have left records stay listed, and its rows stay rows."""
+    """Write benchmark.json; cells of earlier plans that have left records stay listed, under the names of those."""
     path = results / "benchmark.json"
     record = benchmark.record()
     try:
         results.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            planned = {cell["id"]: cell for cell in record["cells"]}
-            for cell in records.read_json(path)["cells"]:
-                was_row = planned.get(cell["id"], cell).get("stage") and not cell.get("stage")
-                if (cell["id"] not in planned or was_row) and (results / "cells" / cell["id"]).exists():
-                    planned[cell["id"]] = cell
-            record["cells"] = list(planned.values())
+            record["cells"] = earlier_plans.joined(record, records.read_json(path), benchmark.cells, results / "cells")
         records.write_json(path, record)
     except OSError as error:
         raise UserError(f"results folder {results}: {error.strerror}") from None

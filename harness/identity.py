@@ -13,8 +13,8 @@ from tasks.dev import DevSplit
 from tasks.rewards.rewarded import Rewarded
 from tasks.wrapped import Wrapped, innermost
 
-from .plugins import source_hash
 from .settings import Budget, Recipe, Training
+from .sources import source_hash
 
 
 def task_identity(task: Task) -> dict[str, Any]:

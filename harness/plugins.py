@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import inspect
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -163,20 +161,8 @@ def explain(error: ValidationError, where: str) -> str:
     for problem in error.errors()[:5]:
         key = ": ".join([where, *([".".join(map(str, problem["loc"]))] if problem["loc"] else [])])
         message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "tuple_type":  # which it is once read
+            message = "expected a list" + (f", e.g. [{problem['input']}]" if isinstance(problem["input"], int) else "")
         found = "" if problem["type"] in {"value_error", "missing"} else f"; found {problem['input']!r}"
         lines.append(f"{key}: {message}{found}")
     return "\n".join(lines)
-
-
-def is_ours(thing: Algorithm | Task | Reward) -> bool:
-    """Whether it is built in, and no plug-in's."""
-    return type(thing).__module__.split(".")[0] in {"algorithms", "tasks"}
-
-
-def source_hash(thing: Algorithm | Task | Reward) -> str | None:
-    """A hash of the file that defines a plug-in's algorithm, task or reward; None for ours: the package has a version.
-
-    It is part of a cell's identity: whoever edits a plug-in and runs again gets new cells, not the old results.
-    """
-    file = None if is_ours(thing) else inspect.getsourcefile(type(thing))
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else None

@@ -6,8 +6,8 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from algorithms.registry import described
-from leaderboard.records import CardRecord
+from leaderboard.records import CardRecord, read_json
 
 from . import models
 from .benchmark import Cell
@@ -71,14 +71,14 @@ def session(device: torch.device, resumed_from: int, engine: Mapping[str, str]) 
         "threads": torch.get_num_threads(),
         "versions": {name: version(name) for name in ("groupbench", "torch", "transformers")} | dict(engine),
         "python": platform.python_version(),
-        "commit": _commit(),
+        "commit": commit(),
         "host": platform.node(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "resumed_from": resumed_from,
     }
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The commit of our own code where it runs from a clone, with a + where the tree is changed."""
     root = Path(__file__).parents[1]
     if not (root / ".git").exists() or shutil.which("git") is None:
@@ -86,3 +86,46 @@ def _commit() -> str | None:
     asked = [["git", "-C", str(root), *c] for c in (["rev-parse", "HEAD"], ["status", "--porcelain"])]
     head, changes = (subprocess.run(command, capture_output=True, text=True) for command in asked)
     return head.stdout.strip() + ("+" if changes.stdout.strip() else "") if head.returncode == 0 else None
+
+
+@dataclass(frozen=True)
+class OtherCode:
+    """Finished cells that the present code did not make, as far as their commits tell."""
+
+    folders: Sequence[Path]
+    certain: bool  # or not, where all that differs is in no commit
+    words: str
+
+
+def other_code(finished: Sequence[Path]) -> OtherCode | None:
+    """Those of these cells' folders with a session of another commit, or of changes that are in none.
+
+    None where there are none, and where there is no clone to tell by.
+    """
+    here = commit() if finished else None
+    if here is None:
+        return None
+    made = {folder: {one for one in _commits(folder) if one != here or one.endswith("+")} for folder in finished}
+    others = {folder: commits for folder, commits in made.items() if commits}
+    if not others:
+        return None
+    certain = all(one.rstrip("+") != here.rstrip("+") for commits in others.values() for one in commits)
+    found = sorted({_short(one) for commits in others.values() for one in commits})
+    listed = f"commit{'s' * (len(found) > 1)} {', '.join(found)}; now {_short(here)}"
+    places = " and ".join(dict.fromkeys(str(folder.parent) for folder in others))
+    return OtherCode(
+        list(others),
+        certain,
+        f"{len(others)} of {len(finished)} finished cells {'were' if certain else 'may have been'} made by other code "
+        f"({listed}) and stay: code is no part of a cell. To run them again, remove their folders in {places}",
+    )
+
+
+def _commits(folder: Path) -> list[str]:
+    """Of all sessions that say it."""
+    sessions = read_json(folder / "cell.json")["provenance"].get("sessions", ())
+    return [str(session["commit"]) for session in sessions if session.get("commit")]
+
+
+def _short(commit: str) -> str:
+    return f"{commit[:12].rstrip('+')}{' with changes' if commit.endswith('+') else ''}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,40 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     content.setdefault("name", path.stem)
     for override in overrides:
         _override(content, override)
-    return parse(content, f"recipe {path}")
+    try:
+        return parse(content, f"recipe {path}")
+    except UserError as error:
+        raise UserError(blamed(str(error), path, overrides)) from None
+
+
+def blamed(complaint: str, path: Path, overrides: Sequence[str]) -> str:
+    """A complaint of a recipe, lines of `recipe PATH: KEY …`, with the override that brought a value for PATH's."""
+    content, written = _read(path, ()), dict[str, str]()
+    for override in overrides:
+        for place in _override(content, override):
+            written = {key: one for key, one in written.items() if not _within(key, place)} | {place: override}
+    file, lines = f"recipe {path}: ", []
+    for line in complaint.split("\n"):
+        said = line.removeprefix(file)
+        brought = _at_fault(said, written) if line.startswith(file) else None
+        lines.append(line if brought is None else f"override {brought!r}: {said}")
+    return "\n".join(lines)
+
+
+def _at_fault(said: str, written: Mapping[str, str]) -> str | None:
+    """Of the overrides, by the place that each wrote to, the one that a complaint is about; None: the file's values."""
+    unknown = re.match(r"unknown key '(\w+)'(?: in ([\w.]+))?", said)
+    place = ".".join(filter(None, (unknown[2], unknown[1]))) if unknown else said.split(":")[0].split(" ")[0]
+    for key, override in reversed([*written.items()]):
+        value, last = override.partition("=")[2], key.rpartition(".")[2]
+        named = last.isdigit() or re.search(rf"\b{last}\b", said) or f"'{value}'" in said  # of a section, or a list
+        if _within(place, key) or (_within(key, place) and named):
+            return override
+    return None
+
+
+def _within(key: str, place: str) -> bool:
+    return key == place or key.startswith(f"{place}.")
 
 
 def parse(content: Mapping[str, Any], where: str) -> Recipe:
@@ -120,7 +154,8 @@ def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _override(content: dict[str, Any], override: str) -> None:
+def _override(content: dict[str, Any], override: str) -> list[str]:
+    """Apply it; returns the places that it wrote to, as dotted keys."""
     key, equals, text = override.partition("=")
     if not equals:
         raise UserError(f"override {override!r}: expected key.sub=value, e.g. training.learning_rate=3e-5")
@@ -141,8 +176,10 @@ def _override(content: dict[str, Any], override: str) -> None:
         here = target.get(last)
         if not isinstance(here, list) or not isinstance(value, list):
             raise UserError(f"override {override!r}: += adds a list to a list that the recipe has; found {here!r}")
-        value = here + value
+        target[last] = here + value
+        return [f"{key}.{n}" for n in range(len(here), len(target[last]))]
     target[last] = value
+    return [key]
 
 
 def _unknown_key(error: ValidationError, where: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ def run(
         finals = final.prepare(recipe, benchmark, results)
         judged = last_look.prepare(recipe, benchmark, results)
     except (UserError, TaskError) as error:
-        raise UserError(f"recipe {path}: {error}") from error
+        raise UserError(recipes.blamed(f"recipe {path}: {error}", path, overrides)) from error
     for note in (*benchmark.notes, *(search.benchmark.notes if search else ())):
         say(f"note: {note}")
     if dry_run or device == "cuda" or recipe.reward is not None:
@@ -77,10 +78,16 @@ def run(
         return 1
     if judged is not None and code:
         return code
-    program, here = Path(sys.argv[0]).absolute(), Path.cwd()
-    program = program.relative_to(here) if program.is_relative_to(here) else Path("groupbench")
-    say(f"next: your own beside it: {program} run {path} --plugin mine.py 'algorithms+=[mine]' (see README)")
+    if not plugin_files:
+        words = f"--plugin mine.py 'algorithms+=[mine]'{f' --out {shlex.quote(str(out))}' if out else ''}"
+        say(f"next: your own beside it: {_program()} run {path} {words} (see README)")
     return 0
+
+
+def _program() -> Path:
+    """As it is called from here."""
+    program, here = Path(sys.argv[0]).absolute(), Path.cwd()
+    return program.relative_to(here) if program.is_relative_to(here) else Path("groupbench")
 
 
 def _memory(benchmark: Benchmark, device: str, jobs: int) -> list[str]:

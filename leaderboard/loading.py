@@ -99,34 +99,55 @@ def arranged(tables: Iterable[Table]) -> list[Table]:
     return _with_slugs(sorted(tables, key=lambda table: (table.benchmark, table.task, table.model or "", table.slug)))
 
 
+@dataclass
+class _Plan:
+    """What benchmark.json says of rows; of a folder without one, nothing but its name."""
+
+    name: str
+    places: dict[str, int] = field(default_factory=dict)  # in the recipe's order
+    names: dict[str, str] = field(default_factory=dict)  # of the recipes that planned them
+    replaced: dict[str, str] = field(default_factory=dict)  # those of earlier code, by what has come in their place
+
+    def table(self, rows: Iterable[str]) -> str:
+        """What a table of these rows is called: as the last recipe, where that planned any of them."""
+        names = dict.fromkeys(self.names.get(row, self.name) for row in rows)
+        return self.name if self.name in names else next(iter(names))
+
+
 def _benchmark(root: Path, folders: list[Path], planned: bool) -> list[Table]:
     found = [_read_cell(folder) for folder in folders]
-    name = root.resolve().name
-    places: dict[str, int] = {}  # of the rows, in the recipe's order
+    plan = _Plan(root.resolve().name)
     if planned:
         benchmark = reading.one(root / "benchmark.json", records.BenchmarkRecord)
-        name = benchmark["name"]
+        plan.name = benchmark["name"]
         run = {(one.row, one.cell.seed) for one in found}
-        for plan in benchmark["cells"]:
-            if plan.get("stage"):
-                continue
-            places.setdefault(plan["row"], len(places))
-            if (plan["row"], plan["seed"]) not in run:
-                missing = Cell(plan["seed"], "missing")
-                found.append(_Found(root, plan["row"], plan["algorithm"], plan["task"], None, missing))
+        rows = [cell for cell in benchmark["cells"] if not cell.get("stage")]
+        current = {cell["row"] for cell in rows if not cell.get("earlier")}
+        for cell in rows:
+            plan.places.setdefault(cell["row"], len(plan.places))
+            plan.names.setdefault(cell["row"], cell.get("name", plan.name))
+            if cell.get("earlier") in current:
+                plan.replaced[cell["row"]] = cell["earlier"]
+            elif (cell["row"], cell["seed"]) not in run:
+                missing = Cell(cell["seed"], "missing")
+                found.append(_Found(root, cell["row"], cell["algorithm"], cell["task"], None, missing))
         found = _as_planned(found, benchmark)
     _refuse_twins(found)
-    found.sort(key=lambda one: (places.get(one.row, len(places)), one.algorithm, one.row, one.cell.seed))
+    found.sort(key=lambda one: (plan.places.get(one.row, len(plan.places)), one.algorithm, one.row, one.cell.seed))
+    earlier = [one for one in found if one.row in plan.replaced]
+    found = [one for one in found if one.row not in plan.replaced]
     groups: dict[tuple[str, str], list[_Found]] = defaultdict(list)
     for one in found:
         groups[one.task, _comparable(one, found)].append(one)
     tuning = reading.searches(root)
     searches = {search["row"]: search for search in tuning["searches"]} if tuning else {}
-    rows = Counter(
+    counts = Counter(
         (group, label) for group, members in groups.items() for _, label in {(m.row, m.algorithm) for m in members}
     )
-    shared = {label for (_, label), n in rows.items() if n > 1}
-    return [_table(root, name, task, key, members, searches, shared) for (task, key), members in groups.items()]
+    shared = {label for (_, label), n in counts.items() if n > 1}
+    return [
+        _table(root, plan, task, key, members, earlier, searches, shared) for (task, key), members in groups.items()
+    ]
 
 
 def _as_planned(found: list[_Found], benchmark: records.BenchmarkRecord) -> list[_Found]:
@@ -156,42 +177,59 @@ def _comparable(one: _Found, found: list[_Found]) -> str:
 
 def _table(
     root: Path,
-    benchmark: str,
+    plan: _Plan,
     task: str,
     key: str,
     members: list[_Found],
+    earlier: list[_Found],  # of the whole benchmark
     searches: Mapping[str, SearchRecord],
     shared: set[str],  # labels that two rows of some table of the benchmark have
 ) -> Table:
     started = next((one for one in members if one.spec is not None), None)
     spec = None if started is None else started.spec
-    by_row: dict[str, list[_Found]] = defaultdict(list)
-    for one in members:
-        by_row[one.row].append(one)
+    by_row, former = _by_row(members), _by_row(earlier)
     rows = []
     for row, group in by_row.items():
         label = group[0].algorithm
-        if label in shared:  # by what is its own, and not its task's: the same on every task
-            own = next((_own(one.spec) for one in group if one.spec), row)
-            label = f"{label} #{own[:6]}"
-        cells = tuple(one.cell for one in group)
-        algorithm = next((records.algorithm_name(one.spec) for one in group if one.spec), "")
-        training: Mapping[str, Any] = next((one.spec.get("training", {}) for one in group if one.spec), {})
-        protocol = next(({key: one.spec.get(key, {}) for key in PROTOCOL} for one in group if one.spec), {})
-        card: Mapping[str, str] = next((one.card for one in group if one.card), {})
-        stages: tuple[Stage, ...] = next((_stages(one.spec) for one in group if one.spec), ())
-        own_parameters = next((_parameters(one.spec) for one in group if one.spec), {})
-        rows.append(
-            Row(
-                row, label, cells, algorithm, "", training, protocol, searches.get(row), card, stages, own_parameters,
-                failing=tuple(dict.fromkeys(check for one in group for check in one.failing)),
-            )
-        )  # fmt: skip
+        rows.append(_row(row, f"{label} #{_short(row, group)}" if label in shared else label, group, searches))
+    old = [
+        _row(row, f"{group[0].algorithm} (earlier code #{_short(row, group)})", group, searches)
+        for row, group in former.items()
+        if plan.replaced[row] in by_row
+    ]
     model = None if started is None else _model_name(started)
     budget = None if started is None else _budget(started)
     slug = hashlib.sha256(key.encode()).hexdigest()[:6]
     start = None if spec is None else finals.start_of(root, spec.get("model"))
-    return Table(benchmark, task, model, budget, slug, tuple(rows), _reward_name(spec), key, start)
+    return Table(
+        plan.table(by_row), task, model, budget, slug, tuple(rows), _reward_name(spec), key, start, tuple(old)
+    )  # fmt: skip
+
+
+def _by_row(members: Iterable[_Found]) -> dict[str, list[_Found]]:
+    found: dict[str, list[_Found]] = defaultdict(list)
+    for one in members:
+        found[one.row].append(one)
+    return found
+
+
+def _short(row: str, group: Sequence[_Found]) -> str:
+    """Tells apart rows of one label: by what is a row's own, and not its task's, the same on every task."""
+    return next((_own(one.spec) for one in group if one.spec), row)[:6]
+
+
+def _row(row: str, label: str, group: Sequence[_Found], searches: Mapping[str, SearchRecord]) -> Row:
+    cells = tuple(one.cell for one in group)
+    algorithm = next((records.algorithm_name(one.spec) for one in group if one.spec), "")
+    training: Mapping[str, Any] = next((one.spec.get("training", {}) for one in group if one.spec), {})
+    protocol = next(({key: one.spec.get(key, {}) for key in PROTOCOL} for one in group if one.spec), {})
+    card: Mapping[str, str] = next((one.card for one in group if one.card), {})
+    stages: tuple[Stage, ...] = next((_stages(one.spec) for one in group if one.spec), ())
+    parameters = next((_parameters(one.spec) for one in group if one.spec), {})
+    return Row(
+        row, label, cells, algorithm, "", training, protocol, searches.get(row), card, stages, parameters,
+        failing=tuple(dict.fromkeys(check for one in group for check in one.failing)),
+    )  # fmt: skip
 
 
 def _parameters(spec: Mapping[str, Any]) -> Mapping[str, Any]:

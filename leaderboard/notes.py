@@ -37,6 +37,7 @@ def notes(table: Table) -> list[str]:
     found += _handed_in(table)
     found += _differences(table)
     found += _overlaps(table)
+    found += _earlier(table)
     found += [CONTROLS[kind] for kind in CONTROLS if any(c.provenance.get("control") == kind for c in _cells(table))]
     devices = {str(cell.provenance["device"]) for row in table.rows for cell in row.done if "device" in cell.provenance}
     if len(devices) > 1:
@@ -83,6 +84,19 @@ def _overlaps(table: Table) -> list[str]:
     own = table.task in shared.values()
     what = "the held-out numbers of this table count them" if own else "numbers on these sets count them"
     return [f"overlap: the training prompts hold {', '.join(sorted(shared))} (equal letters and digits); {what}"]
+
+
+def _earlier(table: Table) -> list[str]:
+    """What is in no table, because the file of a plug-in has been edited since, and how to be rid of it."""
+    if not table.earlier:
+        return []
+    labels = ", ".join(sorted(row.label for row in table.earlier))
+    folders = sorted(f"cells/{cell.folder.name}" for row in table.earlier for cell in row.cells if cell.folder)
+    rows = "1 row" if len(table.earlier) == 1 else f"{len(table.earlier)} rows"
+    return [
+        f"left out of tables, ranks and tests: {rows} that a plug-in's file made before it was edited ({labels}); "
+        f"to be rid of {'it' if rows == '1 row' else 'them'}, remove {', '.join(folders)}"
+    ]
 
 
 def _chains(table: Table) -> list[str]:

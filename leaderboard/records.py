@@ -66,7 +66,12 @@ class _OfChains(TypedDict, total=False):
     budget: dict[str, Any]  # of the table that it stands in, where its own, that of a chain's last stage, is another
 
 
-class PlannedCell(_OfChains):
+class _OfEarlierPlans(_OfChains, total=False):
+    name: str  # of the recipe that planned it last, where a later one planned the rest of the folder
+    earlier: str  # the row that a plug-in's file makes of it now that it was edited: this one is in no table
+
+
+class PlannedCell(_OfEarlierPlans):
     """One cell of a benchmark as planned: enough to show it as missing."""
 
     id: str
@@ -84,7 +89,7 @@ class BenchmarkRecord(_Kind):
     """benchmark.json."""
 
     schema: int
-    name: str
+    name: str  # of the recipe that was run last
     cells: list[PlannedCell]
 
 

@@ -129,6 +129,7 @@ class Table:
     reward: str | None = None  # what rated responses, in words; None where the verifier did
     key: str = ""  # what must be equal for runs to be compared, as JSON; empty where nothing was started
     start: Path | None = None  # what all its runs started from, evaluated on final tasks; None where it was not
+    earlier: tuple[Row, ...] = ()  # what `rows` were before a plug-in's file was edited: shown and counted nowhere
 
     @cached_property
     def measure(self) -> Measure:

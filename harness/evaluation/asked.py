@@ -17,8 +17,9 @@ from tasks.data import fingerprint, fixed_subset
 from .. import models
 from ..codec import Codec
 from ..errors import UserError
-from ..plugins import build_task, source_hash
+from ..plugins import build_task
 from ..settings import Sampling
+from ..sources import source_hash
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def study(name: str, short: str, overrides: Sequence[str], out: Path) -> Study:
             _check_protocol(judged, f"win_rates.tasks.{number}")
         rows = tuple(_rows(recipe))
     except (UserError, TaskError) as error:
-        raise UserError(f"recipe {path}: {error}") from error
+        raise UserError(recipes.blamed(f"recipe {path}: {error}", path, overrides)) from error
     return Study(name, short, path, recipe, task, rows, out / name)
 
 

@@ -56,10 +56,11 @@ def read_report(folder: Path, identity: Mapping[str, Any]) -> RewardReport | Non
         there, report = record["identity"], _report(record)
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{folder}: there, and no reward model of ours ({TRAINING}); name another folder") from None
-    if there != json.loads(json.dumps(identity)):
-        keys = sorted({*there, *identity})
-        other = [f"{key} {there.get(key)!r:.40}" for key in keys if there.get(key) != identity.get(key)]
-        raise UserError(f"{folder} holds another reward model ({', '.join(other)}); name another folder, or remove it")
+    asked = json.loads(json.dumps(identity))
+    if there != asked:
+        keys = [key for key in sorted({*there, *asked}) if there.get(key) != asked.get(key)]
+        other = "; ".join(f"{key} {there.get(key)!r}, asked for {asked.get(key)!r}" for key in keys)
+        raise UserError(f"{folder} holds another reward model ({other}); name another folder, or remove it")
     return report
 
 

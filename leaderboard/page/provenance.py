@@ -16,8 +16,11 @@ LONGEST = 2000  # characters of one value that are shown
 MIB = 2**20
 
 
-def reproduction(cell: CellRecord, name: str) -> Markup:
-    """The commands that make the same cell again, and its own recipe; `name` is that of the page."""
+def reproduction(cell: CellRecord, name: str, earlier: bool = False) -> Markup:
+    """The commands that make the same cell again, and its own recipe; `name` is that of the page.
+
+    `earlier`: a plug-in's file has been edited since.
+    """
     known = cell["provenance"]
     if not isinstance(known.get("recipe"), Mapping):
         return element("p", (
@@ -35,7 +38,7 @@ def reproduction(cell: CellRecord, name: str) -> Markup:
         _command([*again.code(known), shlex.join(words)]),
         folded("The recipe", element("pre", text)),
     ]
-    return joined([*parts, *(element("p", remark, {"class": "note"}) for remark in _remarks(cell))])
+    return joined([*parts, *(element("p", remark, {"class": "note"}) for remark in _remarks(cell, earlier))])
 
 
 def recipe(cell: CellRecord) -> str:
@@ -45,7 +48,7 @@ def recipe(cell: CellRecord) -> str:
     return str(yaml.safe_dump(cell["provenance"]["recipe"], sort_keys=False, allow_unicode=True, width=110))
 
 
-def _remarks(cell: CellRecord) -> list[str]:
+def _remarks(cell: CellRecord, earlier: bool) -> list[str]:
     """What the commands do not carry."""
     known, spec = cell["provenance"], cell["spec"]
     said = []
@@ -54,8 +57,11 @@ def _remarks(cell: CellRecord) -> list[str]:
     foreign = [key for key in ("algorithm", "task", "reward") if _field(spec.get(key), "source")]
     if foreign:
         said.append(
-            f"Not ours: {' and '.join(foreign)}. The run's id holds a hash of that source, which is needed too."
+            f"Not ours: {' and '.join(foreign)}. The run's id holds a hash of that source, and of what it imports of "
+            "its author's, which are needed too."
         )
+    if earlier:
+        said.append("That source was edited after this run: with the present one, these commands make another cell.")
     if known.get("control"):
         said.append("It runs two cells: this control arm, and the algorithm that the arm repeats.")
     if _field(spec.get("budget"), "seconds") is not None:

@@ -45,7 +45,7 @@ def write_runs(archive: Archive, out: Path, shown: Examples = "sample") -> list[
     folder = Path(out) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for source in archive.tables:
-        for row in source.rows:
+        for row in (*source.rows, *source.earlier):
             siblings = [(cell.seed, names[cell.folder]) for cell in row.cells if cell.folder in names]
             for cell in row.cells:
                 if cell.folder is None or cell.folder not in names:
@@ -64,7 +64,8 @@ def page_names(archive: Archive) -> dict[Path, str]:
     """
     names: dict[Path, str] = {}
     seen: dict[str, int] = {}
-    for folder in (cell.folder for source in archive.tables for row in source.rows for cell in row.cells):
+    rows = [row for table in archive.tables for row in (*table.rows, *table.earlier)]
+    for folder in (cell.folder for row in rows for cell in row.cells):
         if folder is not None and (folder / "cell.json").exists():
             name = folder.name if re.fullmatch(r"[0-9A-Za-z][\w-]{0,63}", folder.name, re.ASCII) else _hash(folder.name)
             seen[name] = seen.get(name, 0) + 1
@@ -104,6 +105,11 @@ class _Run:
     def comparisons(self) -> Sequence[Comparison]:
         """What judges said of it."""
         return self.judgements.of(self.folder) if self.shown != "none" else ()
+
+    @property
+    def earlier(self) -> bool:
+        """Whether a plug-in's file makes another run of it now."""
+        return self.row in self.table.earlier
 
     @property
     def title(self) -> str:
@@ -186,7 +192,7 @@ class _Run:
             _section("numbers", "Final numbers", self._numbers(status)),
             _section("curves", "Learning curves", _curves(panels)),
             browser,
-            _section("again", "Run it again", provenance.reproduction(record, self.name)),
+            _section("again", "Run it again", provenance.reproduction(record, self.name, self.earlier)),
             _section("provenance", "Provenance", provenance.origin(record, status)),
             _section("algorithm", "What the algorithm computes", provenance.card(record)),
             _section("specification", "Specification", provenance.specification(record["spec"])),
@@ -199,10 +205,14 @@ class _Run:
             at = f" at step {status['step']}" if status else ""
             said = f"This run is {self.cell.state}{at}{why}. It counts for nothing on the leaderboard."
             parts.append(element("p", said, {"class": "note"}))
+        if self.earlier:
+            said = "A plug-in's file was edited after this run, and makes another one now. It stands in no table."
+            parts.append(element("p", said, {"class": "note"}))
         if not finals.ends(self.evals):
             return joined([*parts, element("p", "Nothing was evaluated.")])
         parts += [finals.finals(self.evals), element("h3", "Spent on training"), finals.spent(self.evals)]
-        parts.append(element("p", ["Beside other runs, with intervals: ", link("the leaderboard", INDEX), "."]))
+        if not self.earlier:
+            parts.append(element("p", ["Beside other runs, with intervals: ", link("the leaderboard", INDEX), "."]))
         return joined(parts)
 
     def _browser(self, page: int, pages: int) -> Markup:

@@ -146,10 +146,11 @@ def _table(content: Any, where: str) -> TableProgram:
         if {"target_gain", "target_accuracy"} <= content.keys():
             raise ProgramError(f"{where}: has both target_gain and target_accuracy; a table has one target")
     table = declared.checked(TableProgram, content, where, ProgramError, "a table")
+    if not table.columns:  # else the optional ones would be none of it
+        raise ProgramError(f"{where}: columns is empty; must be at least one column")
     _check_columns(table, where)
     for key, good, allowed in (
         ("name", re.fullmatch(r"[\w.-]+", table.name), "a word of letters, digits, hyphens, underscores and dots"),
-        ("columns", table.columns, "at least one column"),
         ("target_gain", 0 < table.target_gain <= 1, "above 0, at most 1"),
         ("target_accuracy", table.target_accuracy is None or 0 < table.target_accuracy <= 1, "above 0, at most 1"),
     ):

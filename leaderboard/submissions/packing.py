@@ -24,6 +24,7 @@ from .scrub import Scrubber, paths
 from .summary import commits, rows, versions
 from .verify import Report, verify_one
 
+OF_EARLIER_PLANS = ("name", "earlier")  # of a planned cell: a submission has one plan
 TEXTS = ("prompt", "answer", "texts")  # of an item: data of others, and what a model wrote
 
 
@@ -51,13 +52,15 @@ def pack(run: Path, out: Path, asked: Asked) -> Report:
     plan = reading.one(root / "benchmark.json", BenchmarkRecord)
     if plan.get("trials"):
         raise SubmissionError(f"{root}: trials of a search for settings; submit the run that they were made for")
+    chosen = _chosen(plan["cells"], root, only, asked.rows)
+    planned = {cell.get("name", plan["name"]) for cell in chosen}
+    plan["name"] = planned.pop() if len(planned) == 1 else plan["name"]
     name = asked.name or re.sub(r"[^A-Za-z0-9._-]+", "-", plan["name"]).strip("-.")[:64]
     if not NAME.fullmatch(name):
         raise SubmissionError(f"--name {name!r}: must match {NAME.pattern}")
     for option, text in (("--by", asked.by), ("--note", asked.note)):
         if found := hostile(text):
             raise SubmissionError(f"{option} {text!r} holds {found}; no control or formatting character is allowed")
-    chosen = _chosen(plan["cells"], root, only, asked.rows)
     left_out = _complete(root, plan["cells"], chosen, single=only is not None)
     target = out / name
     if target.exists():
@@ -98,6 +101,7 @@ def _chosen(cells: Sequence[PlannedCell], root: Path, only: str | None, wanted: 
         if wanted:
             raise SubmissionError("--row: a cell is asked for; rows are a results folder's")
         return [cell for cell in cells if cell["id"] == only]
+    cells = [cell for cell in cells if not cell.get("earlier")]
     labels = {cell["algorithm"]: cell["row"] for cell in cells}
     if unknown := [one for one in wanted if one not in labels and one not in labels.values()]:
         raise SubmissionError(f"--row {unknown[0]!r}: no row of {root}; there are {', '.join(sorted(labels))}")
@@ -134,7 +138,8 @@ def _write(
     asked: Asked,
 ) -> None:  # fmt: skip
     scrub, made, cells = Scrubber(), dict[str, bytes](), list[Checked]()
-    made["benchmark.json"] = _json({"schema": plan["schema"], "name": plan["name"], "cells": list(chosen)})
+    planned = [{key: value for key, value in cell.items() if key not in OF_EARLIER_PLANS} for cell in chosen]
+    made["benchmark.json"] = _json({"schema": plan["schema"], "name": plan["name"], "cells": planned})
     for one in sorted(chosen, key=lambda cell: cell["id"]):
         files, cell = _cell(root / "cells" / one["id"], one["algorithm"], scrub, asked.texts)
         made |= {f"cells/{one['id']}/{name}": content for name, content in files.items()}

@@ -37,6 +37,9 @@ def planned(contents: Mapping[str, bytes], cells: Sequence[Checked], names: Sequ
         faults.add(f"cells/{name}", "", "a cell that no plan names", "one of benchmark.json")
     if not all(fit("benchmark.json", "budget", one.get("budget", {}), Budget, faults) for one in plan["cells"]):
         return
+    for one in plan["cells"]:
+        for key in one.keys() & {"name", "earlier"}:  # the first is shown, and the second hides a row
+            faults.add("benchmark.json", f"cell {one['id']}", f"an entry {key!r}", "none: a submission has one plan")
     _stages(plan["cells"], cells, faults)
     for cell in cells:
         one = by_id.get(cell.id, {})

@@ -191,7 +191,9 @@ def test_running_again_does_only_what_is_missing(tmp_path, monkeypatch, capsys):
     planned = records.read_json(out / "benchmark.json")["cells"]
     assert sorted(c["algorithm"] for c in planned) == ["gft@released", "grpo@no-kl"]
     assert running.run(path, [], out, [], False) == 0 and ran == ["grpo@no-kl"]
-    assert "2 cells, 0 to run" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 cells, 0 to run" in said
+    assert f"run {path} --plugin mine.py 'algorithms+=[mine]' --out {out} (see README)" in said
 
 
 def test_one_failed_cell_does_not_stop_the_others(tmp_path, capsys):
@@ -225,6 +227,7 @@ def test_the_readmes_algorithm_trains_beside_the_five(tmp_path, capsys):
     six = ["grpo@no-kl", "dapo", "gspo", "gift", "gft", "opo"]
     path, out = recipe_file(tmp_path, algorithms=six, budget={"steps": 1}), tmp_path / "out"
     assert running.run(path, [], out, [tmp_path / "mine.py"], False) == 0
+    assert "next: " not in capsys.readouterr().out, "it is there"
     table = (out / "leaderboard.md").read_text()
     for label in ("opo", "grpo@no-kl", "dapo@verl", "gspo@paper", "gift@released", "gft@released"):
         assert label in table

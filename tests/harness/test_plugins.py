@@ -39,17 +39,6 @@ def test_a_file_adds_an_algorithm_with_presets(tmp_path):
     assert plugins.build_algorithm("mine_a", {"weight": "2"}, "here")[0].weight == 2.0  # YAML text that is a number
 
 
-def test_an_edited_plugin_is_another_identity(tmp_path):
-    path = write(tmp_path, "mine_b", ALGORITHM.format(name="mine_b", cls="MineB"))
-    plugins.load_file(path)
-    first = plugins.source_hash(plugins.build_algorithm("mine_b", {}, "here")[0])
-    path.write_text(path.read_text() + "\n# another baseline\n")
-    plugins.load_file(path)
-    second = plugins.source_hash(plugins.build_algorithm("mine_b", {}, "here")[0])
-    assert first and second and first != second
-    assert plugins.source_hash(plugins.build_algorithm("grpo", {}, "here")[0]) is None
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -59,7 +59,8 @@ def test_an_override_can_add_to_a_list(tmp_path):
         (["training.prompts_per_step=15"], ["prompts_per_step = 15", "multiple of updates_per_rollout = 4"]),
         (["seeds=[]"], ["seeds is empty"]),
         (["seeds=[1, 1]"], ["seeds [1, 1] repeat"]),
-        (["seeds=three"], ["seeds", "'three'"]),
+        (["seeds=three"], ["seeds: expected a list; found 'three'"]),
+        (["seeds=0"], ["seeds: expected a list, e.g. [0]; found 0"]),
         (["algorithms=[]"], ["algorithms is empty"]),
         (["budget={}"], ["budget", "no limit is set", "generated_tokens"]),
         (["budget.steps=0"], ["steps = 0", "above 0"]),
@@ -125,3 +126,56 @@ def test_what_cannot_be_extended(tmp_path, text, said):
     (tmp_path / "list.yaml").write_text("- a")
     with pytest.raises(UserError, match=said):
         load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "at_fault"),
+    [
+        (["seeds=0"], "seeds=0"),
+        (["budget.steps=2", "training.learning_rate=fast"], "training.learning_rate=fast"),
+        (["training.learning_rate=-1", "training.prompts_per_step=8"], "training.learning_rate=-1"),
+        (["training={learning_rate: -1}"], "training={learning_rate: -1}"),
+        (["taks=arithmetic"], "taks=arithmetic"),
+        (["training.learning_rat=1"], "training.learning_rat=1"),
+        (["seeds=[1]", "seeds+=[1]"], "seeds+=[1]"),
+        (["algorithms+=[{name: sft, labl: x}]"], "algorithms+=[{name: sft, labl: x}]"),
+        (["controls=[x]", "controls=[y]"], "controls=[y]"),
+        (["budget.steps=0", "budget={}"], "budget={}"),
+    ],
+)
+def test_a_mistake_of_an_override_is_not_the_files(tmp_path, overrides, at_fault):
+    with pytest.raises(UserError) as error:
+        load(tmp_path, GOOD, overrides)
+    assert str(error.value).startswith(f"override {at_fault!r}: ") and "recipe" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "overrides"),
+    [
+        ("seeds: [1, 1]\n", ["budget.steps=2"]),
+        ("training: {learning_rate: -1}\n", ["training.prompts_per_step=8"]),
+        ("sampling: {top_p: 0}\n", ["algorithms+=[sft]"]),
+    ],
+)
+def test_a_mistake_of_the_file_is_not_an_overrides(tmp_path, wrong, overrides):
+    with pytest.raises(UserError, match=rf"^recipe {tmp_path / 'mine.yaml'}: "):
+        load(tmp_path, GOOD + wrong, overrides)
+
+
+@pytest.mark.parametrize(
+    ("said", "at_fault"),
+    [
+        ("algorithms.1 (sft): unknown algorithm", None),
+        ("algorithms.2: unknown algorithm", "algorithms+=[sft]"),
+        ("algorithms.20: unknown algorithm", None),
+        ("model 'nowhere' is no folder", "model.name=nowhere"),
+        ("model 'tiny' has no chat template", None),
+        ("evaluation.examples = 3, but", None),
+    ],
+)
+def test_what_is_found_later_is_told_apart_as_well(tmp_path, said, at_fault):
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD)
+    expected = f"recipe {path}" if at_fault is None else f"override {at_fault!r}"
+    overrides = ["algorithms+=[sft]", "model.name=nowhere"]
+    assert recipes.blamed(f"recipe {path}: {said}", path, overrides) == f"{expected}: {said}"

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import pytest
 
 from leaderboard import records
 from leaderboard.loading import load, load_all
+from leaderboard.notes import notes
 
 
 def labels(table):
@@ -315,6 +317,58 @@ def test_a_stage_that_has_not_run_is_not_missing_from_any_table(results):
     results.cell("grpo", 0, [0.2, 0.3])
     results.planned[results.folder / "."][0]["stage"] = True
     assert [labels(table) for table in load(results.plan())] == [["grpo"]]
+
+
+def edited(results):
+    """A folder in which `mine` was run, edited, and run again; the plan has the new row's mark on the old one."""
+    for seed in range(2):
+        results.cell("grpo", seed, [0.2, 0.3])
+        results.cell("mine", seed, [0.2, 0.9], algorithm={"name": "mine", "source": "old"})
+        results.cell("mine", seed, [0.2, 0.4], algorithm={"name": "mine", "source": "new"})
+    plans = results.planned[results.folder / "."]
+    old, new = plans[1], plans[2]
+    for plan in plans:
+        plan |= {"earlier": new["row"]} if plan["row"] == old["row"] else {}
+    return plans
+
+
+def test_what_an_edited_plugin_replaced_stands_in_no_table_and_is_noted(results):
+    plans = edited(results)
+    old = [plan["id"] for plan in plans if "earlier" in plan]
+    (table,) = load(results.plan())
+    assert labels(table) == ["grpo", "mine"] and table.rows[1].cells[0].curve("sampled")[-1]["accuracy"] == 0.4
+    (row,) = table.earlier
+    assert re.fullmatch(r"mine \(earlier code #[0-9a-f]{6}\)", row.label) and len(row.cells) == 2
+    (note,) = [note for note in notes(table) if "earlier code" in note]
+    assert note.startswith("left out of tables, ranks and tests: 1 row that a plug-in's file made before it was edited")
+    assert row.label in note and note.endswith(f"remove {', '.join(sorted(f'cells/{name}' for name in old))}")
+    for name in old:
+        shutil.rmtree(results.folder / "cells" / name)
+    (table,) = load(results.folder)
+    assert (table.earlier, labels(table)) == ((), ["grpo", "mine"]), "nor is it missing"
+
+
+def test_a_row_whose_successor_is_in_no_plan_is_a_row(results):
+    plans = edited(results)
+    plans[:] = [plan for plan in plans if plan["row"] != plans[1]["earlier"]]
+    for folder in (results.folder / "cells").iterdir():
+        if folder.name not in {plan["id"] for plan in plans}:
+            shutil.rmtree(folder)
+    (table,) = load(results.plan())
+    assert labels(table) == ["grpo", "mine"] and not table.earlier
+
+
+def test_a_table_is_called_by_the_recipe_that_planned_its_cells(results):
+    """Two recipes with one folder; `demo` was run last."""
+    results.cell("grpo", 0, [0.2, 0.3])
+    results.cell("sft", 0, [0.2, 0.3])
+    for label in ("grpo", "gift"):
+        results.cell(label, 0, [0.2, 0.3], task={"name": "preference"})
+    plans = results.planned[results.folder / "."]
+    assert [table.benchmark for table in load(results.plan())] == ["demo", "demo"]
+    for plan in plans[:3]:
+        plan["name"] = "first"
+    assert {t.task: t.benchmark for t in load(results.plan())} == {"arithmetic": "first", "preference": "demo"}
 
 
 def test_a_row_has_the_label_of_the_plan(results):

@@ -140,7 +140,7 @@ def test_what_the_captions_say_of_our_settings_is_what_is_run():
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("algorithms=[gfit]", r"gift-tiny-rlvr\.yaml: algorithms\.0: unknown algorithm 'gfit'"),
+        ("algorithms=[gfit]", r"^override 'algorithms=\[gfit\]': algorithms\.0: unknown algorithm 'gfit'"),
         ("task=arithmetik", "unknown task 'arithmetik'"),
         ("final_tasks=[arithmetic@gftt]", "task arithmetic has no protocol 'gftt'"),
         ("training.prompts_per_step=15", "a multiple of updates_per_rollout"),

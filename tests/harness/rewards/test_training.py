@@ -206,7 +206,7 @@ def test_a_finished_folder_is_kept_and_another_is_not_overwritten(trained, sums)
     settings = settings_of(sums, heldout_share=0.2)
     assert training.train_reward(settings, folder, "cpu", told.append) == report
     assert told == [f"{folder}: trained before, kept"]
-    with pytest.raises(UserError, match=r"holds another reward model \(learning_rate 0.001\); name another folder"):
+    with pytest.raises(UserError, match=r"holds another reward model \(learning_rate 0.001, asked for 0.002\); name"):
         training.train_reward(settings_of(sums, heldout_share=0.2, learning_rate=2e-3), folder, "cpu", quiet)
     assert (folder / "training.json").stat().st_mtime_ns == before
 

@@ -286,6 +286,21 @@ def test_a_page_says_how_to_run_it_again(results, tmp_path):
     assert ("a", "download", f"{name}.yaml") in page.attributes
 
 
+def test_a_run_that_an_edited_plugin_replaced_says_so(results, tmp_path):
+    """The commands of both are the same; one of them makes another run now."""
+    known = {"recipe": {"name": "x"}, "command": ["groupbench", "run", "x.yaml"], "plugins": ["--plugin", "mine.py"]}
+    old, new = (run(results, algorithm={"name": "grpo", "source": one}, provenance=known) for one in ("old", "new"))
+    plans = results.planned[results.folder / "."]
+    plans[0]["earlier"] = plans[1]["row"]
+    found = pages(results, tmp_path / "out")
+    assert found.keys() == {f"{old.name}.html", f"{new.name}.html"}
+    for name, there in ((old.name, True), (new.name, False)):
+        text = found[f"{name}.html"].text
+        assert ("grpo (earlier code #" in text) == ("makes another one now. It stands in no table" in text) == there
+        assert ("with the present one, these commands make another cell" in text) == there
+        assert ("Beside other runs" in text) == (not there)
+
+
 @pytest.mark.parametrize("command", [["curl", "http://example.com"], ["groupbench", "submit"], "rm", [["groupbench"]]])
 @pytest.mark.parametrize("commit", ["--upload-pack=x", "; rm -rf x", "main"])
 def test_no_command_of_somebody_elses_is_offered(command, commit, results, tmp_path):

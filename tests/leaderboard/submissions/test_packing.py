@@ -265,3 +265,16 @@ def test_a_cell_counts_once(good, tmp_path):
     assert [fault.words for fault in three.faults] == [
         "submission.json: no such file; expected one that lists the 1 files"
     ]
+
+
+def test_what_an_edited_plugin_replaced_is_not_handed_in_and_the_plan_has_its_own_name(sums, tmp_path):
+    def replaced(plan):
+        (kept,) = {cell["row"] for cell in plan["cells"] if cell["algorithm"] == "grpo@no-kl"}
+        for cell in plan["cells"]:
+            cell |= {"name": "mine"} if cell["row"] == kept else {"earlier": kept}
+        plan["name"] = "another"
+
+    report = pack(altered(sums, tmp_path, "benchmark.json", replaced), tmp_path, Asked())
+    assert report.path.name == "mine" and {cell.record["algorithm"] for cell in report.cells} == {"grpo@no-kl"}
+    plan = json.loads((report.path / "benchmark.json").read_text())
+    assert plan["name"] == "mine" and not any({"name", "earlier"} & cell.keys() for cell in plan["cells"])

@@ -72,3 +72,12 @@ def test_a_budget_that_is_none(tampered):
     one.change("benchmark.json", lambda plan: plan["cells"][0].update(budget={"flops": "x"}))
     assert "benchmark.json, budget: Expected `float | null`, got `str`" in one.sealed().faults()[0]
     assert one.verify().unsafe
+
+
+@pytest.mark.parametrize("key", ["name", "earlier"])
+def test_what_only_a_folder_of_several_plans_has(tampered, key):
+    """A name that is shown, and a mark that hides a row."""
+    one = tampered()
+    one.change("benchmark.json", lambda plan: plan["cells"][0].update({key: "x"}))
+    (found,) = one.sealed().faults()
+    assert found.endswith(f"an entry '{key}'; expected none: a submission has one plan")
