@@ -38,7 +38,8 @@ def run(places: Sequence[Path], paper: str | None, json: Path | None, out: Path 
         raise UserError(f"claims: {error.filename}: {error.strerror}") from None
     for table in report.terminal(said):
         console.print(table)
-    missing = sorted((one for one in said if one.verdict == "not run"), key=lambda one: SCALES.index(one.scale))
+    missing = [one for one in said if one.verdict == "not run" and one.command]
+    missing.sort(key=lambda one: SCALES.index(one.scale))
     for command in dict.fromkeys(one.command for one in missing):
         say(f"not run yet: {command}")
     for path in files:

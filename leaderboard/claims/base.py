@@ -29,7 +29,7 @@ class Finding:
     comparison: str  # of which rows, paired how
     verdict: Verdict
     why: str  # one sentence: what decided, or what is missing
-    command: str  # that would run what it takes
+    command: str  # that would run what it takes; empty where none would
     estimate: float | None = None  # above 0 is what is claimed; of the lab, what was measured
     low: float | None = None  # 95 % interval
     high: float | None = None

@@ -152,7 +152,9 @@ class Claim:
         return ("lab",) if isinstance(self.check, Exact) else self.studied
 
     def command(self, scale: Scale) -> str:
-        """What would run it there."""
+        """What would run it there; empty where nothing would."""
+        if scale not in self.scales:
+            return ""
         if isinstance(self.check, Exact):
             return f"groupbench lab {self.check.algorithm}"
         return f"groupbench reproduce {self.paper} --scale {scale}"

@@ -47,6 +47,8 @@ def findings(
             groups = list(_runs(claim, cast(Check, claim.check), archive))
         for scale in SCALES:
             at = [(table, compared) for there, table, compared in groups if there == scale]
+            if scale not in claim.scales:  # no command could run there what is missing
+                at = [(table, compared) for table, compared in at if not all(one.missing for one in compared)]
             found += [one for table, compared in at for one in _of_table(claim, scale, table, compared)]
             if not at and scale in claim.scales:
                 found.append(_finding(claim, scale, None, "", Decision("not run", "no runs at this scale")))

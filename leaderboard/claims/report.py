@@ -91,7 +91,7 @@ def _claim(findings: Sequence[Finding]) -> list[str]:
         wholes = {(one.scale, one.table) for one in run if one.part}
         lines += [f"| {' | '.join(map(escape, _row(one, wholes)))} |" for one in run]
         parts.append("\n".join(lines))
-    commands = dict.fromkeys(one.command for one in findings if one.verdict == "not run")
+    commands = dict.fromkeys(one.command for one in findings if one.verdict == "not run" and one.command)
     if commands:
         parts.append(f"Not run: {', '.join(f'`{command}`' for command in commands)}.")
     return parts
