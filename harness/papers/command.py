@@ -19,7 +19,7 @@ from tasks.base import TaskError
 from .. import plugins, running
 from ..console import console, say
 from ..errors import UserError
-from . import cost, studies
+from . import cost, departures, studies
 from .standing import standing
 from .studies import Study
 
@@ -162,7 +162,7 @@ def _tables(paper: Paper, scale: Scale, out: Path) -> None:
             return None
 
     out.mkdir(parents=True, exist_ok=True)
-    built = build(paper, scale, out, side)
+    built = build(paper, scale, out, side, departures.of)
     for grid in built.grids:
         if any(header.name.startswith("ours") for header in grid.headers):
             console.print(Plain(grid))

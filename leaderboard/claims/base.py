@@ -39,3 +39,4 @@ class Finding:
     part: str = ""  # which of a claim's several comparisons, e.g. `against GRPO`; empty: the claim itself
     note: str = ""  # what such runs can show of the claim, and what they cannot
     p_holm: float | None = None  # two-sided, after Holm over the claim's comparisons in this table
+    departures: tuple[str, ...] = ()  # settings of the table's runs that are not its study's; `why` has the first

@@ -329,6 +329,27 @@ def test_forgetting_by_final_tasks(studies, rise, pick, kept, verdict):
     assert one.command == "", "runs of one's own decide it here; no command would"
 
 
+def test_runs_that_are_not_the_study_s_say_so(studies, rise, pick):
+    rlvr(studies, rise, 3)
+    studies.row("mine", "gift@released", rise(0.8, 3), "gift")
+    studies.row("mine", "grpo@no-kl", rise(0.8, 8, 3), "grpo")
+    others = [f"budget.{n} = 1, not 2" for n in range(5)]
+
+    def departures(table):
+        return others if table.benchmark.startswith("gift-") else ()
+
+    found = studies.said(departures=departures)
+    parts = [one for one in found if one.claim == STEPS and one.departures]
+    assert len(parts) == 4, "the claim and its comparisons"
+    plain = [one for one in studies.said() if one.claim == STEPS and one.table == parts[0].table]
+    for one, without in zip(parts, plain, strict=True):
+        assert one.departures == tuple(others) and one.verdict == without.verdict
+        assert one.why == (f"{without.why}; not the study's settings: {'; '.join(others[:3])}; and 2 more")
+    rest = [one for one in found if not one.departures]
+    assert any(one.table for one in rest) and all("study's settings" not in one.why for one in rest)
+    assert not [one for one in found if one.departures and one.verdict == "not run"]
+
+
 def test_what_is_missing_where_no_study_has_it_is_not_asked_for(studies, rise):
     for folder in studies.row("mine", "gft@released", rise(0.8), "gft"):
         final_task(folder, "svamp", [1, 0, 1])
