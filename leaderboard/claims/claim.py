@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from ..analysis import Analysis, View, matches
@@ -95,6 +96,7 @@ class Verdicts:
 
     benchmark: str  # its name
     judged: Sequence[Judged]
+    root: Path | None = None  # the results folder, resolved
 
 
 @dataclass(frozen=True)

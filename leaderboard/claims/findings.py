@@ -100,15 +100,23 @@ def _judged(
     claim: Claim, check: WinRate, archive: Archive | None, judged: Sequence[Verdicts], side: SideFile | None
 ) -> Iterator[Group]:
     """The same of each judge's verdicts."""
-    tables = {table.benchmark: table for table in archive.tables} if archive is not None else {}
     for verdicts in judged:
-        own, table = _own(claim, verdicts.benchmark), tables.get(verdicts.benchmark)
+        own = _own(claim, verdicts.benchmark)
         if own is None:
             continue
+        table = _judged_table(archive, verdicts)
         scale = scale_of(verdicts.benchmark, None if table is None else table.model)
         for of in by_judge(verdicts, side, own):
             if compared := check.compare_judged(of):
                 yield scale, table, compared
+
+
+def _judged_table(archive: Archive | None, verdicts: Verdicts) -> Table | None:
+    """The benchmark's table of runs: that in the verdicts' own folder, where several have its name."""
+    named = [table for table in (archive.tables if archive else ()) if table.benchmark == verdicts.benchmark]
+    folders = [(table, cell.folder) for table in named for row in table.rows for cell in row.cells]
+    own = (table for table, at in folders if at is not None and verdicts.root in at.resolve().parents)
+    return next(own, named[-1] if named else None)
 
 
 def _of_table(claim: Claim, scale: Scale, table: Table | None, compared: list[Compared]) -> list[Finding]:
