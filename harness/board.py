@@ -78,13 +78,15 @@ def page(built: Built, results: Path, out: Path, run_pages: dict[Path, str] | No
     from leaderboard.page.data import Extras
 
     from .judging.side import of_verdicts
+    from .papers import departures
 
     beside = gather.beside([results])
-    said = findings(built.archive, beside.lab, beside.judged, of_verdicts(beside.every))
+    side = of_verdicts(beside.every)
+    said = findings(built.archive, beside.lab, beside.judged, side, departures=departures.of)
     verdicts: dict[str, list[Judged]] = {}
     for one in beside.judged:
         verdicts.setdefault(one.benchmark, []).extend(one.judged)
-    shaped = papers.find(built.archive, verdicts, of_verdicts)
+    shaped = papers.find(built.archive, verdicts, of_verdicts, departures.of)
     extras = Extras(shaped, judged.find(results, of_verdicts), said, run_pages or {})
     with _unwritable():
         _say_written(index.write(built, out, extras))

@@ -13,6 +13,7 @@ from leaderboard.declared import suggestion
 from .console import console, say
 from .errors import UserError
 from .judging.side import of_verdicts
+from .papers import departures
 
 RESULTS = Path("results")  # where runs, the papers' and the lab's, go by default
 
@@ -24,7 +25,7 @@ def run(places: Sequence[Path], paper: str | None, json: Path | None, out: Path 
     papers: Sequence[Paper] = PAPERS if paper is None else (cast(Paper, paper),)
     found = gather(places or ([RESULTS] if RESULTS.is_dir() else []))
     side = of_verdicts([one for benchmark in found.judged for one in benchmark.judged])
-    said = findings(found.archive, found.lab, found.judged, side, papers)
+    said = findings(found.archive, found.lab, found.judged, side, papers, departures.of)
     folder = out or (places[0] if places else RESULTS if RESULTS.is_dir() else None)
     files = {} if folder is None else {folder / "claims.md": report.markdown(said), folder / "claims.json": ""}
     files = {path: text or report.as_json(said) for path, text in files.items()}
@@ -38,7 +39,8 @@ def run(places: Sequence[Path], paper: str | None, json: Path | None, out: Path 
         raise UserError(f"claims: {error.filename}: {error.strerror}") from None
     for table in report.terminal(said):
         console.print(table)
-    missing = sorted((one for one in said if one.verdict == "not run"), key=lambda one: SCALES.index(one.scale))
+    missing = [one for one in said if one.verdict == "not run" and one.command]
+    missing.sort(key=lambda one: SCALES.index(one.scale))
     for command in dict.fromkeys(one.command for one in missing):
         say(f"not run yet: {command}")
     for path in files:

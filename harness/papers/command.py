@@ -19,7 +19,7 @@ from tasks.base import TaskError
 from .. import plugins, running
 from ..console import console, say
 from ..errors import UserError
-from . import cost, studies
+from . import cost, departures, studies
 from .standing import standing
 from .studies import Study
 
@@ -96,7 +96,7 @@ def _describe(paper: Paper, scale: Scale, study: Study) -> cost.Work:
     if recipe.final_tasks:
         say(f"  final tasks: {', '.join(task.key for task in recipe.final_tasks)}")
     if ours := study.ours(paper.scale[scale].ours.get(study.short, ())):
-        say(f"  not published, ours: {'; '.join(f'{key} = {_short(value)}' for key, value in ours.items())}")
+        say(f"  not published, ours: {'; '.join(f'{key} = {_shown(value)}' for key, value in ours.items())}")
     if wanting := studies.missing(recipe):
         say(f"  note: {'; '.join(wanting)}; the recipe was checked as far as possible without")
     _memory(paper, study)
@@ -146,9 +146,11 @@ def _assumptions(paper: Paper, scale: Scale) -> str:
     )
 
 
-def _short(value: object) -> str:
-    text = "…" if isinstance(value, dict) else str(list(value)) if isinstance(value, tuple) else str(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+def _shown(value: object) -> str:
+    """As YAML has it in a line, without what is null."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_shown(one)}' for key, one in value.items() if one not in (None, {}, ()))}}}"
+    return f"[{', '.join(map(_shown, value))}]" if isinstance(value, list | tuple) else str(value)
 
 
 def _tables(paper: Paper, scale: Scale, out: Path) -> None:
@@ -162,7 +164,7 @@ def _tables(paper: Paper, scale: Scale, out: Path) -> None:
             return None
 
     out.mkdir(parents=True, exist_ok=True)
-    built = build(paper, scale, out, side)
+    built = build(paper, scale, out, side, departures.of)
     for grid in built.grids:
         if any(header.name.startswith("ours") for header in grid.headers):
             console.print(Plain(grid))

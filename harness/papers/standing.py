@@ -71,7 +71,7 @@ class Standing:
                     cell = self._cell(stages, seed)
                     if stages != row.stages and cell is not None and chains.usable(cell.folder):
                         break
-                    left[json.dumps(self._known(stages)), seed] = stages, seed
+                    left[json.dumps(planned(self.study, stages)), seed] = stages, seed
         return list(left.values())
 
     @cached_property
@@ -84,10 +84,10 @@ class Standing:
         """What cells that are others the folder holds under the rows' labels, in words; empty where there are none."""
         why: dict[str, list[str]] = {}
         for row in self.study.rows:
-            known = self._known(row.stages)
+            known = planned(self.study, row.stages)
             for cell in self.found:
                 if cell.row and cell.label == row.label and cell.known != known:
-                    why.setdefault(row.label, list(_differences(cell.known, known)))
+                    why.setdefault(row.label, list(differences(cell.known, known)))
         if not why:
             return ""
         label, first = next(iter(why.items()))
@@ -101,30 +101,60 @@ class Standing:
 
     @cached_property
     def _planned(self) -> list[dict[str, Any]]:
-        return [self._known(stages) for row in self.study.rows for stages in row.prefixes]
+        return [planned(self.study, stages) for row in self.study.rows for stages in row.prefixes]
 
     def _cell(self, stages: Sequence[Stage], seed: int) -> Found | None:
-        known = self._known(stages)
+        known = planned(self.study, stages)
         return next((cell for cell in self.found if cell.seed == seed and cell.known == known), None)
 
-    def _known(self, stages: Sequence[Stage]) -> dict[str, Any]:
-        """What is known of the specification of a row, or of a stage, before anything is loaded."""
-        recipe, task = self.study.recipe, self.study.task
-        *earlier, own = [stage_identity(stage.algorithm, stage.training, stage.budget) for stage in stages]
-        spec = {
-            "task": {"name": task.name, "parameters": task_parameters(task)},
-            "model": {"tiny": recipe.model.name == models.TINY, "warm_start": _warm_start(asdict(recipe))},
-            "reward": {"train": _reward_training(asdict(recipe))},
-            **own,
-            **protocol_identity(recipe),
-            "after": dict(enumerate(earlier)),
-        }
-        return _flat(json.loads(json.dumps(spec)))
+
+def planned(study: Study, stages: Sequence[Stage]) -> dict[str, Any]:
+    """What is known of the specification of a row, or of a stage, before anything is loaded; by dotted key."""
+    recipe, task = study.recipe, study.task
+    *earlier, own = [stage_identity(stage.algorithm, stage.training, stage.budget) for stage in stages]
+    spec = {
+        "task": {"name": task.name, "parameters": task_parameters(task)},
+        "model": {"tiny": recipe.model.name == models.TINY, "warm_start": _warm_start(asdict(recipe))},
+        "reward": {"train": _reward_training(asdict(recipe))},
+        **own,
+        **protocol_identity(recipe),
+        "after": dict(enumerate(earlier)),
+    }
+    return flat(json.loads(json.dumps(spec)))
 
 
 def standing(study: Study) -> Standing:
     """Reads the records in the study's results folder. Raises RecordError."""
     return Standing(study, tuple(_found(study)))
+
+
+def comparable(record: CellRecord, study: Study) -> dict[str, Any]:
+    """What a plan knows as well. The warm start and the reward model stand as hashes in a specification: what they are
+    made of says the recipe that lies beside it; a stage has none, and is taken to have the study's.
+    """
+    spec, recipe = record["spec"], record["provenance"].get("recipe") or asdict(study.recipe)
+    known = {
+        "task": {key: spec["task"].get(key) for key in ("name", "parameters")},
+        "model": {"tiny": spec["model"]["name"] == models.TINY, "warm_start": _warm_start(recipe)},
+        "reward": {"train": _reward_training(recipe)},
+        **{key: spec.get(key) for key in (*OWN, *PROTOCOL)},
+        "after": {n: {key: stage[key] for key in OWN} for n, stage in enumerate(spec.get("after", ()))},
+    }
+    return flat(json.loads(json.dumps(known)))
+
+
+def flat(content: Any, key: str = "") -> dict[str, Any]:
+    """Values by dotted key."""
+    if not isinstance(content, Mapping) or not content:
+        return {key: content} if key else {}
+    return {inner: v for name, one in content.items() for inner, v in flat(one, f"{key}.{name}".strip(".")).items()}
+
+
+def differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    """`budget.steps = 2, not 40` each."""
+    for key in dict.fromkeys((*there, *wanted)):
+        if there.get(key) != wanted.get(key):
+            yield f"{key} = {there.get(key)}, not {wanted.get(key)}"
 
 
 def _found(study: Study) -> Iterator[Found]:
@@ -134,24 +164,9 @@ def _found(study: Study) -> Iterator[Found]:
     for path in sorted(study.results.glob("cells/*/cell.json")):
         record: CellRecord = records.read_json(path)
         if "control" not in record["spec"]:
-            known, seconds = _comparable(record, study), _seconds(path.parent, record["provenance"].get("stages", ()))
+            known, seconds = comparable(record, study), _seconds(path.parent, record["provenance"].get("stages", ()))
             row = record["id"] not in stages
             yield Found(path.parent, record["algorithm"], record["seed"], row, known, seconds)
-
-
-def _comparable(record: CellRecord, study: Study) -> dict[str, Any]:
-    """What a plan knows as well. The warm start and the reward model stand as hashes in a specification: what they are
-    made of says the recipe that lies beside it; a stage has none, and is taken to have the study's.
-    """
-    spec, recipe = record["spec"], record["provenance"].get("recipe") or asdict(study.recipe)
-    known = {
-        "task": {key: spec["task"][key] for key in ("name", "parameters")},
-        "model": {"tiny": spec["model"]["name"] == models.TINY, "warm_start": _warm_start(recipe)},
-        "reward": {"train": _reward_training(recipe)},
-        **{key: spec[key] for key in (*OWN, *PROTOCOL)},
-        "after": {n: {key: stage[key] for key in OWN} for n, stage in enumerate(spec.get("after", ()))},
-    }
-    return _flat(json.loads(json.dumps(known)))
 
 
 def _warm_start(recipe: Mapping[str, Any]) -> Any:
@@ -171,16 +186,3 @@ def _seconds(folder: Path, stages: Sequence[Mapping[str, Any]]) -> float | None:
         return spent
     before = folder.with_name(stages[-1]["id"])
     return spent - float(records.read_json(before / "status.json")["seconds"]) if state_of(before) == "done" else None
-
-
-def _flat(content: Any, key: str = "") -> dict[str, Any]:
-    """Values by dotted key."""
-    if not isinstance(content, Mapping) or not content:
-        return {key: content} if key else {}
-    return {inner: v for name, one in content.items() for inner, v in _flat(one, f"{key}.{name}".strip(".")).items()}
-
-
-def _differences(there: Mapping[str, Any], planned: Mapping[str, Any]) -> Iterator[str]:
-    for key in dict.fromkeys((*there, *planned)):
-        if there.get(key) != planned.get(key):
-            yield f"{key} = {there.get(key)}, not {planned.get(key)}"

@@ -26,7 +26,8 @@ from ..settings import Budget, Choice, Recipe, Training
 
 # In a wheel recipes lie beside this module; in a clone where people look for them.
 _PLACES = (Path(__file__).parent / "recipes", Path(__file__).parents[2] / "recipes" / "papers")
-_ROW = re.compile(r"(.+)\.(parameters|training)\.(\w+)")  # of a key `algorithms.…`; a label may have dots of its own
+_ROW = re.compile(r"(.+)\.((?:parameters|training)\.\w+|name)")  # behind `algorithms.`; a label may have dots
+_EVERY = ("training", "budget", "parameters")  # sections of which rows, and stages of chains, may have their own
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ class Stage:
     algorithm: Algorithm
     training: Training
     budget: Budget
+
+    def settings(self, section: str) -> dict[str, Any]:
+        """Those of `training`, `budget` or `parameters`."""
+        if section == "parameters":
+            return asdict(self.algorithm)
+        return asdict(self.training if section == "training" else self.budget)
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,8 @@ class Study:
     results: Path
 
     def ours(self, keys: Sequence[str]) -> dict[str, Any]:
-        """The values of keys of the recipe, and of `algorithms.LABEL.parameters.X`, where it has a row of that label.
+        """The values of keys of the recipe; of `algorithms.LABEL.name`, `.parameters.X` and `.training.X`, where it has
+        a row of that label; of `parameters.X`, where a row has such a parameter.
 
         Raises UserError for a key that it has not.
         """
@@ -74,25 +82,31 @@ class Study:
             section, _, name = key.partition(".")
             if section == "algorithms":
                 found |= self._of_row(key, name)
-                continue
-            found[key] = _value(asdict(self.recipe), key, self.path)
-            if section == "training":  # a row may have its own
-                each = [getattr(stage.training, name) for row in self.rows for stage in row.stages]
-                values = list(dict.fromkeys(each))
-                found[key] = values[0] if len(values) == 1 else ", ".join(map(str, values))
+            elif section in _EVERY and name:
+                found |= self._of_every_stage(key, section, name)
+            else:
+                found[key] = _value(asdict(self.recipe), key, self.path)
         return found
 
+    def _of_every_stage(self, key: str, section: str, name: str) -> dict[str, Any]:
+        """All values that there are, the first row's first; nothing of a parameter that no row has."""
+        each = [stage.settings(section).get(name) for row in self.rows for stage in row.stages]
+        if section != "parameters":
+            _value(asdict(getattr(self.recipe, section)), name, self.path, key)
+        values = list(dict.fromkeys(one for one in each if one is not None))
+        return {key: values[0] if len(values) == 1 else ", ".join(map(str, values))} if values else {}
+
     def _of_row(self, key: str, place: str) -> dict[str, Any]:
-        """`place` is LABEL.parameters.X, or LABEL.training.X; of a chain they are the last stage's."""
+        """`place` is LABEL.name, LABEL.parameters.X or LABEL.training.X; of a chain they are the last stage's."""
         match = _ROW.fullmatch(place)
-        label, section, name = match.groups() if match else ("", "", place)
-        row = next((row for row in self.rows if row.label == label), None)
-        if section and row is None:  # other rows were asked for
+        label, name = match.groups() if match else ("", place)
+        stage = next((row.stages[-1] for row in self.rows if row.label == label), None)
+        if match and stage is None:  # other rows were asked for
             return {}
-        values = {}
-        if row is not None:
-            values = asdict(row.stages[-1].algorithm if section == "parameters" else row.stages[-1].training)
-        return {key: _value(values, name, self.path, key)}
+        known: dict[str, Any] = {}
+        if stage is not None:
+            known = {"name": stage.algorithm.name} | {one: stage.settings(one) for one in ("parameters", "training")}
+        return {key: _value(known, name, self.path, key)}
 
 
 def folder() -> Path:

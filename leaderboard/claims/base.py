@@ -29,7 +29,7 @@ class Finding:
     comparison: str  # of which rows, paired how
     verdict: Verdict
     why: str  # one sentence: what decided, or what is missing
-    command: str  # that would run what it takes
+    command: str  # that would run what it takes; empty where none would
     estimate: float | None = None  # above 0 is what is claimed; of the lab, what was measured
     low: float | None = None  # 95 % interval
     high: float | None = None
@@ -39,3 +39,4 @@ class Finding:
     part: str = ""  # which of a claim's several comparisons, e.g. `against GRPO`; empty: the claim itself
     note: str = ""  # what such runs can show of the claim, and what they cannot
     p_holm: float | None = None  # two-sided, after Holm over the claim's comparisons in this table
+    departures: tuple[str, ...] = ()  # settings of the table's runs that are not its study's; `why` has the first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from ..analysis import Analysis, View, matches
@@ -95,6 +96,7 @@ class Verdicts:
 
     benchmark: str  # its name
     judged: Sequence[Judged]
+    root: Path | None = None  # the results folder, resolved
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,9 @@ class Claim:
         return ("lab",) if isinstance(self.check, Exact) else self.studied
 
     def command(self, scale: Scale) -> str:
-        """What would run it there."""
+        """What would run it there; empty where nothing would."""
+        if scale not in self.scales:
+            return ""
         if isinstance(self.check, Exact):
             return f"groupbench lab {self.check.algorithm}"
         return f"groupbench reproduce {self.paper} --scale {scale}"

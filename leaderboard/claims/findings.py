@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import cast
 
 from ..columns.base import estimated
+from ..departures import Departures, untold, words
 from ..records import LabRecord
 from ..runs import Table
 from ..selection import Archive
@@ -28,12 +30,13 @@ MODELS = (
 
 def findings(
     archive: Archive | None, lab: LabRecord | None = None, judged: Sequence[Verdicts] = (),
-    side: SideFile | None = None, papers: Sequence[Paper] = PAPERS,
+    side: SideFile | None = None, papers: Sequence[Paper] = PAPERS, departures: Departures = untold,
 ) -> list[Finding]:  # fmt: skip
     """Every claim of `papers` at every scale where it can be decided; `not run`, with the command, where nothing is.
 
     `lab`: what the lab found; `judged`: verdicts by benchmark; `side`: AlpacaEval's side file, without which its win
-    rates are not length-controlled. In the order of papers, claims, scales and tables. The same records, the same
+    rates are not length-controlled; `departures`: settings of a study's runs that are not its recipe's, which stand
+    beside verdicts on them. In the order of papers, claims, scales and tables. The same records, the same
     findings.
     """
     found: list[Finding] = []
@@ -47,7 +50,11 @@ def findings(
             groups = list(_runs(claim, cast(Check, claim.check), archive))
         for scale in SCALES:
             at = [(table, compared) for there, table, compared in groups if there == scale]
-            found += [one for table, compared in at for one in _of_table(claim, scale, table, compared)]
+            if scale not in claim.scales:  # no command could run there what is missing
+                at = [(table, compared) for table, compared in at if not all(one.missing for one in compared)]
+            for table, compared in at:
+                others = () if table is None else tuple(departures(table))
+                found += [_with(others, one) for one in _of_table(claim, scale, table, compared)]
             if not at and scale in claim.scales:
                 found.append(_finding(claim, scale, None, "", Decision("not run", "no runs at this scale")))
     return found
@@ -93,15 +100,23 @@ def _judged(
     claim: Claim, check: WinRate, archive: Archive | None, judged: Sequence[Verdicts], side: SideFile | None
 ) -> Iterator[Group]:
     """The same of each judge's verdicts."""
-    tables = {table.benchmark: table for table in archive.tables} if archive is not None else {}
     for verdicts in judged:
-        own, table = _own(claim, verdicts.benchmark), tables.get(verdicts.benchmark)
+        own = _own(claim, verdicts.benchmark)
         if own is None:
             continue
+        table = _judged_table(archive, verdicts)
         scale = scale_of(verdicts.benchmark, None if table is None else table.model)
         for of in by_judge(verdicts, side, own):
             if compared := check.compare_judged(of):
                 yield scale, table, compared
+
+
+def _judged_table(archive: Archive | None, verdicts: Verdicts) -> Table | None:
+    """The benchmark's table of runs: that in the verdicts' own folder, where several have its name."""
+    named = [table for table in (archive.tables if archive else ()) if table.benchmark == verdicts.benchmark]
+    folders = [(table, cell.folder) for table in named for row in table.rows for cell in row.cells]
+    own = (table for table, at in folders if at is not None and verdicts.root in at.resolve().parents)
+    return next(own, named[-1] if named else None)
 
 
 def _of_table(claim: Claim, scale: Scale, table: Table | None, compared: list[Compared]) -> list[Finding]:
@@ -116,6 +131,13 @@ def _of_table(claim: Claim, scale: Scale, table: Table | None, compared: list[Co
     seeds = min((one.seeds for one in parts if one.seeds), default=0)
     comparison = "; ".join(dict.fromkeys(one.comparison for one in compared))
     return [_finding(claim, scale, table, comparison, overall(compared, decisions), seeds=seeds), *parts]
+
+
+def _with(departures: tuple[str, ...], found: Finding) -> Finding:
+    """A verdict of runs that are not the study's says so."""
+    if not departures or found.verdict == "not run":
+        return found
+    return replace(found, departures=departures, why=f"{found.why}; {words(departures)}")
 
 
 def _finding(

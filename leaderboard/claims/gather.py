@@ -78,7 +78,7 @@ def _judged(folders: Sequence[Path]) -> tuple[Verdicts, ...]:
     for folder in sorted(folders):
         root = next((parent for parent in folder.parents if (parent / "benchmark.json").exists()), folder.parent)
         by_root.setdefault(root, []).append(verdicts.read(folder))
-    return tuple(Verdicts(_name(root), judged) for root, judged in sorted(by_root.items()))
+    return tuple(Verdicts(_name(root), judged, root) for root, judged in sorted(by_root.items()))
 
 
 def _name(root: Path) -> str:

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..columns import Entry
+from ..departures import SIGN
+from ..departures import words as departing
 from ..export import formats
 from ..export.markdown import escape
 from ..lab import number as measured
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import rich.table
 
 SCHEMA = 1
+DEPARTED = f"{SIGN}: of runs with other settings than their study's recipe has"
 TITLES = {"gift": "GIFT (arXiv 2510.23868)", "gft": "GFT (arXiv 2604.14258)"}
 STYLES: dict[Verdict, str] = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "dim"}
 OPENING = """\
@@ -38,11 +41,14 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """`lab: 4 supported, 1 refuted; tiny: …`: of claims, a table of runs each."""
+    """`lab: 4 supported, 1 refuted; tiny: …`: of claims, a table of runs each; how many are of other settings."""
     said = []
     for scale in SCALES:
-        counts = Counter(one.verdict for one in findings if one.scale == scale and not one.part)
+        own = [one for one in findings if one.scale == scale and not one.part]
+        counts = Counter(one.verdict for one in own)
         told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+        others = sum(bool(one.departures) for one in own)
+        told += f" ({others} of them of runs with other settings than their study's)" * bool(others)
         said += [f"{scale}: {told}"] if told else []
     return "; ".join(said)
 
@@ -52,7 +58,7 @@ def markdown(findings: Sequence[Finding]) -> str:
     parts = ["# Claims", OPENING.rstrip(), escape(summary(findings)) + "."]
     for paper in dict.fromkeys(one.paper for one in findings):
         own = [one for one in findings if one.paper == paper]
-        parts += [f"## {TITLES.get(paper, paper)}", _matrix(own)]
+        parts += [f"## {TITLES.get(paper, paper)}", _matrix(own), *_departures(own)]
         for claim in dict.fromkeys(one.claim for one in own):
             parts += _claim([one for one in own if one.claim == claim])
     return "\n\n".join(parts) + "\n"
@@ -66,17 +72,27 @@ def _matrix(findings: Sequence[Finding]) -> str:
     return "\n".join(lines)
 
 
+def _departures(findings: Sequence[Finding]) -> list[str]:
+    """What the sign in the matrix stands for, table by table."""
+    tables = {one.table: one.departures for one in findings if one.departures}
+    said = [f"- {escape(f'{table}: {departing(found, None)}')}" for table, found in tables.items()]
+    return ["\n".join([f"{DEPARTED}.", "", *said])] if said else []
+
+
 def matrix(findings: Sequence[Finding]) -> dict[str, dict[Scale, str]]:
-    """By claim and scale: the verdict, or `2 supported, 1 refuted` where several tables have one."""
+    """By claim and scale: the verdict, or `2 supported, 1 refuted` where several tables have one; signed where runs
+    are not their study's.
+    """
     found: dict[str, dict[Scale, str]] = {}
     for claim in dict.fromkeys(one.claim for one in findings):
         for scale in SCALES:
-            verdicts = Counter(o.verdict for o in findings if (o.claim, o.scale, o.part) == (claim, scale, ""))
+            own = [one for one in findings if (one.claim, one.scale, one.part) == (claim, scale, "")]
+            verdicts, sign = Counter(one.verdict for one in own), f" {SIGN}" * any(one.departures for one in own)
             if sum(verdicts.values()) == 1:
-                found.setdefault(claim, {})[scale] = next(iter(verdicts))
+                found.setdefault(claim, {})[scale] = f"{next(iter(verdicts))}{sign}"
             elif verdicts:
                 told = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in VERDICTS if verdicts[verdict])
-                found.setdefault(claim, {})[scale] = told
+                found.setdefault(claim, {})[scale] = f"{told}{sign}"
     return found
 
 
@@ -91,7 +107,7 @@ def _claim(findings: Sequence[Finding]) -> list[str]:
         wholes = {(one.scale, one.table) for one in run if one.part}
         lines += [f"| {' | '.join(map(escape, _row(one, wholes)))} |" for one in run]
         parts.append("\n".join(lines))
-    commands = dict.fromkeys(one.command for one in findings if one.verdict == "not run")
+    commands = dict.fromkeys(one.command for one in findings if one.verdict == "not run" and one.command)
     if commands:
         parts.append(f"Not run: {', '.join(f'`{command}`' for command in commands)}.")
     return parts
@@ -124,13 +140,16 @@ def _overview(findings: Sequence[Finding]) -> rich.table.Table:
     import rich.table
     from rich.text import Text
 
-    shown = rich.table.Table(title=Text("The papers' claims", "bold"), title_justify="left")
+    below = Text(DEPARTED, "dim") if any(one.departures for one in findings) else None
+    shown = rich.table.Table(
+        title=Text("The papers' claims", "bold"), title_justify="left", caption=below, caption_justify="left"
+    )
     scales = [scale for scale in SCALES if any(one.scale == scale for one in findings)]
     for name in ("claim", *scales):
         shown.add_column(name, overflow="fold")
     for claim, cells in matrix(findings).items():
         words = [cells.get(scale, NOTHING) for scale in scales]
-        styles: list[str] = [style for word in words for style in [STYLES.get(word, "")]]  # type: ignore[call-overload]
+        styles: list[str] = [style for word in words for style in [STYLES.get(word.removesuffix(f" {SIGN}"), "")]]  # type: ignore[call-overload]
         shown.add_row(claim, *(Text(word, style) for word, style in zip(words, styles, strict=True)))
     return shown
 

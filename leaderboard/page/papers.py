@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 
+from ..departures import Departures, untold
 from ..papers import shape
 from ..papers.reading import PAPERS, Paper, Scale, load
 from ..selection import Archive
@@ -30,7 +31,10 @@ class Shaped:
         return f"groupbench reproduce {self.paper.name} --scale {self.scale}"
 
 
-def find(archive: Archive, judged: Mapping[str, Sequence[Judged]], side: Sides = lambda _: None) -> tuple[Shaped, ...]:
+def find(
+    archive: Archive, judged: Mapping[str, Sequence[Judged]], side: Sides = lambda _: None,
+    departures: Departures = untold,
+) -> tuple[Shaped, ...]:  # fmt: skip
     """For each paper and scale of which a study of ours, and of no submission, is there; `judged` is by benchmark."""
     own = {table.benchmark for table in archive.tables if any(row.submission is None for row in table.rows)}
     found = []
@@ -38,7 +42,7 @@ def find(archive: Archive, judged: Mapping[str, Sequence[Judged]], side: Sides =
         if any(benchmark.startswith(f"{name}-") for benchmark in own):  # else no paper's file is read
             paper = load(name)
             found += [
-                Shaped(paper, scale, _grids(paper, scale, archive, own, judged, side))
+                Shaped(paper, scale, _grids(paper, scale, archive, own, judged, side, departures))
                 for scale, of in paper.scale.items()
                 if any(paper.study(scale, study) in own for study in of.studies)
             ]
@@ -46,13 +50,14 @@ def find(archive: Archive, judged: Mapping[str, Sequence[Judged]], side: Sides =
 
 
 def _grids(
-    paper: Paper, scale: Scale, archive: Archive, own: Set[str], judged: Mapping[str, Sequence[Judged]], side: Sides
+    paper: Paper, scale: Scale, archive: Archive, own: Set[str], judged: Mapping[str, Sequence[Judged]], side: Sides,
+    departures: Departures,
 ) -> list[Grid]:  # fmt: skip
     @cache
     def study_of(short: str) -> shape.Study:
         name = paper.study(scale, short)
         verdicts = judged.get(name, ())
-        return shape.study(archive if name in own else None, name, verdicts, side(verdicts))
+        return shape.study(archive if name in own else None, name, verdicts, side(verdicts), departures)
 
     return sorted(shape.grids(paper, scale, study_of), key=lambda grid: not _ran(grid))
 

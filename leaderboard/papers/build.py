@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from ..build import write
+from ..departures import Departures, untold
 from ..export import markdown
 from ..loading import load
 from ..selection import Archive
@@ -27,10 +28,14 @@ class Built:
     paths: list[Path]
 
 
-def build(paper: Paper, scale: Scale, results: Path, side: Callable[[list[Judged]], SideFile | None]) -> Built:
+def build(
+    paper: Paper, scale: Scale, results: Path, side: Callable[[list[Judged]], SideFile | None],
+    departures: Departures = untold,
+) -> Built:  # fmt: skip
     """Write <paper>-<scale>.md, .csv, -tidy.csv and .tex into `results`, whose folders are the studies'.
 
-    `side`: AlpacaEval's side file for verdicts, where they are on it. What has not run stands there as not run. The
+    `side`: AlpacaEval's side file for verdicts, where they are on it; `departures`: settings of a study's runs that are
+    not its recipe's. What has not run stands there as not run. The
     same records give the same bytes. Raises RecordError where records cannot be read.
     """
 
@@ -39,7 +44,7 @@ def build(paper: Paper, scale: Scale, results: Path, side: Callable[[list[Judged
         folder = results / paper.study(scale, name)
         ran = bool(list(folder.glob("cells/*/cell.json")))
         judged = find([folder / "judged"]) if ran and list(folder.glob("judged/**/judged.json")) else []
-        return study(Archive(load(folder)) if ran else None, paper.study(scale, name), judged, side(judged))
+        return study(Archive(load(folder)) if ran else None, paper.study(scale, name), judged, side(judged), departures)
 
     shown = grids(paper, scale, study_of)
     head = [f"# {markdown.escape(paper.title)}", markdown.escape(f"{paper.source}. {' '.join(paper.notes)}")]

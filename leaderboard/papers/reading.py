@@ -3,8 +3,9 @@
 name, title, source, notes         of the paper; what must be said with every table
 [scale.tiny|small|paper]           `about` our runs, their `studies`, `notes` that must be said with every table of
                                    theirs, and the lengths that the cost assumes
-[scale.X.ours]                     by study: keys of its recipe that the paper does not publish, or that differ;
-                                   a row's are algorithms.LABEL.parameters.X, algorithms.LABEL.training.X
+[scale.X.ours]                     by study: keys of its recipe that the paper does not publish, or that differ, which
+                                   the recipe marks `# OURS`; parameters.X, training.X and budget.X are all rows',
+                                   a row's own algorithms.LABEL.parameters.X, .training.X and .name
 [[model]]                          parameters of a model that is not at hand; `active` ones a token, of a mixture
 [[table]]                          name, title, source; columns, in %; `digits` as they are printed
 [[table.block]]                    a model's rows; [] is "not published"; `later` rows stand in a later version

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from ..analysis import Analysis, View
 from ..columns import Entry, Kind, find
 from ..columns.base import NOTHING, estimated
+from ..departures import Departures, untold, words
 from ..runs import Row
 from ..scores import Scores, sum_of
 from ..selection import Archive
@@ -36,6 +37,7 @@ class Study:
 
     analysis: Analysis | None = None
     judged: Mapping[str, Grid] = field(default_factory=dict)
+    departures: tuple[str, ...] = ()  # settings of the runs that are not the recipe's
 
     def entry(self, column: str, label: str) -> Entry:
         """A column of the row that is called so."""
@@ -78,12 +80,14 @@ class Study:
         return next((row for row in rows if row.label == label and not row.control), None)
 
 
-def study(archive: Archive | None, name: str, judged: Sequence[Judged], side: SideFile | None) -> Study:
+def study(
+    archive: Archive | None, name: str, judged: Sequence[Judged], side: SideFile | None, departures: Departures = untold
+) -> Study:
     """The runs of the benchmark `name`, where there are any: of several budgets or tasks those with most finished."""
     tables = [table for table in archive.tables if table.benchmark == name] if archive else []
     most = max(tables, key=lambda table: sum(len(row.done) for row in table.rows), default=None)
     analysis = archive.whole(most, View()) if archive and most is not None else None
-    return Study(analysis, judged_tables(judged, side))
+    return Study(analysis, judged_tables(judged, side), () if most is None else tuple(departures(most)))
 
 
 def grids(paper: Paper, scale: Scale, study_of: Callable[[str], Study]) -> list[Grid]:
@@ -129,7 +133,8 @@ def _filled(
         made.append((Header("published_mean", f"mean of {len(table.columns)}, published", "share"),
                      {row: _mean_of(values, table) for row, values in block.rows.items()}))  # fmt: skip
     seeds = {row: Entry(text=_seeds(table, fill, row, study_of)) for row in block.rows}
-    return _grid(paper, table, block, [(Header("seeds", "seeds", "text"), seeds), *made], fill, scale, own, fills)
+    columns = [(Header("seeds", "seeds", "text"), seeds), *made]
+    return _grid(paper, table, block, columns, fill, scale, own, fills, _departures(paper, fill, scale, study_of))
 
 
 def _alone(paper: Paper, table: PaperTable, block: Block) -> Grid:
@@ -143,6 +148,7 @@ def _alone(paper: Paper, table: PaperTable, block: Block) -> Grid:
 def _grid(
     paper: Paper, table: PaperTable, block: Block, made: Sequence[tuple[Header, Mapping[str, Entry]]],
     fill: Fill | None = None, scale: Scale | None = None, own: Study | None = None, fills: Sequence[Fill] = (),
+    departures: str = "",
 ) -> Grid:  # fmt: skip
     rows = [f"{row} {LATER}" if row in block.later else row for row in block.rows]
     names = (Header("algorithm", "method", "text"), dict(zip(block.rows, (Entry(text=r) for r in rows), strict=True)))
@@ -151,11 +157,11 @@ def _grid(
     beside = "No study of ours at this scale fills it."
     if fill is not None and scale is not None:
         ours = f"Ours: {paper.study(scale, fill.study)}, {paper.scale[scale].about}."
-        said += [ours, *paper.scale[scale].notes]
+        said += [ours, *([departures] if departures else []), *paper.scale[scale].notes]
         if own is not None and own.analysis is not None:
             said += [INTERVAL, f"Model {own.analysis.table.model}. {conditions(own.analysis)}"]
         said.append(DIFFERENCE if scale == "paper" else OTHERS)
-        beside = f"{ours} {said[-1]}"
+        beside = " ".join(filter(None, (ours, departures, said[-1])))
         moved = [f"{row} is {_named(paper, scale, label)}" for row, label in fill.rows.items()]
         said += [f"Rows of ours: {'; '.join(moved)}."] * bool(moved)
     else:
@@ -170,6 +176,14 @@ def _grid(
         model=block.model,
         conditions=f"{published} {beside}",
     )
+
+
+def _departures(paper: Paper, fill: Fill, scale: Scale, study_of: Callable[[str], Study]) -> str:
+    """Of each study that fills the block: where its runs are not its recipe's; empty where all are."""
+    others = [name for known in fill.rows.values() if (name := known.partition(":")[0]) in paper.scale[scale].studies]
+    found = {name: study_of(name).departures for name in dict.fromkeys((fill.study, *others))}
+    said = (f"{paper.study(scale, name)}: {words(one, None)}." for name, one in found.items() if one)
+    return " ".join(said)
 
 
 def _named(paper: Paper, scale: Scale, found: str) -> str:

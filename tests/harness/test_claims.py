@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
-from harness import benchmark, experiment, recipe
-from leaderboard import records
+from harness import benchmark, board, experiment, recipe
+from leaderboard import build, records
 
 from .conftest import said
 
@@ -48,6 +49,28 @@ def test_on_real_runs(results, tmp_path):
     claims(results, "--out", tmp_path / "b", cwd=tmp_path)
     for name in ("claims.md", "claims.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_shortened_study_does_not_pass_for_the_study(results, tmp_path):
+    """The same runs under a study's name and labels, on which its claims and the papers' tables stand."""
+    folder = shutil.copytree(results, tmp_path / "gift-tiny-rlvr")
+    plan = json.loads((folder / "benchmark.json").read_text())
+    labels = {"gift@released": "GIFT", "grpo@no-kl": "GRPO"}
+    cells = [cell | {"algorithm": labels[cell["algorithm"]]} for cell in plan["cells"]]
+    records.write_json(folder / "benchmark.json", plan | {"name": "gift-tiny-rlvr", "cells": cells})
+    _, out, _ = claims(folder, "--paper", "gift", cwd=tmp_path)
+    assert " of them of runs with other settings than their study's)" in out.splitlines()[-1]
+    found = json.loads((folder / "claims.json").read_text())["findings"]
+    (whole,) = [one for one in found if one["claim"] == "gift-holds-its-peak" and one["table"] and not one["part"]]
+    assert {"budget.steps = 2, not 60", "task.parameters.level = 1, not 3"} <= set(whole["departures"])
+    assert "; not the study's settings: " in whole["why"]
+    assert "budget.steps = 2, not 60" in (folder / "claims.md").read_text()
+    board.page(build.build(folder, tmp_path / "out", figures=False), folder, tmp_path / "out")
+    shown = json.loads((tmp_path / "out" / "leaderboard.json").read_text())
+    decided = [one for one in shown["findings"] if one["verdict"] != "not run"]
+    assert decided and all(one["departures"] == whole["departures"] for one in decided)
+    (table,) = [one for one in shown["papers"] if one["slug"] == "gift-tiny-rlvr"]
+    assert "gift-tiny-rlvr: not the study's settings: " in table["summary"]
 
 
 def test_one_paper_and_the_default_folder(results, tmp_path):

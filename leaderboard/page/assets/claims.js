@@ -9,10 +9,12 @@ function claimsView() {
     return (!state.paper || one.paper === state.paper) && (!state.verdict || whole.verdict === state.verdict);
   });
   const wholes = DATA.findings.filter((one) => !one.part);
+  const others = wholes.filter((one) => one.departures.length).length;
   const counts = Object.keys(TONES).map((name) => [name, wholes.filter((one) => one.verdict === name).length]);
   return [
     el("div", { class: "head" }, el("h2", {}, "Claims"),
-      el("p", { class: "summary" }, counts.map(([name, count]) => `${count} ${name}`).join(" · ")),
+      el("p", { class: "summary" }, counts.map(([name, count]) => `${count} ${name}`).join(" · "),
+        others > 0 && ` (${others} of runs with other settings than their study's)`),
       el("p", { class: "quiet" }, "Each claim is checked against records, scale by scale, and never with fewer than 3 seeds. What a "
         + "tiny scale refutes is refuted there, and not where the paper made it.")),
     el("div", { class: "tools" },
@@ -40,7 +42,8 @@ function claimCard(findings) {
     el("h4", {}, first.text),
     el("p", { class: "quiet" }, `${first.source}. Decided by ${first.metric}.`),
     ran.map(({ one, parts }, n) => el("div", { class: "finding" },
-      el("div", {}, badge(one.verdict, TONES[one.verdict]), " ", el("b", {}, one.scale)),
+      el("div", {}, badge(one.verdict, TONES[one.verdict]), " ", el("b", {}, one.scale),
+        one.departures.length > 0 && [" ", badge("other settings", "warn", `Not the study's: ${one.departures.join("; ")}`)]),
       el("div", {},
         el("p", {}, one.why),
         !parts.length && compared(one),

@@ -195,7 +195,9 @@ def test_main_study(studies, rise, pick):
     assert pick(found, "gft-smaller-drift").verdict == "inconclusive", "all seeds differ by the same, exactly"
     assert "agree exactly" in pick(found, "gft-smaller-drift").why
     assert pick(found, "gft-keeps-entropy").verdict == "supported"
-    assert pick(found, "gft-forgets-less").verdict == "not run"
+    # No study at this scale has another task: a command that is said to help would be the one that was just run.
+    assert not [one for one in found if (one.claim, one.scale) == ("gft-forgets-less", "tiny")]
+    assert pick(found, "gft-forgets-less", "paper").command == "groupbench reproduce gft --scale paper"
 
 
 @pytest.mark.parametrize(("kl", "verdict"), [(0.9, "supported"), (2.6, "refuted"), (1.75, "inconclusive")])
@@ -324,6 +326,34 @@ def test_forgetting_by_final_tasks(studies, rise, pick, kept, verdict):
             final_task(folder, "svamp", (rng.random(100) < share).astype(int).tolist())
     one = pick(studies.said(), "gft-forgets-less")
     assert one.verdict == verdict and "on svamp" in one.comparison and abs(abs(one.estimate) - 40) < 12
+    assert one.command == "", "runs of one's own decide it here; no command would"
+
+
+def test_runs_that_are_not_the_study_s_say_so(studies, rise, pick):
+    rlvr(studies, rise, 3)
+    studies.row("mine", "gift@released", rise(0.8, 3), "gift")
+    studies.row("mine", "grpo@no-kl", rise(0.8, 8, 3), "grpo")
+    others = [f"budget.{n} = 1, not 2" for n in range(5)]
+
+    def departures(table):
+        return others if table.benchmark.startswith("gift-") else ()
+
+    found = studies.said(departures=departures)
+    parts = [one for one in found if one.claim == STEPS and one.departures]
+    assert len(parts) == 4, "the claim and its comparisons"
+    plain = [one for one in studies.said() if one.claim == STEPS and one.table == parts[0].table]
+    for one, without in zip(parts, plain, strict=True):
+        assert one.departures == tuple(others) and one.verdict == without.verdict
+        assert one.why == (f"{without.why}; not the study's settings: {'; '.join(others[:3])}; and 2 more")
+    rest = [one for one in found if not one.departures]
+    assert any(one.table for one in rest) and all("study's settings" not in one.why for one in rest)
+    assert not [one for one in found if one.departures and one.verdict == "not run"]
+
+
+def test_what_is_missing_where_no_study_has_it_is_not_asked_for(studies, rise):
+    for folder in studies.row("mine", "gft@released", rise(0.8), "gft"):
+        final_task(folder, "svamp", [1, 0, 1])
+    assert [one.scale for one in studies.said() if one.claim == "gft-forgets-less"] == ["paper"]
 
 
 def test_the_same_records_give_the_same_findings(studies, rise):

@@ -41,6 +41,23 @@ def test_several_tables_share_a_place_in_the_matrix():
     assert report.matrix(found) == {"gift-x": {"tiny": "1 supported, 1 refuted"}}
 
 
+def test_verdicts_of_other_settings_are_signed_and_counted():
+    settings = ("budget.steps = 2, not 40", "model.name = a|b, not tiny", "c", "d")
+    other = a_finding(departures=settings, table="u", verdict="refuted")
+    assert report.matrix([a_finding(), other]) == {"gift-x": {"tiny": "1 supported, 1 refuted †"}}
+    assert report.matrix([other]) == {"gift-x": {"tiny": "refuted †"}}
+    told = "tiny: 1 supported, 1 refuted (1 of them of runs with other settings than their study's)"
+    assert report.summary([a_finding(), other]) == told
+    text = report.markdown([a_finding(), other])
+    assert "†: of runs with other settings than their study's recipe has." in text
+    assert "- u: not the study's settings: budget.steps = 2, not 40; model.name = a\\|b, not tiny; c; d" in text
+    assert "†" not in report.markdown([a_finding()])
+    assert json.loads(report.as_json([other]))["findings"][0]["departures"] == list(settings)
+    out = io.StringIO()
+    Console(file=out, width=140).print(report.terminal([other])[0])
+    assert "refuted †" in out.getvalue() and report.DEPARTED in " ".join(out.getvalue().split())
+
+
 def test_markdown_has_every_claim_and_escapes_what_others_wrote(studies, rise):
     for n, label in enumerate(["GRPO", "DAPO", "GSPO", "GIFT"]):
         studies.row("gift-tiny-rlvr", label, rise(0.8, 3 if label == "GIFT" else 8, n))

@@ -7,6 +7,7 @@ import pytest
 
 from leaderboard.claims import Verdicts, findings
 from leaderboard.claims.gather import gather
+from leaderboard.records import read_json, write_json
 from leaderboard.verdicts import GameRecord, Judged, JudgeRecord, PairRecord, Player, Record, Task, write
 
 JUDGE = JudgeRecord("mock", "judge-1", "r1", "labels", "sha")
@@ -94,3 +95,25 @@ def test_verdicts_on_disk_belong_to_their_benchmark(studies, rise, pick, name, s
     assert [one.benchmark for one in found.judged] == [name] and len(found.judged[0].judged) == 12
     said = pick(findings(found.archive, judged=found.judged), CLAIM, scale)
     assert said.verdict == "supported" and said.table == "arithmetic"
+
+
+def test_verdicts_are_of_the_runs_in_their_own_folder(studies, rise):
+    """Of two folders with a study's name, one of which was run with other settings."""
+    for n, name in enumerate(("long", "short")):
+        studies.row(name, "GRPO", rise(0.8, 5 + n), "grpo")
+    folder = studies.results.plan()
+    for name in ("long", "short"):
+        plan = read_json(folder / name / "benchmark.json")
+        write_json(folder / name / "benchmark.json", plan | {"name": "gift-tiny-rlhf"})
+        for n, (label, share) in enumerate(SHARES.items()):
+            for seed in range(3):
+                write(folder / name / "judged" / f"{n}-{seed}", judging(label, label.lower(), seed, share))
+    found = gather([folder])
+    of = {t.slug: t.rows[0].cells[0].folder.parents[1].name for t in found.archive.tables}
+    assert sorted(of.values()) == ["long", "short"]
+    said = findings(
+        found.archive, judged=found.judged,
+        departures=lambda table: ["budget.steps = 2, not 14"] if of[table.slug] == "short" else [],
+    )  # fmt: skip
+    own = [one for one in said if one.claim == CLAIM and one.scale == "tiny" and not one.part]
+    assert sorted((of[one.table], len(one.departures)) for one in own) == [("long", 0), ("short", 1)]

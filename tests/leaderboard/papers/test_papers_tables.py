@@ -23,9 +23,9 @@ def study(results, name, columns, labels):
         results.final(results.folder / name, task, [[1], [0], [1], [0]])
 
 
-def made(results, scale, paper="gft"):
+def made(results, scale, paper="gft", **more):
     results.plan()
-    built = build(load(paper), scale, results.folder, no_side)
+    built = build(load(paper), scale, results.folder, no_side, **more)
     return built, {grid.name: grid for grid in built.grids}
 
 
@@ -75,6 +75,19 @@ def test_rows_of_another_study_and_the_fourth_mix(results):
     said = " ".join(grids["mix"].caption)
     assert "8:0 is GFT 8:0; 6:2 is GFT 6:2" in said
     assert "w/o GAL+DCR is main: SFT" in " ".join(grids["ablation"].caption)
+
+
+def test_runs_with_other_settings_than_the_recipe_are_said_to_be_so(results):
+    """In the caption of all tables that they stand in, and on the page, which shows `conditions`."""
+    study(results, "gft-tiny-main", ("sums-19", "sums-49", "sums-99"), ("SFT",))
+    study(results, "gft-tiny-ablation", ("sums-19", "sums-49", "sums-99"), ("GFT",))
+    others = {"gft-tiny-main": [f"a.{n} = 1, not 2" for n in range(5)]}
+    _, grids = made(results, "tiny", departures=lambda table: others.get(table.benchmark, ()))
+    said = f"gft-tiny-main: not the study's settings: {'; '.join(others['gft-tiny-main'])}."
+    for name in ("main-qwen2.5-math-1.5b", "ablation"):  # in which SFT is the main study's
+        assert said in grids[name].caption and said in grids[name].conditions
+    for name in ("mix", "tau"):
+        assert "study's settings" not in " ".join((*grids[name].caption, grids[name].conditions))
 
 
 def test_a_paper_without_a_published_number(results):
