@@ -35,7 +35,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def blamed(complaint: str, path: Path, overrides: Sequence[str]) -> str:
-    """A complaint of a recipe, lines of `recipe PATH: KEY …`, with the override that brought a value for PATH's."""
+    """A complaint of a recipe, lines of `recipe PATH: KEY …`, naming the override that brought the value."""
     content, written = _read(path, ()), dict[str, str]()
     for override in overrides:
         for place in _override(content, override):
@@ -54,7 +54,9 @@ def _at_fault(said: str, written: Mapping[str, str]) -> str | None:
     place = ".".join(filter(None, (unknown[2], unknown[1]))) if unknown else said.split(":")[0].split(" ")[0]
     for key, override in reversed([*written.items()]):
         value, last = override.partition("=")[2], key.rpartition(".")[2]
-        named = last.isdigit() or re.search(rf"\b{last}\b", said) or f"'{value}'" in said  # of a section, or a list
+        named = (
+            last.isdigit() or re.search(rf"\b{re.escape(last)}\b", said) or f"'{value}'" in said
+        )  # of a section, or a list
         if _within(place, key) or (_within(key, place) and named):
             return override
     return None

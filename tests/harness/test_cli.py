@@ -72,7 +72,7 @@ def test_dry_run_checks_and_writes_nothing(recipe, tmp_path):
         (["run", "none.yaml"], "recipe none.yaml: No such file"),
         (
             ["run", "mine.yaml", "algorithms=[gripo]"],
-            "recipe mine.yaml: algorithms.0: unknown algorithm 'gripo'",
+            "override 'algorithms=[gripo]': algorithms.0: unknown algorithm 'gripo'",
         ),
         (["run", "mine.yaml", "training.lerning_rate=1"], "did you mean 'learning_rate'"),
         (["run", "mine.yaml", "--plugin", "none.py"], "none.py: no such file"),
