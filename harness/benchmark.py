@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -120,31 +120,10 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     task = task or build_task(recipe.task.name, recipe.task.parameters, "task")
     reward = _reward_stage(recipe, task, device)
     task = rewarded(task, recipe.reward, reward, device)
-    notes: list[str] = []
-    entries = []
-    for number, choice in enumerate(recipe.algorithms):
-        entry = entry_of(choice, recipe.training, f"algorithms.{number}")
-        entries.append(replace(entry, choice=choice if whole else None))
-        for stage in entry.chain:
-            where = f"{stage.where} ({stage.label})"
-            notes += conforming.hold(stage.algorithm, stage.training, stage.label, where)
-            notes += check_algorithm(stage.algorithm, task, stage.training, recipe.sampling, where)
-            check_examples(task, stage.training, recipe.evaluation, f"{stage.where}.training")
-    entries += [control_arm(arm, n, entries, recipe.algorithms) for n, arm in enumerate(recipe.controls)]
+    entries, notes = _entries(recipe, task, whole)
     task.require_grader()
-    notes += contamination.remarks(task)
-    if device == "cpu" and recipe.execution.offload == "on":
-        notes.append("execution.offload = on: without effect on a CPU, where models lie in host memory anyway")
-    if isinstance(task, Rewarded):
-        notes += task.remarks(recipe.sampling.max_tokens)
-    precision = recipe.model.precision
-    if precision == "auto":
-        precision = "bfloat16" if device == "cuda" else "float32"
-    if precision == "bfloat16" and device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        notes.append(
-            "model.precision = bfloat16: this processor has no instructions for it, and takes about twenty times as "
-            "long as for float32 (model.precision=float32)"
-        )
+    precision = _precision(recipe, device)
+    notes += [*contamination.remarks(task), *_remarks(recipe, task, precision, device)]
     start = models.find(recipe.model.name, recipe.model.revision)
     check_texts(start, task, recipe, [stage.algorithm for entry in entries for stage in entry.chain])
     model_spec = {"name": models.fingerprint(start), "precision": precision}
@@ -153,24 +132,60 @@ def plan(recipe: Recipe, device: str, task: Task | None = None) -> Benchmark:
     warm = _warm_start(recipe, unrewarded, start, {key: shared[key] for key in ("task", "model")})
     if warm is not None:
         shared = {**shared, "model": {**model_spec, "warm_start": warm.id}}
-    cells: dict[str, Cell] = {}
-    labels: dict[str, str] = {}
-    for seed in recipe.seeds:
-        for entry in entries:
-            cell = _cell(recipe, entry, task, start, seed, shared)
-            if labels.setdefault(entry.label, cell.row) != cell.row:
-                raise UserError(
-                    f"{entry.where}: two different entries have the label {entry.label!r}; give one a `label:`"
-                )
-            if cell.id in cells:
-                raise UserError(
-                    f"{entry.where}: {entry.label} is the same run as {cells[cell.id].label}; remove one of them"
-                )
-            cells[cell.id] = cell
-    rows, stages = _stages(cells)
+    made = [(entry, _cell(recipe, entry, task, start, seed, shared)) for seed in recipe.seeds for entry in entries]
+    rows, stages = _stages(_distinct(made))
     return Benchmark(
         recipe.name, rows, warm, tuple(dict.fromkeys(notes)), reward_stage=reward, stages=stages, budget=recipe.budget
     )
+
+
+def _entries(recipe: Recipe, task: Task, whole: bool) -> tuple[list[Entry], list[str]]:
+    """The rows that the recipe asks for, control arms last, each held to what it can be trained on; and remarks."""
+    entries, notes = list[Entry](), list[str]()
+    for number, choice in enumerate(recipe.algorithms):
+        entry = entry_of(choice, recipe.training, f"algorithms.{number}")
+        entries.append(replace(entry, choice=choice if whole else None))
+        for stage in entry.chain:
+            where = f"{stage.where} ({stage.label})"
+            notes += conforming.hold(stage.algorithm, stage.training, stage.label, where)
+            notes += check_algorithm(stage.algorithm, task, stage.training, recipe.sampling, where)
+            check_examples(task, stage.training, recipe.evaluation, f"{stage.where}.training")
+    controls = [control_arm(arm, n, entries, recipe.algorithms) for n, arm in enumerate(recipe.controls)]
+    return entries + controls, notes
+
+
+def _precision(recipe: Recipe, device: str) -> str:
+    if recipe.model.precision == "auto":
+        return "bfloat16" if device == "cuda" else "float32"
+    return recipe.model.precision
+
+
+def _remarks(recipe: Recipe, task: Task, precision: str, device: str) -> list[str]:
+    """What works otherwise here than one may think."""
+    notes = [*task.remarks(recipe.sampling.max_tokens)] if isinstance(task, Rewarded) else []
+    if device == "cpu" and recipe.execution.offload == "on":
+        notes.append("execution.offload = on: without effect on a CPU, where models lie in host memory anyway")
+    if precision == "bfloat16" and device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        notes.append(
+            "model.precision = bfloat16: this processor has no instructions for it, and takes about twenty times as "
+            "long as for float32 (model.precision=float32)"
+        )
+    return notes
+
+
+def _distinct(made: Sequence[tuple[Entry, Cell]]) -> dict[str, Cell]:
+    """By id. Raises UserError for two rows of one label, and for one run twice."""
+    cells: dict[str, Cell] = {}
+    labels: dict[str, str] = {}
+    for entry, cell in made:
+        if labels.setdefault(entry.label, cell.row) != cell.row:
+            raise UserError(f"{entry.where}: two different entries have the label {entry.label!r}; give one a `label:`")
+        if cell.id in cells:
+            raise UserError(
+                f"{entry.where}: {entry.label} is the same run as {cells[cell.id].label}; remove one of them"
+            )
+        cells[cell.id] = cell
+    return cells
 
 
 def _stages(cells: Mapping[str, Cell]) -> tuple[tuple[Cell, ...], tuple[Cell, ...]]:
