@@ -29,7 +29,7 @@ def of(table: Table) -> tuple[str, ...]:
     """
     if STUDY.fullmatch(table.benchmark) is None:
         return ()
-    study = _study(table.benchmark)
+    study = _study(studies.folder() / f"{table.benchmark}.yaml")
     if study is None:
         return (f"groupbench has no study {table.benchmark}",)
     rows = [row for row in table.rows if row.done and not row.control and row.submission is None]
@@ -41,11 +41,9 @@ def of(table: Table) -> tuple[str, ...]:
 
 
 @cache
-def _study(name: str) -> studies.Study | None:
-    """As its recipe has it, without a setting of anybody's own."""
-    if not (studies.folder() / f"{name}.yaml").exists():
-        return None
-    return studies.study(name, name.split("-", 2)[2], (), Path())
+def _study(path: Path) -> studies.Study | None:
+    """As its recipe has it, without a setting of anybody's own; None where there is no such recipe."""
+    return studies.study(path.stem, path.stem.split("-", 2)[2], (), Path()) if path.exists() else None
 
 
 def _of_cell(cell: Cell, row: Row, study: studies.Study) -> Iterator[str]:
